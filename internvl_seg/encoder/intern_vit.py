@@ -1,0 +1,211 @@
+"""InternViT, the vision encoder of InternVL (arXiv 2312.14238), for images of any size.
+
+Parameters have the names of the official ``.pth`` files, so a state dict needs no renaming.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from .attention import check_kernel
+from .block import NORMS, Block, NormType
+from .position import resize_pos_embed
+
+Size = int | tuple[int, int]
+
+
+class PatchEmbed(nn.Module):
+    """Cut an image into patches and project each to a token."""
+
+    def __init__(self, patch_size: int, in_chans: int, embed_dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(in_chans, embed_dim, kernel_size=patch_size, stride=patch_size)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Map (B, in_chans, H, W) to (B, H/p * W/p, C), row by row."""
+        tokens: Tensor = self.proj(images)
+        return tokens.flatten(2).transpose(1, 2)
+
+
+class InternViT(nn.Module):
+    """Vision transformer with LayerScale, a CLS token and, in the 6B models, RMSNorm and normalised queries and keys.
+
+    The defaults are InternViT-6B-224px. Weights are random until loaded: ``internvl_seg.load_encoder`` builds an
+    encoder from a released file, ``internvl_seg.create_encoder`` a random one by name.
+
+    Args:
+        img_size: Side in pixels, or (height, width), of the grid that ``pos_embed`` stores. Any other size works too,
+            the embedding is then resized at every call.
+        patch_size: Side of a patch in pixels.
+        in_chans: Channels of an image.
+        embed_dim: Channels of a token, C.
+        depth: Number of blocks.
+        num_heads: Attention heads; divides ``embed_dim``.
+        mlp_ratio: Hidden channels of the MLP over ``embed_dim``.
+        norm: Norm of the blocks and of queries and keys.
+        qkv_bias: Whether the qkv projection has a bias.
+        qk_norm: Whether queries and keys are normalised, each over all C channels.
+        init_values: First value of LayerScale.
+        drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 at the first.
+        attention: Kernel: 'auto', 'plain', 'sdpa', 'per_head' or 'flash_attn'.
+        grad_checkpointing: Recompute each block in the backward pass instead of keeping its activations. Training
+            only; inference is the same with and without.
+
+    Raises:
+        ValueError: An argument does not fit the others or is not among the allowed values.
+        KernelUnavailableError: The attention kernel needs a package that is not installed.
+    """
+
+    def __init__(
+        self,
+        img_size: Size = 224,
+        patch_size: int = 14,
+        in_chans: int = 3,
+        embed_dim: int = 3200,
+        depth: int = 48,
+        num_heads: int = 25,
+        mlp_ratio: float = 4.0,
+        norm: NormType = "rms_norm",
+        qkv_bias: bool = False,
+        qk_norm: bool = True,
+        init_values: float = 0.1,
+        drop_path_rate: float = 0.0,
+        attention: str = "auto",
+        grad_checkpointing: bool = False,
+    ) -> None:
+        super().__init__()
+        check_kernel(attention)
+        if norm not in NORMS:
+            raise ValueError(f"norm={norm!r} is not known; choose one of {', '.join(NORMS)}.")
+        if embed_dim % num_heads:
+            raise ValueError(f"embed_dim={embed_dim} is not a multiple of num_heads={num_heads}.")
+        if depth < 1:
+            raise ValueError(f"depth={depth}: an encoder has at least one block.")
+        self.embed_dim = embed_dim
+        self.patch_size = patch_size
+        self.grad_checkpointing = grad_checkpointing
+        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
+        self.grid_size = self._grid_of(height, width, "img_size")
+
+        self.patch_embed = PatchEmbed(patch_size, in_chans, embed_dim)
+        self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim))
+        self.pos_embed = nn.Parameter(torch.empty(1, 1 + self.grid_size[0] * self.grid_size[1], embed_dim))
+        self.blocks = nn.ModuleList(
+            Block(
+                embed_dim,
+                num_heads,
+                mlp_ratio,
+                norm,
+                qkv_bias,
+                qk_norm,
+                init_values,
+                drop_path=drop_path_rate * i / max(depth - 1, 1),
+                kernel=attention,
+            )
+            for i in range(depth)
+        )
+        nn.init.trunc_normal_(self.pos_embed, std=0.02)
+        nn.init.trunc_normal_(self.cls_token, std=0.02)
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        return len(self.blocks)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Dtype of the weights; images are converted to it."""
+        return self.patch_embed.proj.weight.dtype
+
+    def _grid_of(self, height: int, width: int, what: str) -> tuple[int, int]:
+        size = self.patch_size
+        if height % size or width % size or height < size or width < size:
+            raise ValueError(
+                f"{what} {height}x{width} is not a multiple of the patch size {size}: "
+                f"pad or resize height and width to multiples of {size}."
+            )
+        return height // size, width // size
+
+    def _embed(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Tokens before the first block, (B, 1 + rows * columns, C), and their grid."""
+        grid = self._grid_of(images.shape[-2], images.shape[-1], "image size")
+        tokens = self.patch_embed(images.to(self.dtype))
+        pos_embed: Tensor = self.pos_embed
+        # Resizing to the same grid gives the same bits, so a graph with dynamic sizes needs no branch.
+        if torch.compiler.is_compiling() or grid != self.grid_size:
+            pos_embed = resize_pos_embed(pos_embed, self.grid_size, grid)
+        cls = self.cls_token.expand(tokens.shape[0], -1, -1)
+        return torch.cat([cls, tokens], dim=1) + pos_embed, grid
+
+    def _run(self, tokens: Tensor, num_blocks: int) -> Iterator[Tensor]:
+        """Yield the tokens after each of the first ``num_blocks`` blocks."""
+        recompute = self.grad_checkpointing and self.training and torch.is_grad_enabled()
+        for block in self.blocks[:num_blocks]:
+            tokens = checkpoint(block, tokens, use_reentrant=False) if recompute else block(tokens)
+            yield tokens
+
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Run the whole encoder.
+
+        Args:
+            images: (B, in_chans, H, W), normalised; H and W are any multiples of the patch size.
+
+        Returns:
+            (B, 1 + H/p * W/p, C) in the encoder's dtype, CLS first, without a final norm.
+
+        Raises:
+            ValueError: H or W is not a multiple of the patch size.
+        """
+        tokens, _ = self._embed(images)
+        for tokens in self._run(tokens, self.depth):
+            pass
+        return tokens
+
+    forward = forward_features
+
+    def resolve_indices(self, indices: Sequence[int]) -> list[int]:
+        """Turn block indices, negative ones counted from the end, into the range 0 to depth - 1.
+
+        Raises:
+            ValueError: There are none, or one lies outside the encoder.
+        """
+        if not indices:
+            raise ValueError("indices is empty: name at least one block to tap.")
+        for position, index in enumerate(indices):
+            if not -self.depth <= index < self.depth:
+                raise ValueError(
+                    f"indices[{position}] = {index} is outside this encoder of {self.depth} blocks: "
+                    f"use {-self.depth} to {self.depth - 1}."
+                )
+        return [index % self.depth for index in indices]
+
+    def forward_intermediates(
+        self, images: Tensor, indices: Sequence[int], output_fmt: Literal["NCHW", "NLC"] = "NCHW"
+    ) -> list[Tensor]:
+        """Patch tokens after chosen blocks; no block after the last chosen one is run.
+
+        Args:
+            images: (B, in_chans, H, W), normalised; H and W are any multiples of the patch size.
+            indices: Blocks to tap, counted from 0; negative ones count from the last block.
+            output_fmt: 'NCHW' for maps, 'NLC' for tokens.
+
+        Returns:
+            One tensor per index, in the order of ``indices`` and in the encoder's dtype: (B, C, H/p, W/p), in
+            channels-last memory, or (B, H/p * W/p, C). The CLS token is left out and no norm is applied.
+
+        Raises:
+            ValueError: An index, the format or the size of the images is not possible.
+        """
+        if output_fmt not in ("NCHW", "NLC"):
+            raise ValueError(f"output_fmt={output_fmt!r} is not known; choose 'NCHW' or 'NLC'.")
+        wanted = self.resolve_indices(indices)
+        tokens, grid = self._embed(images)
+        taps: dict[int, Tensor] = {}
+        for i, tokens in enumerate(self._run(tokens, max(wanted) + 1)):
+            if i in wanted:
+                patches = tokens[:, 1:]
+                taps[i] = patches.unflatten(1, grid).permute(0, 3, 1, 2) if output_fmt == "NCHW" else patches
+        return [taps[i] for i in wanted]

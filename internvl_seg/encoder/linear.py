@@ -1,0 +1,50 @@
+"""Linear layer of the encoder, with a GELU that can be fused into it on the CPU."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def _fusable(x: Tensor, weight: Tensor) -> bool:
+    """Whether oneDNN's fused linear may stand in for ``F.linear``: bf16 on the CPU, no gradient, not traced."""
+    return (
+        not torch.compiler.is_compiling()
+        and not torch.jit.is_tracing()
+        and x.device.type == "cpu"
+        and x.dtype == weight.dtype == torch.bfloat16
+        and not torch.is_grad_enabled()
+        and torch.backends.mkldnn.is_available()
+        and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    )
+
+
+class Linear(nn.Linear):
+    """``nn.Linear`` initialised as ViTs are, and faster in bf16 on the CPU when no gradient is needed.
+
+    ``F.linear`` first copies the bias into the output and then adds the product to it; oneDNN's own linear adds the
+    bias (and GELU) while the result is still in registers, which saves 8 % of the 300M encoder in bf16.
+    """
+
+    def reset_parameters(self) -> None:
+        """Truncated normal weights (std 0.02) and a zero bias."""
+        nn.init.trunc_normal_(self.weight, std=0.02)
+        if self.bias is not None:
+            nn.init.zeros_(self.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., in_features) to (..., out_features)."""
+        if _fusable(x, self.weight):
+            out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
+            return out
+        return F.linear(x, self.weight, self.bias)
+
+    def forward_gelu(self, x: Tensor) -> Tensor:
+        """Map (..., in_features) to (..., out_features), followed by the exact GELU."""
+        if _fusable(x, self.weight):
+            out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], "none")
+            return out
+        out = F.linear(x, self.weight, self.bias)
+        if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+            return F.gelu(out)
+        # In place: this is the largest activation of a block, and nobody else holds it.
+        return torch.ops.aten.gelu_(out)

@@ -1,0 +1,42 @@
+"""Resizing what an InternViT learned at one resolution to another one."""
+
+import torch.nn.functional as F
+from torch import Tensor
+import torch
+
+
+def resize_pos_embed(pos_embed: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:
+    """Resize the grid part of a position embedding; the CLS part is kept as it is.
+
+    Bicubic with ``align_corners=False``, as ``resize_pos_embed`` in OpenGVLab/InternVL
+    ``segmentation/mmseg_custom/models/backbones/intern_vit_6b.py``. Computed in fp32 whatever the dtype.
+
+    Args:
+        pos_embed: (1, 1 + rows * columns, C), CLS first.
+        old_grid: Rows and columns of ``pos_embed``, in patches.
+        new_grid: Rows and columns wanted, in patches.
+
+    Returns:
+        (1, 1 + new rows * new columns, C), in the dtype of ``pos_embed``.
+    """
+    cls, grid = pos_embed[:, :1], pos_embed[:, 1:]
+    grid = grid.unflatten(1, old_grid).permute(0, 3, 1, 2).float()
+    grid = F.interpolate(grid, size=new_grid, mode="bicubic", align_corners=False)
+    return torch.cat([cls, grid.flatten(2).transpose(1, 2).to(pos_embed.dtype)], dim=1)
+
+
+def resize_patch_embed(weight: Tensor, patch_size: int) -> Tensor:
+    """Resize the kernel of a patch embedding to another patch size.
+
+    Bicubic with ``align_corners=False`` and no rescaling of the values, as the official loader does (same file as
+    in :func:`resize_pos_embed`). Computed in fp32 whatever the dtype.
+
+    Args:
+        weight: (C, in_chans, p, p).
+        patch_size: Side of the new patches in pixels.
+
+    Returns:
+        (C, in_chans, patch_size, patch_size), in the dtype of ``weight``.
+    """
+    size = (patch_size, patch_size)
+    return F.interpolate(weight.float(), size=size, mode="bicubic", align_corners=False).to(weight.dtype)
