@@ -1,0 +1,1 @@
+"""InternViT for dense prediction."""

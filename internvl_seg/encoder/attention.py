@@ -24,7 +24,8 @@ def _plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """The definition: softmax(q k^T / sqrt(d)) v with the whole score matrix in memory."""
     q, k, v = (t.transpose(1, 2) for t in (q, k, v))
     scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-    return (scores.softmax(dim=-1) @ v).transpose(1, 2)
+    out: Tensor = scores.softmax(dim=-1) @ v
+    return out.transpose(1, 2)
 
 
 def _sdpa(q: Tensor, k: Tensor, v: Tensor) -> Tensor:

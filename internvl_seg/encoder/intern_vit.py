@@ -3,7 +3,7 @@
 Parameters have the names of the official ``.pth`` files, so a state dict needs no renaming.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -140,12 +140,15 @@ class InternViT(nn.Module):
         cls = self.cls_token.expand(tokens.shape[0], -1, -1)
         return torch.cat([cls, tokens], dim=1) + pos_embed, grid
 
-    def _run(self, tokens: Tensor, num_blocks: int) -> Iterator[Tensor]:
-        """Yield the tokens after each of the first ``num_blocks`` blocks."""
+    def _run(self, tokens: Tensor, indices: Sequence[int]) -> dict[int, Tensor]:
+        """Run the blocks up to the last of ``indices`` and keep the tokens after each of them."""
         recompute = self.grad_checkpointing and self.training and torch.is_grad_enabled()
-        for block in self.blocks[:num_blocks]:
+        taps: dict[int, Tensor] = {}
+        for i, block in enumerate(self.blocks[: max(indices) + 1]):
             tokens = checkpoint(block, tokens, use_reentrant=False) if recompute else block(tokens)
-            yield tokens
+            if i in indices:
+                taps[i] = tokens
+        return taps
 
     def forward_features(self, images: Tensor) -> Tensor:
         """Run the whole encoder.
@@ -160,9 +163,8 @@ class InternViT(nn.Module):
             ValueError: H or W is not a multiple of the patch size.
         """
         tokens, _ = self._embed(images)
-        for tokens in self._run(tokens, self.depth):
-            pass
-        return tokens
+        last = self.depth - 1
+        return self._run(tokens, [last])[last]
 
     forward = forward_features
 
@@ -203,9 +205,7 @@ class InternViT(nn.Module):
             raise ValueError(f"output_fmt={output_fmt!r} is not known; choose 'NCHW' or 'NLC'.")
         wanted = self.resolve_indices(indices)
         tokens, grid = self._embed(images)
-        taps: dict[int, Tensor] = {}
-        for i, tokens in enumerate(self._run(tokens, max(wanted) + 1)):
-            if i in wanted:
-                patches = tokens[:, 1:]
-                taps[i] = patches.unflatten(1, grid).permute(0, 3, 1, 2) if output_fmt == "NCHW" else patches
+        taps = {i: tap[:, 1:] for i, tap in self._run(tokens, wanted).items()}
+        if output_fmt == "NCHW":
+            taps = {i: tap.unflatten(1, grid).permute(0, 3, 1, 2) for i, tap in taps.items()}
         return [taps[i] for i in wanted]

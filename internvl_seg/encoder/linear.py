@@ -5,11 +5,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+def _traced() -> bool:
+    """Whether a compiler or exporter is recording: it needs plain operations and fuses them itself."""
+    return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+
+
 def _fusable(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN's fused linear may stand in for ``F.linear``: bf16 on the CPU, no gradient, not traced."""
     return (
-        not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
+        not _traced()
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.bfloat16
         and not torch.is_grad_enabled()
@@ -44,7 +48,8 @@ class Linear(nn.Linear):
             out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], "none")
             return out
         out = F.linear(x, self.weight, self.bias)
-        if torch.is_grad_enabled() or torch.compiler.is_compiling() or torch.jit.is_tracing():
+        if torch.is_grad_enabled() or _traced():
             return F.gelu(out)
         # In place: this is the largest activation of a block, and nobody else holds it.
-        return torch.ops.aten.gelu_(out)
+        inplace: Tensor = torch.ops.aten.gelu_(out)
+        return inplace

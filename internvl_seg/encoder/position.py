@@ -1,8 +1,8 @@
 """Resizing what an InternViT learned at one resolution to another one."""
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
-import torch
 
 
 def resize_pos_embed(pos_embed: Tensor, old_grid: tuple[int, int], new_grid: tuple[int, int]) -> Tensor:

@@ -40,9 +40,7 @@ class Release:
 
     def arguments(self) -> dict[str, Any]:
         """The architecture as keyword arguments of :class:`InternViT`."""
-        names = (
-            "img_size patch_size embed_dim depth num_heads mlp_ratio norm qkv_bias qk_norm"
-        )
+        names = "img_size patch_size embed_dim depth num_heads mlp_ratio norm qkv_bias qk_norm"
         return {name: getattr(self, name) for name in names.split()}
 
 
