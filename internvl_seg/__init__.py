@@ -1,1 +1,22 @@
-"""InternViT for dense prediction."""
+"""InternViT for dense prediction: importing this package registers its modules with MMEngine."""
+
+from . import segmentation, training
+from .checkpoints import CheckpointError, load_classifier, load_encoder
+from .data import datasets
+from .encoder import InternViT, Release, create_encoder, list_encoders, register_encoder
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "CheckpointError",
+    "InternViT",
+    "Release",
+    "create_encoder",
+    "datasets",
+    "list_encoders",
+    "load_classifier",
+    "load_encoder",
+    "register_encoder",
+    "segmentation",
+    "training",
+]

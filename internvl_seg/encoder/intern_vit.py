@@ -85,6 +85,7 @@ class InternViT(nn.Module):
         if depth < 1:
             raise ValueError(f"depth={depth}: an encoder has at least one block.")
         self.embed_dim = embed_dim
+        self.num_heads = num_heads
         self.patch_size = patch_size
         self.grad_checkpointing = grad_checkpointing
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size

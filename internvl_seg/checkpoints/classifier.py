@@ -1,0 +1,111 @@
+"""Reading the official classification heads and the CLIP projector."""
+
+import os
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..encoder.classifier import Classifier, Pooling
+from ..encoder.intern_vit import InternViT
+from ..encoder.releases import building
+from .errors import KeyMismatchError, NotACheckpointError, ShapeMismatchError, list_names
+from .formats import find_encoders
+from .loading import load_encoder
+from .sources import Source, open_source
+
+# ``attn_pool_num_heads`` of the official code, which no file tells; other poolings have the encoder's heads.
+_CLIP_PROJECTOR_HEADS = {3200: 16}
+_PARTS = ("norm.", "head.", "attn_pooling.", "clip_projector.")
+
+
+def _kind(source: Source, embed_dim: int) -> tuple[Pooling, int, int]:
+    """Which head a file holds: its pooling, the pooled channels and the number of classes."""
+    reader = source.reader
+    pooled = (
+        reader.shape("clip_projector.cross_attn.proj.bias")[0]
+        if any(name.startswith("clip_projector.") for name in reader.names)
+        else 0
+    )
+    if "head.weight" not in reader.names:
+        if pooled:
+            return "clip_projector", pooled, 0
+        raise NotACheckpointError(
+            f"{source.where} holds no classifier, neither head.weight nor clip_projector; "
+            f"found {list_names(reader.names)}."
+        )
+    num_classes, in_features = reader.shape("head.weight")
+    if in_features == 2 * embed_dim:
+        return "cls_patch_concat", in_features, num_classes
+    if "attn_pooling.norm1_q.weight" in reader.names and in_features == embed_dim:
+        return "attention_pooling", in_features, num_classes
+    if pooled == in_features:
+        return "clip_projector", pooled, num_classes
+    raise ShapeMismatchError(
+        f"{source.where}: head.weight takes {in_features} channels, but the encoder's {embed_dim} make {2 * embed_dim} "
+        "(CLS and mean), or as many as attn_pooling or clip_projector give."
+    )
+
+
+def load_classifier(
+    source: str | os.PathLike[str],
+    *,
+    encoder: str | os.PathLike[str] | InternViT | None = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    attn_pool_num_heads: int | None = None,
+    **overrides: Any,
+) -> Classifier:
+    """Load an official classifier: pooling, BatchNorm and linear layer on an InternViT.
+
+    A file with ``clip_projector`` and no ``head`` (the released 224px encoder) gives the image embedding of CLIP.
+
+    Args:
+        source: As in :func:`load_encoder`, in the official format.
+        encoder: The encoder, or what :func:`load_encoder` takes, for a file that holds the head alone.
+        dtype: Of the encoder's weights; the file's if None. The head is fp32.
+        device: Where to put the weights.
+        attn_pool_num_heads: Heads of the pooling; by default the official 16 of the 6B ``clip_projector`` and the
+            encoder's number elsewhere.
+        **overrides: Arguments of :class:`InternViT` that the file cannot tell.
+
+    Returns:
+        A module from normalised images (B, 3, H, W) to fp32 logits (B, classes), or embeddings, in eval mode.
+
+    Raises:
+        CheckpointError: A subclass says what is wrong; nothing was loaded.
+    """
+    opened = open_source(source)
+    if encoder is None:
+        if not find_encoders(opened.reader.names):
+            raise NotACheckpointError(
+                f"{opened.where} holds no encoder, found {list_names(opened.reader.names)}; pass encoder=, "
+                "a release name or a file, to put this head on."
+            )
+        encoder = source
+    if not isinstance(encoder, InternViT):
+        encoder = load_encoder(encoder, dtype=dtype, device=device, **overrides)
+    pooling, pool_dim, num_classes = _kind(opened, encoder.embed_dim)
+    pool_heads = attn_pool_num_heads or encoder.num_heads
+    if attn_pool_num_heads is None and pooling == "clip_projector":
+        pool_heads = _CLIP_PROJECTOR_HEADS.get(encoder.embed_dim, encoder.num_heads)
+    with building("meta", torch.float32):
+        classifier = Classifier(encoder, pooling, pool_heads=pool_heads, pool_dim=pool_dim, num_classes=num_classes)
+    wanted = {k: v for k, v in classifier.state_dict().items() if not k.startswith("encoder.")}
+    used_parts = tuple(part for part in _PARTS if any(name.startswith(part) for name in wanted))
+    present = {name for name in opened.reader.names if name.startswith(used_parts)}
+    if present != set(wanted):
+        raise KeyMismatchError(
+            f"{opened.where} does not fit a classifier with {pooling}. "
+            f"It lacks {list_names(wanted.keys() - present) or 'nothing'}; "
+            f"it has too many: {list_names(present - wanted.keys()) or 'none'}."
+        )
+    state: dict[str, Tensor] = {}
+    for name, want in wanted.items():
+        if opened.reader.shape(name) != tuple(want.shape):
+            raise ShapeMismatchError(
+                f"{opened.where}: {name} is {opened.reader.shape(name)}, expected {tuple(want.shape)}."
+            )
+        state[name] = opened.reader.read(name).to(device, want.dtype, copy=True)
+    classifier.load_state_dict(state, strict=False, assign=True)
+    return classifier.eval()

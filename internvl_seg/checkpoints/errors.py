@@ -1,0 +1,49 @@
+"""What can be wrong with a checkpoint, one class each."""
+
+from collections.abc import Collection
+
+
+class CheckpointError(RuntimeError):
+    """Base of all errors about checkpoints: nothing was loaded."""
+
+
+class CheckpointNotFoundError(CheckpointError):
+    """There is no such file, folder, release or hub repository."""
+
+
+class HubUnavailableError(CheckpointError):
+    """The hub cannot be reached and the files are not in the local cache."""
+
+
+class NotACheckpointError(CheckpointError):
+    """The file is no checkpoint, or holds no InternViT in a known format."""
+
+
+class TruncatedCheckpointError(CheckpointError):
+    """The file ends before its own directory of tensors says it should."""
+
+
+class MissingShardError(CheckpointError):
+    """The index names a file that is not there, or a tensor that its file does not hold."""
+
+
+class UnsafePickleError(CheckpointError):
+    """The pickle asks for code to be run; it was not."""
+
+
+class KeyMismatchError(CheckpointError):
+    """The file lacks parameters of the model or holds some that the model does not have."""
+
+
+class ShapeMismatchError(CheckpointError):
+    """A tensor has another shape than the model's parameter."""
+
+
+class UnknownArchitectureError(CheckpointError):
+    """The file does not tell an argument of the architecture."""
+
+
+def list_names(names: Collection[str], limit: int = 12) -> str:
+    """The first names of a list and how many more there are, for an error message."""
+    shown = ", ".join(sorted(names)[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"

@@ -1,0 +1,121 @@
+"""Reading a config, with errors that name the file and the key."""
+
+import os
+import re
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+# Data set fields that name a file or folder which must be there before anything is built.
+_PATH_KEYS = ("img_path", "seg_map_path")
+
+
+class ConfigError(ValueError):
+    """A config cannot be read or does not describe a run; the message names the file and the key."""
+
+
+def walk(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every dict in a config with its dotted key, outer before inner."""
+    if isinstance(node, dict):
+        yield key, node
+        for name, child in node.items():
+            yield from walk(child, f"{key}.{name}" if key else str(name))
+    elif isinstance(node, (list, tuple)):
+        for i, child in enumerate(node):
+            yield from walk(child, f"{key}[{i}]")
+
+
+def load_config(path: str | os.PathLike[str], options: dict[str, Any] | None = None) -> Config:
+    """Read a config and put options from the command line over it.
+
+    Args:
+        path: A Python, YAML or JSON config.
+        options: Dotted keys and their values, as MMEngine's ``DictAction`` gives them. ``data_root`` moves every data
+            set that has the config's own ``data_root``.
+
+    Raises:
+        ConfigError: The file or one of its bases is missing or has an error, or an option does not fit it.
+    """
+    if not Path(path).is_file():
+        near = sorted(str(p) for p in Path("configs").rglob("*.py") if "_base_" not in p.parts)
+        raise ConfigError(
+            f"There is no config {os.fspath(path)!r} (looked from {Path.cwd()})."
+            + (f" Configs here: {', '.join(near)}." if near else "")
+        )
+    try:
+        config = Config.fromfile(path)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: a file of its _base_ is missing: {error}") from error
+    except Exception as error:
+        raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
+    root = config.get("data_root")
+    try:
+        config.merge_from_dict(options or {})
+    except Exception as error:
+        raise ConfigError(f"--cfg-options do not fit {path}: {error}") from error
+    if config.get("data_root") != root:
+        # A config copies its variable into every data set when it is parsed; the copies follow it here.
+        config.merge_from_dict(
+            {
+                f"{key}.data_root": config.data_root
+                for key, node in walk(config.to_dict())
+                if key and node.get("data_root") == root
+            }
+        )
+    return config
+
+
+def check_data_paths(config: Config, loader: str) -> None:
+    """Check that the folders of a data loader's set exist.
+
+    Args:
+        config: The config.
+        loader: Key of the loader, such as ``train_dataloader``.
+
+    Raises:
+        ConfigError: One does not, or the config has no such loader.
+    """
+    if config.get(loader) is None:
+        raise ConfigError(f"{config.filename}: {loader} is missing.")
+    for key, node in walk(config[loader], loader):
+        prefixes = node.get("data_prefix")
+        if not isinstance(prefixes, dict):
+            continue
+        for name in _PATH_KEYS:
+            folder = Path(node.get("data_root") or "", prefixes.get(name) or "")
+            if name in prefixes and not folder.is_dir():
+                raise ConfigError(
+                    f"{config.filename}: {key}.data_prefix.{name} = {prefixes[name]!r} under data_root = "
+                    f"{node.get('data_root')!r} is {folder}, which is no folder. Put the data there, or set "
+                    "--cfg-options data_root=..."
+                )
+
+
+def _being_built(error: BaseException) -> dict[str, Any]:
+    """The config of the innermost object that MMEngine was building when an error was raised."""
+    node: Any = {}
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == "build_from_cfg":
+            node = frame.f_locals["cfg"]
+    return dict(node.to_dict() if isinstance(node, ConfigDict) else node)
+
+
+def explain(error: Exception, config: Config) -> ConfigError:
+    """Say in which key of a config the object stands that could not be built.
+
+    Args:
+        error: What was raised while the config was built; it does not know of keys.
+        config: The config.
+    """
+    node = _being_built(error)
+    nodes = list(walk(config.to_dict()))
+    keys = [key for key, other in nodes if node and other == node]
+    keys = keys or [key for key, other in nodes if node and other.get("type") == node.get("type")]
+    where = f"{config.filename}: {' or '.join(keys)}" if keys else str(config.filename)
+    unknown = re.search(r"([\w.]+) is not in the [\w:.-]+ registry", str(error))
+    if unknown:
+        return ConfigError(f"{where}: type={unknown[1]!r} is not registered; check its spelling and custom_imports.")
+    return ConfigError(f"{where} (type={node.get('type')!r}): {error}")

@@ -1,0 +1,28 @@
+"""What stands beside every result, and how it is written."""
+
+import importlib.metadata
+import json
+import platform
+from pathlib import Path
+from typing import Any
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that a result depends on."""
+    packages = (
+        "internvl-seg torch torchvision numpy onedl-mmengine onedl-mmcv onedl-mmsegmentation safetensors opencv-python"
+    )
+    found = {"python": platform.python_version()}
+    for package in packages.split():
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:  # The package itself, when run from a folder.
+            found[package] = "not installed"
+    return found
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON under a temporary name and rename it, so that a reader never sees half of it."""
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(content, indent=2) + "\n")
+    temporary.replace(path)

@@ -1,0 +1,49 @@
+"""Evaluate a checkpoint on the test set of a config: python tools/test.py CONFIG CHECKPOINT."""
+
+import argparse
+import os
+import sys
+
+from mmengine.config import DictAction
+
+from internvl_seg import CheckpointError
+from internvl_seg.training import ConfigError, evaluate
+
+
+def main() -> None:
+    """Parse the command line and evaluate."""
+    parser = argparse.ArgumentParser(description="Evaluate a checkpoint on the test set of a config.")
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("--work-dir", help="folder for logs and test_results.json; work_dirs/<config name> by default")
+    parser.add_argument("--out", help="folder for the predicted labels, a PNG an image")
+    parser.add_argument("--show-dir", help="folder for pictures with the predicted labels over them")
+    parser.add_argument("--tta", action="store_true", help="average over the scales and flips of tta_pipeline")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="dotted keys that replace config values",
+    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    try:
+        evaluate(
+            args.config,
+            args.checkpoint,
+            work_dir=args.work_dir,
+            out=args.out,
+            show_dir=args.show_dir,
+            tta=args.tta,
+            options=args.cfg_options,
+            launcher=args.launcher,
+        )
+    except (ConfigError, CheckpointError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()

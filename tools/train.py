@@ -1,0 +1,45 @@
+"""Train a model from a config: python tools/train.py CONFIG."""
+
+import argparse
+import os
+import sys
+
+from mmengine.config import DictAction
+
+from internvl_seg import CheckpointError
+from internvl_seg.training import ConfigError, train
+
+
+def main() -> None:
+    """Parse the command line and train."""
+    parser = argparse.ArgumentParser(description="Train a model from a config.")
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--work-dir", help="folder for logs and checkpoints; work_dirs/<config name> by default")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the work folder")
+    parser.add_argument("--amp", action="store_true", help="mixed precision: fp16 on accelerators, bf16 on a CPU")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="dotted keys that replace config values",
+    )
+    parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
+    parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    try:
+        train(
+            args.config,
+            work_dir=args.work_dir,
+            resume=args.resume,
+            amp=args.amp,
+            options=args.cfg_options,
+            launcher=args.launcher,
+        )
+    except (ConfigError, CheckpointError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()
