@@ -157,8 +157,8 @@ class EncoderFile:
         if missing or unexpected:
             raise KeyMismatchError(
                 f"{self.source.where} ({self.format.name}) does not fit the encoder."
-                + (f" It lacks {len(missing)}: {list_names(missing)}." if missing else "")
-                + (f" It has {len(unexpected)} too many: {list_names(unexpected)}." if unexpected else "")
+                + (f" It lacks {len(missing)}: {list_names(missing, 50)}." if missing else "")
+                + (f" It has {len(unexpected)} too many: {list_names(unexpected, 50)}." if unexpected else "")
             )
         if unused:
             logger.info("%s: an encoder does not use %s", self.source.where, list_names(unused))

@@ -3,9 +3,12 @@
 Nothing here runs code from a file: ``.safetensors`` holds none, and pickles are read with ``weights_only=True``.
 """
 
+import collections
 import functools
 import json
 import pickle
+import pickletools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
@@ -151,7 +154,7 @@ def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
     with path.open("rb") as file:
         start = file.read(4)
     is_zip = start == b"PK\x03\x04"
-    if not is_zip and start[:1] != b"\x80":
+    if start and not is_zip and start[:1] != pickle.PROTO:
         raise NotACheckpointError(
             f"{path} is no checkpoint: it was not written by torch.save and is not a .safetensors file."
         )
@@ -159,17 +162,32 @@ def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             return torch.load(path, map_location=map_location, weights_only=True, mmap=is_zip)
     except pickle.UnpicklingError as error:
-        if "nsupported" not in str(error):
-            raise NotACheckpointError(f"{path} is no checkpoint: {error}") from error
-        reason = str(error).split("WeightsUnpickler error:")[-1].strip().splitlines()[0]
-        raise UnsafePickleError(
-            f"{path} is a pickle that asks to run code, which was refused: {reason} "
-            "If you trust its origin, load it yourself and save its tensors as .safetensors."
-        ) from error
-    except (RuntimeError, EOFError) as error:
-        raise TruncatedCheckpointError(
-            f"{path} is cut short or damaged ({path.stat().st_size:,} bytes). Download or copy it again."
-        ) from error
+        if is_zip or _is_whole(path):
+            wanted = re.search(r"(?:GLOBAL|class) (\S+)", str(error))
+            raise UnsafePickleError(
+                f"{path} is a pickle that asks to run {wanted[1] if wanted else 'code'}, which was refused. "
+                "If you trust its origin, load it yourself and save its tensors as .safetensors."
+            ) from error
+        raise _truncated(path) from error
+    except (RuntimeError, EOFError, OSError, LookupError, ValueError) as error:
+        raise _truncated(path) from error
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether the pickles at the start of a ``torch.save`` file from before the zip format have an end."""
+    with path.open("rb") as file:
+        try:
+            for _ in range(5):  # Magic number, version, system, object, storage names; raw data follows.
+                collections.deque(pickletools.genops(file), maxlen=0)
+        except ValueError:
+            return False
+    return True
+
+
+def _truncated(path: Path) -> TruncatedCheckpointError:
+    return TruncatedCheckpointError(
+        f"{path} is cut short or damaged ({path.stat().st_size:,} bytes). Download or copy it again."
+    )
 
 
 def tensors_of(checkpoint: Any, path: Path) -> dict[str, Tensor]:

@@ -3,12 +3,12 @@
 import json
 import os
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import huggingface_hub
+from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
 from huggingface_hub.errors import (
     EntryNotFoundError,
     HfHubHTTPError,
@@ -77,52 +77,58 @@ def _open_folder(folder: Path) -> Source:
     )
 
 
-def _hub_fetcher(repo: str) -> Callable[[str], Path | None]:
-    """A function from a file's name in a hub repository to its local path, None if the repository has no such file."""
+def _fetch(repo: str, name: str) -> Path:
+    """Path of a hub repository's file in the local cache, downloaded if need be.
 
-    def fetch(name: str) -> Path | None:
-        try:
-            return Path(huggingface_hub.hf_hub_download(repo, name))
-        except RepositoryNotFoundError as error:
-            raise CheckpointNotFoundError(
-                f"The hub has no repository {repo!r}, or it is private and needs 'hf auth login'."
-            ) from error
-        # The local kind is a subclass of the other, and means that the hub could not be asked.
-        except LocalEntryNotFoundError as error:
-            release = find_release(hub_id=repo)
-            offline = " because HF_HUB_OFFLINE is set" if huggingface_hub.constants.HF_HUB_OFFLINE else ""
-            other = f" or {release.official_file!r} of OpenGVLab/InternVL" if release and release.official_file else ""
-            raise HubUnavailableError(
-                f"{name} of {repo} is not in the local cache and the hub ({huggingface_hub.constants.ENDPOINT}) "
-                f"cannot be reached{offline}. Connect, set HF_ENDPOINT to a mirror or HF_HOME to a filled cache, or download {repo}{other} elsewhere "
-                "and give its path."
-            ) from error
-        except EntryNotFoundError:
-            return None
-        except (HfHubHTTPError, OSError) as error:
-            raise HubUnavailableError(f"Fetching {name} of {repo} from the hub failed: {error}") from error
-
-    return fetch
+    Raises:
+        EntryNotFoundError: The repository does not hold it.
+        CheckpointNotFoundError: There is no such repository.
+        HubUnavailableError: It is not in the cache and the hub cannot be asked.
+    """
+    try:
+        return Path(huggingface_hub.hf_hub_download(repo, name))
+    except RepositoryNotFoundError as error:
+        raise CheckpointNotFoundError(
+            f"The hub ({ENDPOINT}) has no repository {repo!r}, or it is private and needs 'hf auth login'."
+        ) from error
+    except LocalEntryNotFoundError as error:  # Means that the hub could not be asked; its base class that it could.
+        release = find_release(hub_id=repo)
+        official = f", or {release.official_file} of OpenGVLab/InternVL," if release and release.official_file else ""
+        why = "HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else f"the hub ({ENDPOINT}) cannot be reached"
+        raise HubUnavailableError(
+            f"{name} of {repo} is not in the local cache and {why}. Connect, set HF_ENDPOINT to a mirror or HF_HOME "
+            f"to a filled cache, or download {repo}{official} elsewhere and give its path."
+        ) from error
+    except EntryNotFoundError:
+        raise
+    except (HfHubHTTPError, OSError) as error:
+        raise HubUnavailableError(f"Fetching {name} of {repo} from the hub ({ENDPOINT}) failed: {error}") from error
 
 
 def _open_hub(repo: str) -> Source:
-    fetch = _hub_fetcher(repo)
-
     def fetch_shard(shard: str) -> Path:
-        path = fetch(shard)
-        if path is None:
+        try:
+            return _fetch(repo, shard)
+        except EntryNotFoundError as error:
             raise MissingShardError(
-                f"The index of {repo} names the shard {shard}, but the repository does not hold it."
-            )
-        return path
+                f"The index of {repo} names the shard {shard}, but the hub does not hold it."
+            ) from error
 
-    config = _vision_config(fetch("config.json"))
-    for name in WEIGHT_FILES:
-        path = fetch(name)
-        if path is not None:
+    found: dict[str, Path] = {}
+    unavailable = None
+    for name in ("config.json", *WEIGHT_FILES):
+        try:
+            found[name] = _fetch(repo, name)
+        except EntryNotFoundError:
+            continue
+        except HubUnavailableError as error:  # A later name may be in the cache.
+            unavailable = unavailable or error
+            continue
+        if name in WEIGHT_FILES:
+            path = found[name]
             reader = ShardedReader(path, fetch_shard) if name.endswith(INDEX_SUFFIX) else open_file(path)
-            return Source(repo, reader, config)
-    raise NotACheckpointError(f"The hub repository {repo} holds none of {', '.join(WEIGHT_FILES)}.")
+            return Source(repo, reader, _vision_config(found.get("config.json")))
+    raise unavailable or NotACheckpointError(f"The hub repository {repo} holds none of {', '.join(WEIGHT_FILES)}.")
 
 
 def open_source(source: str | os.PathLike[str]) -> Source:

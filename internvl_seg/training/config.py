@@ -4,10 +4,13 @@ import os
 import re
 import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+
+from ..checkpoints import CheckpointError
 
 # Data set fields that name a file or folder which must be there before anything is built.
 _PATH_KEYS = ("img_path", "seg_map_path")
@@ -103,19 +106,30 @@ def _being_built(error: BaseException) -> dict[str, Any]:
     return dict(node.to_dict() if isinstance(node, ConfigDict) else node)
 
 
-def explain(error: Exception, config: Config) -> ConfigError:
-    """Say in which key of a config the object stands that could not be built.
+@contextmanager
+def explaining(config: Config) -> Iterator[None]:
+    """Say in which key of a config the object stands that could not be built within this context.
 
     Args:
-        error: What was raised while the config was built; it does not know of keys.
         config: The config.
+
+    Raises:
+        ConfigError: MMEngine was building something; what it raises itself does not know of files and keys.
     """
-    node = _being_built(error)
-    nodes = list(walk(config.to_dict()))
-    keys = [key for key, other in nodes if node and other == node]
-    keys = keys or [key for key, other in nodes if node and other.get("type") == node.get("type")]
-    where = f"{config.filename}: {' or '.join(keys)}" if keys else str(config.filename)
-    unknown = re.search(r"([\w.]+) is not in the [\w:.-]+ registry", str(error))
-    if unknown:
-        return ConfigError(f"{where}: type={unknown[1]!r} is not registered; check its spelling and custom_imports.")
-    return ConfigError(f"{where} (type={node.get('type')!r}): {error}")
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        node = _being_built(error)
+        if not node:
+            raise
+        nodes = list(walk(config.to_dict()))
+        keys = [key for key, other in nodes if other == node]
+        keys = keys or [key for key, other in nodes if other.get("type") == node.get("type")]
+        where = f"{config.filename}: {' or '.join(keys)}" if keys else str(config.filename)
+        unknown = re.search(r"([\w.]+) is not in the [\w:.-]+ registry", str(error))
+        if unknown:
+            problem = f"type={unknown[1]!r} is not registered; check its spelling and custom_imports."
+            raise ConfigError(f"{where}: {problem}") from error
+        raise ConfigError(f"{where} (type={node.get('type')!r}): {error}") from error

@@ -11,9 +11,8 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
-from ..checkpoints import CheckpointError
 from ..checkpoints.reading import read_pickle
-from .config import ConfigError, check_data_paths, explain, load_config
+from .config import ConfigError, check_data_paths, explaining, load_config
 from .progress import ProgressBarHook
 from .results import versions, write_json
 from .sync_bn import synchronise_batch_norm
@@ -44,27 +43,20 @@ class SegmentationRunner(Runner):
         return wrapped
 
 
-def _build(config: Config) -> SegmentationRunner:
-    try:
-        runner: SegmentationRunner = SegmentationRunner.from_cfg(config)
-    except CheckpointError:
-        raise
-    except (KeyError, TypeError, ValueError, AttributeError, AssertionError, ImportError) as error:
-        raise explain(error, config) from error
-    return runner
-
-
 def _prepare(config: Config, work_dir: str | None, launcher: str) -> None:
     """Fill in what the command line decides; the folder is named after the config unless one is given."""
     config.launcher = launcher
     config.work_dir = work_dir or config.get("work_dir") or os.path.join("work_dirs", Path(config.filename).stem)
 
 
-def _run(runner: SegmentationRunner, action: Any) -> Any:
+def _run(config: Config, action: str) -> tuple[SegmentationRunner, Any]:
+    """Build the runner of a config and let it 'train' or 'test'."""
     bar = ProgressBarHook()
-    runner.register_hook(bar)
     try:
-        return action()
+        with explaining(config):
+            runner = SegmentationRunner.from_cfg(config)
+            runner.register_hook(bar)
+            return runner, getattr(runner, action)()
     finally:
         bar.close()
 
@@ -112,8 +104,7 @@ def train(
     if amp:
         _enable_amp(config)
     config.resume = resume
-    runner = _build(config)
-    _run(runner, runner.train)
+    _run(config, "train")
 
 
 def evaluate(
@@ -164,8 +155,7 @@ def evaluate(
         config.test_dataloader.dataset.pipeline = config.tta_pipeline
         config.tta_model.module = config.model
         config.model = config.tta_model
-    runner = _build(config)
-    metrics: dict[str, float] = _run(runner, runner.test)
+    runner, metrics = _run(config, "test")
     if is_main_process():
         results = {
             "metrics": {name: float(value) for name, value in metrics.items()},
@@ -175,4 +165,4 @@ def evaluate(
             "versions": versions(),
         }
         write_json(Path(runner.work_dir, "test_results.json"), results)
-    return metrics
+    return dict(metrics)

@@ -1,0 +1,66 @@
+"""The official classification heads and the CLIP projector."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from internvl_seg import load_classifier, load_encoder
+
+from ..conftest import Golden
+from .conftest import assert_close
+
+Write = Callable[..., Path]
+KINDS = ("concat", "attention_pooling", "clip_projector")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", KINDS)
+def test_logits_equal_the_official_ones(kind: str, official_file: Write, golden: Callable[[str], Golden]) -> None:
+    model = golden(f"official_cls_{kind}")
+    classifier = load_classifier(official_file(f"official_cls_{kind}"), num_heads=2)
+    assert not classifier.training
+    assert_close(classifier(model.image), model.expected["logits"])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_head_file_goes_on_an_encoder_of_its_own(kind: str, tmp_path: Path, golden: Callable[[str], Golden]) -> None:
+    model = golden(f"official_cls_{kind}")
+    torch.save({"module": model.encoder_state()}, tmp_path / "encoder.pth")
+    head = {name: value for name, value in model.state.items() if name not in model.encoder_state()}
+    torch.save({"model": head}, tmp_path / "head.pth")
+    encoder = load_encoder(tmp_path / "encoder.pth", num_heads=2)
+    for given in (encoder, tmp_path / "encoder.pth"):
+        classifier = load_classifier(
+            tmp_path / "head.pth", encoder=given, **({} if given is encoder else {"num_heads": 2})
+        )
+        assert_close(classifier(model.image), model.expected["logits"])
+    assert load_classifier(tmp_path / "head.pth", encoder=encoder).encoder is encoder
+
+
+@torch.no_grad()
+def test_a_projector_without_head_gives_the_embedding(tmp_path: Path, golden: Callable[[str], Golden]) -> None:
+    model = golden("official_cls_clip_projector")
+    torch.save(
+        {k: v for k, v in model.state.items() if not k.startswith(("norm.", "head."))}, tmp_path / "released.pth"
+    )
+    classifier = load_classifier(tmp_path / "released.pth", num_heads=2, attn_pool_num_heads=2)
+    embedding = classifier(model.image)
+    assert embedding.shape == (2, 24)
+    with_head = torch.nn.BatchNorm1d(24, eps=1e-6).eval()
+    with_head.load_state_dict({k.removeprefix("norm."): v for k, v in model.state.items() if k.startswith("norm.")})
+    logits = torch.nn.functional.linear(with_head(embedding), model.state["head.weight"], model.state["head.bias"])
+    assert_close(logits, model.expected["logits"])
+
+
+@torch.no_grad()
+def test_the_head_is_fp32_on_a_bf16_encoder(official_file: Write, golden: Callable[[str], Golden]) -> None:
+    model = golden("official_cls_concat")
+    classifier = load_classifier(official_file("official_cls_concat"), dtype=torch.bfloat16, num_heads=2)
+    assert classifier.encoder.dtype == torch.bfloat16
+    assert classifier.head.weight.dtype == torch.float32
+    logits = classifier(model.image)
+    assert logits.dtype == torch.float32
+    torch.testing.assert_close(logits, model.expected["logits"], rtol=0.1, atol=0.1)

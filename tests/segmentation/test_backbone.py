@@ -1,0 +1,195 @@
+"""The registered backbone: maps, freezing, and what a checkpoint holds of it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS
+from mmengine.runner.checkpoint import get_state_dict, load_checkpoint, load_state_dict
+from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
+from mmseg.registry import MODELS as MMSEG_MODELS
+from torch import nn
+
+from internvl_seg import InternViT, load_encoder
+from internvl_seg.checkpoints.errors import CheckpointError
+from internvl_seg.segmentation import InternViTBackbone
+from internvl_seg.segmentation.backbone import REFERENCE, WrongEncoderError
+
+from ..conftest import Golden
+from ..error_table import DocumentedError
+
+ARCH = {"embed_dim": 32, "depth": 4, "num_heads": 2, "img_size": 42}
+
+
+@pytest.fixture
+def weights(tmp_path: Path, golden: Callable[[str], Golden]) -> Path:
+    """A checkpoint of the architecture."""
+    torch.save({"module": golden("official_seg_rms").state}, tmp_path / "encoder.pth")
+    return tmp_path / "encoder.pth"
+
+
+def frozen(weights: Path, **options: Any) -> InternViTBackbone:
+    init_cfg = {"type": "Pretrained", "checkpoint": str(weights)}
+    return InternViTBackbone(ARCH, frozen=True, init_cfg=init_cfg, **options)
+
+
+class Model(BaseModel):
+    """A backbone with a head, as a segmentor holds it."""
+
+    def __init__(self, backbone: InternViTBackbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.head = nn.Conv2d(32, 3, 1)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.backbone(images)[-1])
+
+
+@pytest.mark.parametrize("registry", [MODELS, MMSEG_MODELS, MMPRETRAIN_MODELS])
+def test_it_is_found_from_every_scope(registry: Any) -> None:
+    backbone = registry.build({"type": "InternViT", "arch": ARCH, "out_indices": (0, -1)})
+    assert isinstance(backbone, InternViT)
+    assert backbone.out_indices == [0, 3]
+
+
+def test_its_parameters_have_the_official_names(golden: Callable[[str], Golden]) -> None:
+    assert set(Model(InternViTBackbone(ARCH)).backbone.state_dict()) == set(golden("official_seg_rms").state)
+
+
+def test_maps_are_fp32_and_follow_the_image() -> None:
+    backbone = InternViTBackbone(ARCH, out_indices=(1, 3), dtype="bfloat16")
+    maps = backbone(torch.randn(2, 3, 28, 70))
+    assert backbone.dtype == torch.bfloat16
+    assert [(m.dtype, tuple(m.shape)) for m in maps] == [(torch.float32, (2, 32, 2, 5))] * 2
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_weights_are_read_and_resized(is_frozen: bool, weights: Path, golden: Callable[[str], Golden]) -> None:
+    model = golden("official_seg_rms")
+    backbone = InternViTBackbone(
+        ARCH,
+        img_size=70,
+        out_indices=(0, 1, 2, 3),
+        frozen=is_frozen,
+        init_cfg={"type": "Pretrained", "checkpoint": str(weights)},
+    )
+    if not is_frozen:
+        backbone.init_weights()
+    for i, got in enumerate(backbone(model.image)):
+        torch.testing.assert_close(got, model.expected[str(i)], rtol=1e-5, atol=1e-5)
+
+
+def test_frozen_means_frozen(weights: Path) -> None:
+    model = Model(frozen(weights, out_indices=(1,), drop_path_rate=0.5)).train()
+    before = {name: value.clone() for name, value in model.backbone.named_parameters()}
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.1, weight_decay=0.1)
+    calls: list[int] = []
+    for i, block in enumerate(model.backbone.blocks):
+        block.register_forward_hook(lambda *_, i=i: calls.append(i))
+    image = torch.randn(1, 3, 42, 42)
+    features = model.backbone(image)[0]
+    assert torch.equal(features, model.backbone(image)[0])
+    model(image).square().mean().backward()
+    optimizer.step()
+    assert features.grad_fn is None
+    assert not any(module.training for module in model.backbone.modules())
+    assert model.head.training
+    assert max(calls) == 1
+    assert all(p.grad is None and not p.requires_grad for p in model.backbone.parameters())
+    assert set(optimizer.state) == set(model.head.parameters())
+    assert all(torch.equal(value, before[name]) for name, value in model.backbone.named_parameters())
+
+
+def test_tuned_means_tuned() -> None:
+    model = Model(InternViTBackbone(ARCH, with_cp=True, drop_path_rate=0.1)).train()
+    model(torch.randn(2, 3, 42, 42)).square().mean().backward()
+    assert model.backbone.blocks[0].training
+    assert all(p.grad is not None for p in model.backbone.parameters())
+
+
+def test_a_head_checkpoint_refers_to_its_encoder(weights: Path, tmp_path: Path) -> None:
+    model = Model(frozen(weights))
+    for state in (model.state_dict(), get_state_dict(model)):
+        assert set(state) == {"head.weight", "head.bias", f"backbone.{REFERENCE}"}
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "head.pth")
+    other = Model(frozen(weights))
+    load_checkpoint(other, str(tmp_path / "head.pth"), strict=True)
+    other.load_state_dict(model.state_dict(), strict=True)
+    assert torch.equal(other.head.weight, model.head.weight)
+    assert torch.equal(other.backbone.cls_token, model.backbone.cls_token)
+
+
+@pytest.mark.parametrize("options", [{"dtype": "bfloat16"}, {"img_size": 70}])
+def test_the_reference_holds_across_dtypes_and_sizes(
+    options: dict[str, Any], tmp_path: Path, golden: Callable[[str], Golden]
+) -> None:
+    state = {name: tensor.bfloat16() for name, tensor in golden("official_seg_rms").state.items()}
+    torch.save(state, tmp_path / "encoder.pth")
+    trained, used = Model(frozen(tmp_path / "encoder.pth")), Model(frozen(tmp_path / "encoder.pth", **options))
+    used.load_state_dict(trained.state_dict())
+    assert torch.equal(used.head.weight, trained.head.weight)
+
+
+def test_the_wrong_encoder_is_refused(
+    weights: Path, tmp_path: Path, golden: Callable[[str], Golden], documented_error: DocumentedError
+) -> None:
+    state = golden("official_seg_rms").state
+    state["blocks.3.mlp.fc2.bias"] += 0.5
+    torch.save(state, tmp_path / "other.pth")
+    trained, wrong = Model(frozen(weights)), Model(frozen(tmp_path / "other.pth"))
+
+    with documented_error("a head is put on another frozen encoder", WrongEncoderError):
+        load_state_dict(wrong, get_state_dict(trained))
+    with documented_error("a head's frozen encoder is not named in the config", WrongEncoderError):
+        load_state_dict(Model(InternViTBackbone(ARCH)), get_state_dict(trained))
+
+
+def test_random_and_tuned_encoders_are_saved_whole(weights: Path) -> None:
+    for backbone in (InternViTBackbone(ARCH, frozen=True), InternViTBackbone(ARCH)):
+        state = Model(backbone).state_dict()
+        assert len(state) == 2 + len(dict(backbone.named_parameters()))
+        fresh = Model(InternViTBackbone(ARCH, frozen=True))
+        fresh.load_state_dict(state)
+        assert torch.equal(fresh.backbone.cls_token, backbone.cls_token)
+
+
+def test_a_whole_checkpoint_goes_into_a_frozen_backbone(weights: Path) -> None:
+    tuned = Model(InternViTBackbone(ARCH))
+    model = Model(frozen(weights))
+    hash_before = model.backbone.reference()["sha256"]
+    model.load_state_dict(tuned.state_dict())
+    assert torch.equal(model.backbone.pos_embed, tuned.backbone.pos_embed)
+    assert model.backbone.reference()["sha256"] != hash_before
+
+
+def test_our_own_segmentors_are_sources_of_encoders(tmp_path: Path) -> None:
+    model = Model(InternViTBackbone(ARCH))
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "segmentor.pth")
+    assert torch.equal(load_encoder(tmp_path / "segmentor.pth", num_heads=2).cls_token, model.backbone.cls_token)
+
+
+def test_on_the_meta_device_nothing_is_read(tmp_path: Path) -> None:
+    with torch.device("meta"):
+        backbone = frozen(tmp_path / "not-there.pth")
+    assert backbone.cls_token.is_meta
+    with pytest.raises(CheckpointError, match=re.escape("not-there.pth")):
+        frozen(tmp_path / "not-there.pth")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "float8"}, r"dtype='float8'.*float32, bfloat16, float16"),
+        ({"init_cfg": {"type": "Xavier"}}, r"init_cfg=.*Pretrained"),
+        ({"out_indices": (4,)}, r"indices\[0\] = 4.*-4 to 3"),
+        ({"arch": "vit_b"}, r"'vit_b'.*internvit_6b_224px"),
+    ],
+)
+def test_a_wrong_argument_fails_at_construction(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        InternViTBackbone(**({"arch": ARCH} | options))
