@@ -4,6 +4,7 @@ from . import segmentation, training
 from .checkpoints import CheckpointError, load_classifier, load_encoder
 from .data import datasets
 from .encoder import InternViT, Release, create_encoder, list_encoders, register_encoder
+from .visualization import overlay_hook
 
 __version__ = "0.1.0"
 
@@ -16,6 +17,7 @@ __all__ = [
     "list_encoders",
     "load_classifier",
     "load_encoder",
+    "overlay_hook",
     "register_encoder",
     "segmentation",
     "training",

@@ -11,10 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 
 class ProgressBarHook(Hook):
-    """Shows a bar on a terminal; log lines scroll above it. Elsewhere the log alone tells how far the run is."""
+    """Shows a bar on a terminal; log lines scroll above it. Elsewhere the log alone tells how far the run is.
 
-    def __init__(self) -> None:
-        self._console = Console()
+    Args:
+        console: Where to draw; the standard output if None.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
         self._progress: Progress | None = None
         self._loop: TaskID | None = None
         self._redirected: list[logging.StreamHandler[Any]] = []

@@ -2,11 +2,14 @@
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
+import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.dist import is_main_process
+from mmengine.model import MMDistributedDataParallel
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
@@ -33,14 +36,24 @@ def read_checkpoint(filename: str, map_location: Any = None) -> Any:
 
 
 class SegmentationRunner(Runner):
-    """MMEngine's runner, with every BatchNorm synchronised as soon as there are several processes."""
+    """MMEngine's runner, with every BatchNorm synchronised as soon as there are several processes, on CPUs too."""
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """Set up processes; MMEngine's own way to start several insists on an accelerator."""
+        if self.distributed and get_device() == "cpu" and not dist.is_initialized():
+            dist.init_process_group("gloo")
+        super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Put the model on its device and, in distributed training, into its wrapper."""
         if self.distributed:
-            model = synchronise_batch_norm(model)
-        wrapped: nn.Module = super().wrap_model(model_wrapper_cfg, model)
-        return wrapped
+            model = synchronise_batch_norm(model, get_device())
+        if self.distributed and get_device() == "cpu" and model_wrapper_cfg is None:
+            find_unused = self.cfg.get("find_unused_parameters", False)
+            wrapped = MMDistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=find_unused)
+        else:
+            wrapped = super().wrap_model(model_wrapper_cfg, model)
+        return cast(nn.Module, wrapped)
 
 
 def _prepare(config: Config, work_dir: str | None, launcher: str) -> None:
@@ -125,7 +138,7 @@ def evaluate(
         checkpoint: A checkpoint of the model.
         work_dir: Where logs, the resolved config and the results go; ``work_dirs/<name of the config>`` if None.
         out: Folder for predicted labels, a PNG an image.
-        show_dir: Folder for pictures with the predicted labels over them.
+        show_dir: Folder for pictures of image, ground truth and prediction, one an image.
         tta: Average over the scales and flips of the config's ``tta_pipeline``.
         options: Dotted keys that replace values of the config.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -146,8 +159,7 @@ def evaluate(
     if out is not None:
         config.test_evaluator.update(output_dir=out)
     if show_dir is not None:
-        config.default_hooks.visualization.update(type="SegVisualizationHook", draw=True)
-        config.visualizer.save_dir = show_dir
+        config.custom_hooks = [*config.get("custom_hooks", []), {"type": "OverlayHook", "out_dir": show_dir}]
     if tta:
         for key in ("tta_model", "tta_pipeline"):
             if key not in config:

@@ -6,14 +6,18 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.nn.functional import all_reduce
+from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class SyncBatchNorm(nn.SyncBatchNorm):
-    """``nn.SyncBatchNorm``, which PyTorch has for accelerators only, with a plain implementation for the CPU."""
+class CPUSyncBatchNorm(_BatchNorm):
+    """What ``nn.SyncBatchNorm`` is on accelerators: statistics over the batch and positions of all processes."""
+
+    def _check_input_dim(self, input: Tensor) -> None:
+        pass
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise (B, C, ...) over the batch and positions of all processes."""
-        if not (x.device.type == "cpu" and self.training and dist.is_initialized()):
+        """Normalise (B, C, ...)."""
+        if not (self.training and dist.is_initialized()):
             out: Tensor = super().forward(x)
             return out
         dims = [d for d in range(x.ndim) if d != 1]
@@ -35,17 +39,19 @@ class SyncBatchNorm(nn.SyncBatchNorm):
         return x * self.weight.view(shape) + self.bias.view(shape) if self.affine else x
 
 
-def synchronise_batch_norm(module: nn.Module) -> Any:
+def synchronise_batch_norm(module: nn.Module, device: str) -> Any:
     """Replace every BatchNorm in a model by one over all processes, keeping its parameters.
 
     Args:
         module: The model; changed in place.
+        device: Type of the device it trains on; PyTorch's own ``nn.SyncBatchNorm`` is for accelerators only.
 
     Returns:
         The model, or its replacement if it is a BatchNorm itself.
     """
-    converted = nn.SyncBatchNorm.convert_sync_batchnorm(module)
-    for child in converted.modules():
-        if type(child) is nn.SyncBatchNorm:
-            child.__class__ = SyncBatchNorm
-    return converted
+    if device != "cpu":
+        return nn.SyncBatchNorm.convert_sync_batchnorm(module)
+    for child in module.modules():
+        if isinstance(child, _BatchNorm):
+            child.__class__ = CPUSyncBatchNorm
+    return module

@@ -1,0 +1,6 @@
+"""Datasets for MMSegmentation, and the demo's images and baselines."""
+
+from .datasets import CamVidDataset, HGSCNestDataset
+from .folder import FolderDataset
+
+__all__ = ["CamVidDataset", "FolderDataset", "HGSCNestDataset"]

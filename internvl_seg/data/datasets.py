@@ -1,0 +1,75 @@
+"""Datasets with fixed classes, for MMSegmentation."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from .sample_set import CLASSES
+
+
+@DATASETS.register_module()
+class HGSCNestDataset(BaseSegDataset):
+    """The demo's tissue tiles (:mod:`internvl_seg.data.sample_set`), RGB and id maps as PNG.
+
+    Args:
+        **kwargs: Arguments of mmseg's ``BaseSegDataset``.
+    """
+
+    METAINFO = {  # noqa: RUF012
+        "classes": CLASSES,
+        # Okabe and Ito's colours, which colour-blind readers tell apart and which stand out from pink and violet.
+        "palette": [(255, 255, 255), (86, 180, 233), (240, 228, 66), (0, 158, 115)],
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"img_suffix": ".png", "seg_map_suffix": ".png"} | kwargs)
+
+
+@DATASETS.register_module()
+class CamVidDataset(BaseSegDataset):
+    """CamVid street scenes with 11 classes: JPEG images, PNG id maps, id 11 = void.
+
+    Args:
+        **kwargs: Arguments of mmseg's ``BaseSegDataset``.
+    """
+
+    METAINFO = {  # noqa: RUF012
+        "classes": (
+            "sky",
+            "building",
+            "pole",
+            "road",
+            "pavement",
+            "tree",
+            "sign symbol",
+            "fence",
+            "car",
+            "pedestrian",
+            "bicyclist",
+        ),
+        "palette": [
+            (128, 128, 128),
+            (128, 0, 0),
+            (192, 192, 128),
+            (128, 64, 128),
+            (60, 40, 222),
+            (128, 128, 0),
+            (192, 128, 128),
+            (64, 64, 128),
+            (64, 0, 128),
+            (64, 64, 0),
+            (0, 128, 192),
+        ],
+    }
+    VOID = 11
+
+    @classmethod
+    def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int]:
+        """Old ids to new ones; void becomes 255, which loader, padding, loss and metric all ignore.
+
+        Args:
+            new_classes: A subset of the classes, when a config asks for one.
+        """
+        return (super().get_label_map(new_classes) or {}) | {cls.VOID: 255}

@@ -1,0 +1,85 @@
+"""A dataset that is nothing but a folder: the way in for images of one's own."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+from PIL import Image
+
+from .confusion import IGNORED
+
+LAYOUT = "images/{train,test}/NAME.* and annotations/{train,test}/NAME.png"
+
+
+class FolderError(RuntimeError):
+    """A folder of images and masks is incomplete or inconsistent."""
+
+
+def find_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
+    """Every image of a folder with its mask.
+
+    Args:
+        images: Folder of images in any format that Pillow reads.
+        masks: Folder of PNG masks with the images' names.
+
+    Returns:
+        (image, mask), sorted by name.
+
+    Raises:
+        FolderError: There is no such folder, no image in it, or an image without a mask.
+    """
+    if not images.is_dir():
+        raise FolderError(f"{images} is not a folder. Expected {LAYOUT}.")
+    formats = Image.registered_extensions()
+    pairs = [(path, masks / f"{path.stem}.png") for path in sorted(images.iterdir()) if path.suffix.lower() in formats]
+    if not pairs:
+        raise FolderError(f"{images} holds no image. Expected {LAYOUT}.")
+    if missing := [mask for _, mask in pairs if not mask.is_file()]:
+        raise FolderError(f"{len(missing)} of {len(pairs)} images in {images} have no mask; the first is {missing[0]}.")
+    return pairs
+
+
+def read_classes(root: Path) -> list[str]:
+    """Names of a folder's classes.
+
+    Args:
+        root: Folder in the layout :data:`LAYOUT`; its ``classes.txt``, when there is one, names the ids from 0 up,
+            one a line. Otherwise the ids of the training masks count and are their own names.
+
+    Raises:
+        FolderError: There are no names and no masks to count.
+    """
+    names = root / "classes.txt"
+    if names.is_file():
+        return [line.strip() for line in names.read_text().splitlines() if line.strip()]
+    highest = 0
+    for _, mask in find_pairs(root / "images/train", root / "annotations/train"):
+        ids = np.asarray(Image.open(mask))
+        highest = max(highest, int(ids[ids != IGNORED].max(initial=0)))
+    return [f"class {i}" for i in range(highest + 1)]
+
+
+@DATASETS.register_module()
+class FolderDataset(BaseSegDataset):
+    """Images and masks in a folder, with the classes that :func:`read_classes` finds; 255 is ignored.
+
+    Args:
+        data_root: Folder in the layout :data:`LAYOUT`.
+        **kwargs: Other arguments of mmseg's ``BaseSegDataset``; ``data_prefix`` says which split.
+
+    Raises:
+        FolderError: The folder is incomplete.
+    """
+
+    def __init__(self, data_root: str, **kwargs: Any) -> None:
+        super().__init__(data_root=data_root, metainfo={"classes": read_classes(Path(data_root))}, **kwargs)
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """One entry per image, as mmseg's pipelines take them."""
+        pairs = find_pairs(Path(self.data_prefix["img_path"]), Path(self.data_prefix["seg_map_path"]))
+        fields = {"label_map": self.label_map, "reduce_zero_label": self.reduce_zero_label}
+        return [
+            {"img_path": str(image), "seg_map_path": str(mask), "seg_fields": [], **fields} for image, mask in pairs
+        ]
