@@ -14,10 +14,10 @@ model = dict(
     ),
     decode_head=dict(in_channels=384, num_classes=11),
 )
-optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=3e-3, weight_decay=0.0))
-param_scheduler = [dict(type="PolyLR", power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=600)]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=600, val_interval=600)
+optim_wrapper = dict(type="OptimWrapper", optimizer=dict(type="AdamW", lr=5e-3, weight_decay=0.0))
+param_scheduler = [dict(type="PolyLR", power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=300)]
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=300, val_interval=300)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
-default_hooks = dict(checkpoint=dict(interval=600))
+default_hooks = dict(checkpoint=dict(interval=300))
 randomness = dict(seed=0)

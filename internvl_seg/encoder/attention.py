@@ -41,7 +41,7 @@ def _per_head(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     if torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad):
         outs = [(q[:, :, h] @ k[:, :, h].mT).softmax(dim=-1) @ v[:, :, h] for h in range(heads)]
         return torch.stack(outs, dim=2)
-    out = torch.empty_like(v, memory_format=torch.contiguous_format)
+    out = q.new_empty(batch, tokens, heads, v.shape[-1])
     scores = q.new_empty(tokens, k.shape[1])
     for b in range(batch):
         for h in range(heads):

@@ -47,7 +47,7 @@ class Mlp(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map every token of (B, N, C)."""
         # A layer put in fc1's place (an adapter, a quantized one) only promises to be called.
-        x = self.fc1.forward_gelu(x) if type(self.fc1) is Linear else self.act(self.fc1(x))
+        x = self.fc1(x, gelu=True) if type(self.fc1) is Linear else self.act(self.fc1(x))
         out: Tensor = self.fc2(x)
         return out
 

@@ -13,7 +13,8 @@ def _traced() -> bool:
 def _fusable(x: Tensor, weight: Tensor) -> bool:
     """Whether oneDNN's fused linear may stand in for ``F.linear``: bf16 on the CPU, no gradient, not traced."""
     return (
-        not _traced()
+        type(weight) is nn.Parameter  # A subclass (quantized, sharded) knows F.linear alone.
+        and not _traced()
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.bfloat16
         and not torch.is_grad_enabled()
@@ -35,21 +36,14 @@ class Linear(nn.Linear):
         if self.bias is not None:
             nn.init.zeros_(self.bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (..., in_features) to (..., out_features)."""
+    def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
+        """Map (..., in_features) to (..., out_features), followed by the exact GELU if asked for."""
         if _fusable(x, self.weight):
-            out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
-            return out
-        return F.linear(x, self.weight, self.bias)
-
-    def forward_gelu(self, x: Tensor) -> Tensor:
-        """Map (..., in_features) to (..., out_features), followed by the exact GELU."""
-        if _fusable(x, self.weight):
-            out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "gelu", [], "none")
+            activation, algorithm = ("gelu", "none") if gelu else ("none", "")
+            out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, activation, [], algorithm)
             return out
         out = F.linear(x, self.weight, self.bias)
-        if torch.is_grad_enabled() or _traced():
+        if gelu and (torch.is_grad_enabled() or _traced()):
             return F.gelu(out)
         # In place: this is the largest activation of a block, and nobody else holds it.
-        inplace: Tensor = torch.ops.aten.gelu_(out)
-        return inplace
+        return torch.ops.aten.gelu_(out) if gelu else out

@@ -141,9 +141,10 @@ class TestNames:
         monkeypatch.setattr(MODULE, "_flash_attn_installed", lambda: True)
         check_kernel("flash_attn")
 
-    def test_flash_attn_on_the_wrong_device(self) -> None:
-        q, k, v = projected(1, 2, 2, 1, 4)
-        with pytest.raises(KernelUnavailableError, match=r"torch\.float32 on cpu.*attention='auto'"):
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+    def test_flash_attn_on_the_wrong_device(self, dtype: torch.dtype) -> None:
+        q, k, v = (t.to(dtype) for t in projected(1, 2, 2, 1, 4))
+        with pytest.raises(KernelUnavailableError, match=rf"{dtype} on cpu.*attention='auto'"):
             attention(q, k, v, "flash_attn")
 
 
