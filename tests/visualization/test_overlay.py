@@ -49,9 +49,9 @@ def test_panel_shows_truth_and_prediction_but_no_background() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["red", "blue"]
     shown = [axes.images[0].get_array() for axes in figure.axes]
     assert (shown[0] == 100).all()
-    assert (shown[1][:25] == [178, 50, 50]).all()
+    assert (shown[1][:25] == [201, 35, 35]).all()
     assert (shown[1][25:] == 100).all()
-    assert (shown[2] == [50, 50, 178]).all()
+    assert (shown[2] == [35, 35, 201]).all()
     file = io.BytesIO()
     figure.savefig(file)
     assert Image.open(file).size[0] > 500
