@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 
 from internvl_seg import demo
-from internvl_seg.demo import DemoError, Sample
+from internvl_seg.data.folder import FolderError
+from internvl_seg.data.samples import Sample
+from internvl_seg.demo import DemoError
 from internvl_seg.visualization.results_page import ScoreTable
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,9 +75,9 @@ def test_from_folder_to_page(folder: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("tiny")
-def test_mask_with_too_high_an_id_is_named_before_anything_is_trained(folder: Path, tmp_path: Path) -> None:
+def test_mask_that_does_not_fit_is_found_before_anything_is_trained(folder: Path, tmp_path: Path) -> None:
     (folder / "classes.txt").write_text("red\ngreen\n")
-    with pytest.raises(DemoError, match="holds id 2, but there are 2 classes: red, green"):
+    with pytest.raises(FolderError, match="holds id 2, but there are 2 classes: red, green"):
         demo.run_demo(tmp_path / "run", data_root=folder)
     assert not (tmp_path / "run").exists()
 

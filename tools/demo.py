@@ -15,13 +15,13 @@ def main() -> None:
     """Parse the command line and run the demo."""
     parser = argparse.ArgumentParser(description="Train and evaluate on real images and write a results page.")
     parser.add_argument("--data-root", type=Path, help="folder of your own images; downloads a sample set by default")
-    parser.add_argument("--encoder", help="release to probe frozen, instead of training a small InternViT")
+    parser.add_argument("--encoder", help="release, hub id or file to probe frozen, instead of training from scratch")
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/demo"), help="where results go")
     parser.add_argument("--seed", type=int, default=0, help="seed of the training")
     args = parser.parse_args()
     try:
         run_demo(args.work_dir, args.data_root, args.encoder, args.seed)
-    except (SampleSetError, FolderError, ConfigError, CheckpointError, DemoError, ValueError) as error:
+    except (SampleSetError, FolderError, ConfigError, CheckpointError, DemoError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 

@@ -19,8 +19,8 @@ class HGSCNestDataset(BaseSegDataset):
 
     METAINFO = {  # noqa: RUF012
         "classes": CLASSES,
-        # Okabe and Ito's colours, which colour-blind readers tell apart and which stand out from pink and violet.
-        "palette": [(255, 255, 255), (86, 180, 233), (240, 228, 66), (0, 158, 115)],
+        # They stand out from pink and violet; blue and yellow differ for colour-blind readers, green in brightness too.
+        "palette": [(255, 255, 255), (86, 180, 233), (255, 235, 60), (0, 200, 120)],
     }
 
     def __init__(self, **kwargs: Any) -> None:

@@ -1,11 +1,14 @@
 """A dataset that is nothing but a folder: the way in for images of one's own."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
+from numpy.typing import NDArray
 from PIL import Image
 
 from .confusion import IGNORED
@@ -61,6 +64,21 @@ def read_classes(root: Path) -> list[str]:
     return [f"class {i}" for i in range(highest + 1)]
 
 
+def class_weights(labels: Iterable[NDArray[Any]], num_classes: int) -> list[float]:
+    """Weights for the loss that keep rare classes from being given up, as mIoU counts all classes alike.
+
+    Args:
+        labels: Maps of class ids; 255 is not counted.
+        num_classes: Number of classes, C.
+
+    Returns:
+        C weights: how many times rarer than the commonest a class is, to the power of a third; at most 5.
+    """
+    counts = sum(np.bincount(label[label != IGNORED].ravel(), minlength=num_classes) for label in labels)
+    rarity = np.max(counts) / np.maximum(counts, 1)
+    return [round(float(weight), 2) for weight in np.minimum(np.cbrt(rarity), 5)]
+
+
 @DATASETS.register_module()
 class FolderDataset(BaseSegDataset):
     """Images and masks in a folder, with the classes that :func:`read_classes` finds; 255 is ignored.
@@ -74,7 +92,10 @@ class FolderDataset(BaseSegDataset):
     """
 
     def __init__(self, data_root: str, **kwargs: Any) -> None:
-        super().__init__(data_root=data_root, metainfo={"classes": read_classes(Path(data_root))}, **kwargs)
+        classes = read_classes(Path(data_root))
+        # Twenty colours that differ more than mmseg's random ones; they repeat after that.
+        palette = matplotlib.colormaps["tab20"](np.arange(len(classes)) % 20, bytes=True)[:, :3].tolist()
+        super().__init__(data_root=data_root, metainfo={"classes": classes, "palette": palette}, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """One entry per image, as mmseg's pipelines take them."""

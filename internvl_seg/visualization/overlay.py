@@ -82,7 +82,7 @@ def draw_panel(
         for i, other in enumerate(classes):
             if other == "background":
                 labels = np.where(labels == i, IGNORED, labels)
-        axes.imshow(draw_overlay(image, labels, palette))
+        axes.imshow(draw_overlay(image, labels, palette, opacity=0.65))
         axes.set_title(name)
         axes.axis("off")
     figure.suptitle(title)

@@ -6,7 +6,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from PIL import Image
 
-from internvl_seg.data.folder import FolderError, read_classes
+from internvl_seg.data.folder import FolderError, class_weights, read_classes
 
 LOAD = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
 
@@ -34,7 +34,7 @@ def test_pairs_are_read_whatever_the_image_format(root: Path) -> None:
     dataset = build(root)
     assert [sample["gt_seg_map"][1, 0] for sample in dataset] == [1, 2]
     assert dataset.metainfo["classes"] == ["class 0", "class 1", "class 2"]
-    assert len(dataset.metainfo["palette"]) == 3
+    assert len({tuple(colour) for colour in dataset.metainfo["palette"]}) == 3
 
 
 def test_classes_are_named_by_classes_txt(root: Path) -> None:
@@ -61,3 +61,10 @@ def test_incomplete_folder_says_what_is_missing(root: Path, remove: list[str], m
 def test_no_folder_at_all(tmp_path: Path) -> None:
     with pytest.raises(FolderError, match=r"nowhere.images.train is not a folder"):
         read_classes(tmp_path / "nowhere")
+
+
+def test_rare_classes_weigh_more() -> None:
+    labels = np.full((20, 100), 255, np.uint8)
+    labels[:8], labels[8] = 0, 1
+    labels[9, :1] = 2
+    assert class_weights([labels, labels], 4) == [1.0, 2.0, 5.0, 5.0]

@@ -1,19 +1,19 @@
-# Tiles of 250x250; a crop of 252 (18 patches of 14) is a whole tile and two pixels of padding.
+# Tiles of 250x250, enlarged twice: a nucleus is hardly larger than a patch of 14, and its outline is what is scored.
 dataset_type = "HGSCNestDataset"
 data_root = "data/hgsc_nest"
-crop_size = (252, 252)
 train_pipeline = [
     dict(type="LoadImageFromFile"),
     dict(type="LoadAnnotations"),
+    dict(type="Resize", scale_factor=2.0, keep_ratio=True),
     # Tissue has no up or down. The corners that a rotation leaves empty are ignored.
-    dict(type="RandomRotate", prob=1.0, degree=180, pad_val=0, seg_pad_val=255),
-    dict(type="RandomCrop", crop_size=crop_size),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
+    dict(type="RandomRotate", prob=0.5, degree=180, pad_val=0, seg_pad_val=255),
+    dict(type="RandomCrop", crop_size=(252, 252)),
+    dict(type="RandomFlip", prob=[0.25, 0.25, 0.25], direction=["horizontal", "vertical", "diagonal"]),
     dict(type="PackSegInputs"),
 ]
 test_pipeline = [
     dict(type="LoadImageFromFile"),
+    dict(type="Resize", scale_factor=2.0, keep_ratio=True),
     dict(type="LoadAnnotations"),
     dict(type="PackSegInputs"),
 ]
