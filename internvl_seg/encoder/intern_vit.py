@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from .attention import check_kernel
 from .block import NORMS, Block, NormType
+from .linear import Conv2d
 from .position import resize_pos_embed
 
 Size = int | tuple[int, int]
@@ -22,7 +23,7 @@ class PatchEmbed(nn.Module):
 
     def __init__(self, patch_size: int, in_chans: int, embed_dim: int) -> None:
         super().__init__()
-        self.proj = nn.Conv2d(in_chans, embed_dim, kernel_size=patch_size, stride=patch_size)
+        self.proj = Conv2d(in_chans, embed_dim, kernel_size=patch_size, stride=patch_size)
 
     def forward(self, images: Tensor) -> Tensor:
         """Map (B, in_chans, H, W) to (B, H/p * W/p, C), row by row."""
@@ -50,7 +51,7 @@ class InternViT(nn.Module):
         qk_norm: Whether queries and keys are normalised, each over all C channels.
         init_values: First value of LayerScale.
         drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 at the first.
-        attention: Kernel: 'auto', 'plain', 'sdpa', 'per_head' or 'flash_attn'.
+        attention: Kernel: 'auto', or one of :data:`KERNELS`.
         grad_checkpointing: Recompute each block in the backward pass instead of keeping its activations. Training
             only; inference is the same with and without.
 

@@ -1,33 +1,30 @@
-"""Linear layer of the encoder, with a GELU that can be fused into it on the CPU."""
+"""The encoder's layers with weights: linear, with a GELU that can be fused into it on the CPU, and convolution."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
-def _traced() -> bool:
-    """Whether a compiler or exporter is recording: it needs plain operations and fuses them itself."""
-    return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
+from .cpu import has_bf16_products, is_traced, replaceable
 
 
-def _fusable(x: Tensor, weight: Tensor) -> bool:
-    """Whether oneDNN's fused linear may stand in for ``F.linear``: bf16 on the CPU, no gradient, not traced."""
-    return (
-        type(weight) is nn.Parameter  # A subclass (quantized, sharded) knows F.linear alone.
-        and not _traced()
-        and x.device.type == "cpu"
-        and x.dtype == weight.dtype == torch.bfloat16
-        and not torch.is_grad_enabled()
-        and torch.backends.mkldnn.is_available()
-        and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    )
+def _fused(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tensor:
+    activation, algorithm = ("gelu", "none") if gelu else ("none", "")
+    out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, activation, [], algorithm)
+    return out
+
+
+def _widened(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tensor:
+    """In fp32, one layer's weights at a time, so that the encoder still takes the memory of bf16."""
+    out = F.linear(x.float(), weight.float(), None if bias is None else bias.float())
+    return (torch.ops.aten.gelu_(out) if gelu else out).to(x.dtype)
 
 
 class Linear(nn.Linear):
     """``nn.Linear`` initialised as ViTs are, and faster in bf16 on the CPU when no gradient is needed.
 
     ``F.linear`` first copies the bias into the output and then adds the product to it; oneDNN's own linear adds the
-    bias (and GELU) while the result is still in registers, which saves 8 % of the 300M encoder in bf16.
+    bias (and GELU) while the result is still in registers, which saves 8 % of the 300M encoder in bf16. Where oneDNN
+    knows no bf16, the layer computes in fp32.
     """
 
     def reset_parameters(self) -> None:
@@ -38,12 +35,22 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
         """Map (..., in_features) to (..., out_features), followed by the exact GELU if asked for."""
-        if _fusable(x, self.weight):
-            activation, algorithm = ("gelu", "none") if gelu else ("none", "")
-            out: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, activation, [], algorithm)
-            return out
+        if replaceable(x, self.weight):
+            return (_fused if has_bf16_products() else _widened)(x, self.weight, self.bias, gelu)
         out = F.linear(x, self.weight, self.bias)
-        if gelu and (torch.is_grad_enabled() or _traced()):
+        if gelu and (torch.is_grad_enabled() or is_traced()):
             return F.gelu(out)
         # In place: this is the largest activation of a block, and nobody else holds it.
         return torch.ops.aten.gelu_(out) if gelu else out
+
+
+class Conv2d(nn.Conv2d):
+    """``nn.Conv2d``, in fp32 where oneDNN knows no bf16 and no gradient is needed."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, in_channels, H, W) to (B, out_channels, H', W')."""
+        if replaceable(x, self.weight) and not has_bf16_products():
+            bias = None if self.bias is None else self.bias.float()
+            wide: Tensor = self._conv_forward(x.float(), self.weight.float(), bias)
+            return wide.to(x.dtype)
+        return super().forward(x)

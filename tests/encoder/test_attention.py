@@ -120,7 +120,9 @@ class TestNames:
     """A name that cannot be meant, or cannot run here, is refused early."""
 
     def test_unknown(self) -> None:
-        with pytest.raises(ValueError, match=r"'fast' is not a kernel.*'auto'.*plain, sdpa, per_head, flash_attn"):
+        with pytest.raises(
+            ValueError, match=r"'fast' is not a kernel.*'auto'.*plain, sdpa, sdpa_float32, per_head, flash_attn"
+        ):
             check_kernel("fast")
 
     @pytest.mark.parametrize("name", ["auto", *ON_CPU])
@@ -160,9 +162,10 @@ class TestChoice:
 
     @pytest.fixture
     def machine(self, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-        """Pretend a CPU with or without AMX, and flash-attn installed or not."""
+        """Pretend a CPU with or without AMX or any bf16, and flash-attn installed or not."""
 
-        def pretend(*, amx: bool = False, flash_attn: bool = False) -> None:
+        def pretend(*, amx: bool = False, flash_attn: bool = False, bf16: bool = True) -> None:
+            monkeypatch.setattr(MODULE, "has_bf16_products", lambda: bf16)
             monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": amx, "avx512_bf16": True})
             monkeypatch.setattr(MODULE, "_flash_attn_installed", lambda: flash_attn)
 
@@ -187,6 +190,20 @@ class TestChoice:
         self, device: str, dtype: torch.dtype, amx: bool, flash_attn: bool, kernel: str, machine: Callable[..., None]
     ) -> None:
         machine(amx=amx, flash_attn=flash_attn)
+        assert choose_kernel(device, dtype) == kernel
+
+    @pytest.mark.parametrize(
+        ("device", "dtype", "kernel"),
+        [
+            ("cpu", torch.bfloat16, "sdpa_float32"),
+            ("cpu", torch.float32, "sdpa"),
+            ("cuda", torch.bfloat16, "sdpa"),
+        ],
+    )
+    def test_a_cpu_that_cannot_multiply_bf16(
+        self, device: str, dtype: torch.dtype, kernel: str, machine: Callable[..., None]
+    ) -> None:
+        machine(bf16=False)
         assert choose_kernel(device, dtype) == kernel
 
     def test_logged_once(self, machine: Callable[..., None], caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""The linear layer: the fused path gives what the plain one gives, and is taken only where it may be."""
+"""The layers with weights: the fused path gives what the plain one gives, and is taken only where it may be."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,12 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from internvl_seg.encoder.linear import Linear
+from internvl_seg.encoder import linear
+from internvl_seg.encoder.cpu import has_bf16_products
+from internvl_seg.encoder.linear import Conv2d, Linear
 
-fused_bf16 = pytest.mark.skipif(
-    not (torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()),
-    reason="oneDNN has no bf16 on this CPU",
-)
+fused_bf16 = pytest.mark.skipif(not has_bf16_products(), reason="oneDNN has no bf16 on this CPU")
 
 
 @contextmanager
@@ -105,6 +104,26 @@ class TestPath:
             got = made(x, gelu=True).double()
         want = x.double() * torch.special.ndtr(x.double())
         torch.testing.assert_close(got, want, atol=0, rtol=1e-2)
+
+    @pytest.mark.parametrize("bias", [True, False])
+    def test_a_cpu_that_cannot_multiply_bf16(self, bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(linear, "has_bf16_products", lambda: False)
+        made, x = layer(bias, torch.bfloat16), torch.randn(3, 24).bfloat16()
+        wide = Linear(24, 40, bias=bias)
+        wide.load_state_dict(made.state_dict())
+        with torch.no_grad():
+            for gelu in (False, True):
+                # Computed in fp32 and rounded once: the same bits.
+                assert torch.equal(made(x, gelu=gelu), wide(x.float(), gelu=gelu).bfloat16())
+
+    @pytest.mark.parametrize("bias", [True, False])
+    def test_a_convolution_on_such_a_cpu(self, bias: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(linear, "has_bf16_products", lambda: False)
+        made, x = Conv2d(3, 8, 2, stride=2, bias=bias).bfloat16(), torch.randn(2, 3, 4, 6).bfloat16()
+        wide = Conv2d(3, 8, 2, stride=2, bias=bias)
+        wide.load_state_dict(made.state_dict())
+        with torch.no_grad():
+            assert torch.equal(made(x), wide(x.float()).bfloat16())
 
     @pytest.mark.parametrize(
         ("gradients", "dtype"),
