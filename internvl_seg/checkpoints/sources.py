@@ -77,8 +77,8 @@ def _open_folder(folder: Path) -> Source:
     )
 
 
-def _fetch(repo: str, name: str) -> Path:
-    """Path of a hub repository's file in the local cache, downloaded if need be.
+def _fetch(repo: str, name: str, cached_only: bool = False) -> Path:
+    """Path of a hub repository's file in the local cache, downloaded if need be and allowed.
 
     Raises:
         EntryNotFoundError: The repository does not hold it.
@@ -86,7 +86,7 @@ def _fetch(repo: str, name: str) -> Path:
         HubUnavailableError: It is not in the cache and the hub cannot be asked.
     """
     try:
-        return Path(huggingface_hub.hf_hub_download(repo, name))
+        return Path(huggingface_hub.hf_hub_download(repo, name, local_files_only=cached_only))
     except RepositoryNotFoundError as error:
         raise CheckpointNotFoundError(
             f"The hub ({ENDPOINT}) has no repository {repo!r}, or it is private and needs 'hf auth login'."
@@ -115,10 +115,11 @@ def _open_hub(repo: str) -> Source:
             ) from error
 
     found: dict[str, Path] = {}
-    unavailable = None
+    unavailable: HubUnavailableError | None = None
     for name in ("config.json", *WEIGHT_FILES):
         try:
-            found[name] = _fetch(repo, name)
+            # The client tries for half a minute before it gives up; once is enough.
+            found[name] = _fetch(repo, name, cached_only=unavailable is not None)
         except EntryNotFoundError:
             continue
         except HubUnavailableError as error:  # A later name may be in the cache.
