@@ -40,7 +40,7 @@ console = Console()
 
 
 class DemoError(RuntimeError):
-    """A step of the demo failed, or the trained model is no better than a baseline."""
+    """A step of the demo failed, or the model is no better than a baseline on the sample set."""
 
 
 def _run(command: list[str]) -> float:
@@ -110,14 +110,15 @@ def run_demo(work_dir: Path, data_root: Path | None = None, encoder: str | None 
         seed: Of the training.
 
     Returns:
-        IoU per class of both baselines and of the model, which has the highest mIoU of the three.
+        IoU per class of both baselines and of the model.
 
     Raises:
         SampleSetError: The sample set cannot be made.
         FolderError: ``data_root`` is incomplete or a mask does not fit.
         ConfigError: The config cannot be read.
         CheckpointError: The encoder cannot be read.
-        DemoError: A command failed, or the model does not beat both baselines.
+        DemoError: A command failed, or the model does not beat both baselines on the sample set; on images of one's
+            own that is only said.
     """
     if data_root is None:
         console.print(f"Sample images: {make_sample_set(SAMPLE_SET)}")
@@ -167,16 +168,21 @@ def run_demo(work_dir: Path, data_root: Path | None = None, encoder: str | None 
     (work_dir / "scores.md").write_text(scores.markdown(), encoding="utf-8")
     _print(scores)
     console.print(f"Results page: {page}")
-    _check_that_it_learned(scores, model)
+    _compare_with_baselines(scores, model, must_win=data_root is None)
     return scores
 
 
-def _check_that_it_learned(scores: ScoreTable, model: str) -> None:
+def _compare_with_baselines(scores: ScoreTable, model: str, must_win: bool) -> None:
+    """Say it when the model does not beat both baselines, as an error if it had to."""
     means = scores.mean_iou()
     reached = means.pop(model)
     name, best = max(means.items(), key=lambda item: item[1])
-    if not reached > best:
-        raise DemoError(
-            f"{model} reaches {reached:.1f} mIoU and does not beat the baseline '{name}' with {best:.1f}. More images "
-            "or iterations (train_cfg.max_iters in the config) may help, or released weights (--encoder)."
-        )
+    if reached > best:
+        return
+    shortfall = (
+        f"{model} reaches {reached:.1f} mIoU and does not beat the baseline '{name}' with {best:.1f}. More images "
+        "or iterations (train_cfg.max_iters in the config) may help, or released weights (--encoder)."
+    )
+    if must_win:
+        raise DemoError(shortfall)
+    console.print(f"[yellow]{shortfall}")
