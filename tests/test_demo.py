@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from internvl_seg import demo
+from internvl_seg.data import sample_set
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.samples import Sample
 from internvl_seg.demo import DemoError
@@ -74,6 +75,19 @@ def test_from_folder_to_page(folder: Path, tmp_path: Path) -> None:
     # The commands on the page are those that a user can type.
     assert "python tools/train.py" in page
     assert "python tools/test.py" in page
+
+
+@pytest.mark.usefixtures("tiny")
+def test_losing_on_the_sample_set_is_an_error(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Path(demo.SCRATCH).open("a") as config:
+        for loader in ("train_dataloader", "test_dataloader"):
+            config.write(f"{loader}['dataset'] = dict(data_root={str(folder)!r})\n")
+    (folder / "classes.txt").write_text("\n".join(sample_set.CLASSES) + "\n")
+    (folder / sample_set.MANIFEST).write_text(json.dumps(sample_set._digests(folder)))
+    monkeypatch.setattr(demo, "SAMPLE_SET", folder)
+    with pytest.raises(DemoError, match=r"does not beat the baseline 'colour alone' with 100\.0"):
+        demo.run_demo(tmp_path / "run")
+    assert (tmp_path / "run" / "index.html").is_file()  # What was reached can be looked at all the same.
 
 
 @pytest.mark.usefixtures("tiny")
