@@ -11,6 +11,7 @@ from ..encoder.releases import building
 from .encoder_file import EncoderFile
 from .errors import UnknownArchitectureError
 from .formats import ANCHOR
+from .sharded import shard_like
 from .sources import open_source
 
 
@@ -54,15 +55,35 @@ def load_encoder(
     file = EncoderFile.find(open_source(source))
     if img_size is not None:
         overrides["img_size"] = img_size
-    arguments = file.architecture(overrides)
-    if arguments["depth"] > file.depth():
-        raise UnknownArchitectureError(
-            f"{file.source.where} has {file.depth()} blocks, fewer than the depth={arguments['depth']} asked for."
-        )
     with building("meta", None):
-        encoder = InternViT(**arguments)
-    file.check(encoder)
+        encoder = InternViT(**file.architecture(overrides))
+    _check(file, encoder)
     dtype = dtype or file.read(ANCHOR).dtype
     for name in dict(encoder.named_parameters()):
         assign_parameter(encoder, name, file.tensor(name, encoder).to(device, dtype, copy=True))
     return encoder.eval()
+
+
+@torch.no_grad()
+def read_weights(encoder: InternViT, source: str | os.PathLike[str]) -> None:
+    """Copy weights into an encoder that is there, tensor by tensor; if it is sharded, each process takes its part.
+
+    Args:
+        encoder: The encoder; its dtype, devices, position grid and patch size stay.
+        source: As in :func:`load_encoder`.
+
+    Raises:
+        CheckpointError: A subclass says what is wrong; nothing was read.
+    """
+    file = EncoderFile.find(open_source(source))
+    _check(file, encoder)
+    for name, parameter in encoder.named_parameters():
+        parameter.copy_(shard_like(parameter, file.tensor(name, encoder)))
+
+
+def _check(file: EncoderFile, encoder: InternViT) -> None:
+    if encoder.depth > file.depth():
+        raise UnknownArchitectureError(
+            f"{file.source.where} has {file.depth()} blocks, fewer than the depth={encoder.depth} asked for."
+        )
+    file.check(encoder)

@@ -140,8 +140,7 @@ SAFE_GLOBALS: list[Any] = [
     HistoryBuffer,
     np.ndarray,
     np.dtype,
-    type(np.dtype(np.float64)),
-    type(np.dtype(np.int64)),
+    *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64)),
     np_multiarray._reconstruct,
     np_multiarray.scalar,
 ]

@@ -3,14 +3,24 @@
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from .attention import attention
 from .linear import Linear
 
+
+class RMSNorm(nn.RMSNorm):
+    """``nn.RMSNorm`` in its input's dtype; under autocast PyTorch's would mix two, for which it has no fast kernel."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise (..., C) over C."""
+        return F.rms_norm(x, self.normalized_shape, self.weight.to(x.dtype), self.eps)
+
+
 NormType = Literal["rms_norm", "layer_norm"]
-NORMS: dict[str, type[nn.RMSNorm] | type[nn.LayerNorm]] = {"rms_norm": nn.RMSNorm, "layer_norm": nn.LayerNorm}
+NORMS: dict[str, type[RMSNorm] | type[nn.LayerNorm]] = {"rms_norm": RMSNorm, "layer_norm": nn.LayerNorm}
 NORM_EPS = 1e-6
 
 

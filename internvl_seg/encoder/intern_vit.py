@@ -52,8 +52,7 @@ class InternViT(nn.Module):
         init_values: First value of LayerScale.
         drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 at the first.
         attention: Kernel: 'auto', or one of :data:`KERNELS`.
-        grad_checkpointing: Recompute each block in the backward pass instead of keeping its activations. Training
-            only; inference is the same with and without.
+        grad_checkpointing: Recompute each block in the backward pass instead of keeping its activations.
 
     Raises:
         ValueError: An argument does not fit the others or is not among the allowed values.
@@ -144,7 +143,8 @@ class InternViT(nn.Module):
 
     def _run(self, tokens: Tensor, indices: Sequence[int]) -> dict[int, Tensor]:
         """Run the blocks up to the last of ``indices`` and keep the tokens after each of them."""
-        recompute = self.grad_checkpointing and self.training and torch.is_grad_enabled()
+        learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters())
+        recompute = self.grad_checkpointing and learns
         taps: dict[int, Tensor] = {}
         for i, block in enumerate(self.blocks[: max(indices) + 1]):
             tokens = checkpoint(block, tokens, use_reentrant=False) if recompute else block(tokens)

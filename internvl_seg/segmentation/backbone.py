@@ -1,7 +1,6 @@
 """``InternViT`` as a backbone of MMEngine configs."""
 
-import hashlib
-import json
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,17 +9,15 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..checkpoints import load_encoder
-from ..checkpoints.errors import CheckpointError
+from ..checkpoints.loading import read_weights
+from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_encoder, read_reference, write_reference
 from ..encoder import InternViT, get_release
+from ..encoder.cpu import has_bf16_products
 from ..encoder.intern_vit import Size
+from ..encoder.lora import add_lora, is_lora
 from ..encoder.releases import building
 
-REFERENCE = "encoder_reference"
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-class WrongEncoderError(CheckpointError):
-    """A head was trained on another frozen encoder than the one it is put on."""
 
 
 @MODELS.register_module(name="InternViT")
@@ -29,7 +26,8 @@ class InternViTBackbone(InternViT):
 
     A frozen encoder has no gradient and no drop path, stays in eval mode when the model is put in training mode, runs
     no block after the last tapped one, is read when the model is built, and is left out of checkpoints: they hold a
-    reference (where it came from and a hash) that is compared when they are loaded.
+    reference (where it came from and a hash) that is compared when they are loaded. With ``lora`` that is so, too,
+    but for adapters that are trained and saved.
 
     Args:
         arch: A name of ``list_encoders()``, or arguments of :class:`InternViT`.
@@ -37,10 +35,14 @@ class InternViTBackbone(InternViT):
             as the official code does; the architecture's if None.
         out_indices: Blocks whose patch tokens are given, from 0; negative ones count from the last.
         frozen: Whether the encoder is not trained.
-        dtype: 'float32', 'bfloat16' or 'float16', of the weights and of the computation; the maps are fp32 always.
+        dtype: 'float32', 'bfloat16' or 'float16', of the computation; the maps are fp32 always. A frozen encoder's
+            weights have it, too; those of a tuned one are fp32, because steps as small as those of fine-tuning are
+            lost in bf16, and are rounded where they are used (autocast).
         drop_path_rate: Stochastic depth of the last block.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         attention: Attention kernel, as in :class:`InternViT`.
+        lora: Adapters for a frozen encoder, ``dict(rank=...)`` with the other arguments of
+            :func:`internvl_seg.encoder.lora.add_lora` as wanted; none if None.
         init_cfg: None for random weights, or ``dict(type='Pretrained', checkpoint=...)`` with anything that
             :func:`internvl_seg.load_encoder` takes.
 
@@ -59,6 +61,7 @@ class InternViTBackbone(InternViT):
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
         attention: str = "auto",
+        lora: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         if dtype not in _DTYPES:
@@ -67,37 +70,60 @@ class InternViTBackbone(InternViT):
             raise ValueError(
                 f"backbone.init_cfg={init_cfg} is not known; use dict(type='Pretrained', checkpoint=...) or None."
             )
+        if lora is not None and not frozen:
+            raise ValueError(f"backbone.lora={lora} adapts a frozen encoder: set backbone.frozen=True.")
         arguments = get_release(arch).arguments() if isinstance(arch, str) else dict(arch)
         arguments |= {"drop_path_rate": drop_path_rate, "attention": attention, "grad_checkpointing": with_cp}
         if img_size is not None:
             arguments["img_size"] = img_size
-        # A model built on the meta device is only looked at.
-        read_now = frozen and init_cfg is not None and torch.get_default_device().type != "meta"
-        with building("meta" if read_now else None, _DTYPES[dtype]):
+        # Weights that a file holds need not be drawn first. A model built on the meta device is only looked at.
+        from_file = init_cfg is not None and torch.get_default_device().type != "meta"
+        with building("meta" if from_file else None, _DTYPES[dtype] if frozen else torch.float32):
             super().__init__(**arguments)
         self.out_indices = self.resolve_indices(out_indices)
         self.init_cfg = init_cfg
         self.frozen = frozen
-        self._arguments = arguments
+        self.lora = lora
+        self.compute_dtype = _DTYPES[dtype]
+        self.is_init = not from_file
         self._hash: str | None = None
-        self.is_init = False
-        if read_now:
-            self.load_state_dict(self._load().state_dict(), assign=True)
-        if frozen:
+        if from_file and frozen:
+            weights = load_encoder(init_cfg["checkpoint"], dtype=self.dtype, **arguments)  # type: ignore[index]
+            self.load_state_dict(weights.state_dict(), assign=True)
+            self.is_init = True
+        elif from_file:
+            self.to_empty(device="cpu")
+        if lora is not None:
+            add_lora(self, **lora)
+        elif frozen:
             self.requires_grad_(False)
-            self.eval()
+        self.train(not frozen)
         self.register_state_dict_post_hook(_leave_encoder_out)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_check_reference)  # type: ignore[no-untyped-call]
 
-    def _load(self) -> InternViT:
-        assert self.init_cfg is not None
-        return load_encoder(self.init_cfg["checkpoint"], dtype=self.dtype, **self._arguments)
-
     def init_weights(self) -> None:
         """Read the weights of an encoder that is to be tuned; a frozen one has them since it was built."""
-        if self.init_cfg is not None and not self.frozen:
-            self.load_state_dict(self._load().state_dict())
+        if not self.is_init:
+            read_weights(self, self.init_cfg["checkpoint"])  # type: ignore[index]
         self.is_init = True
+
+    def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
+        """Layer of a parameter, for learning rates that decay with depth, and the number of layers.
+
+        Args:
+            param_name: Name of a parameter of the model that the backbone is part of.
+            prefix: What stands before the backbone's own names.
+
+        Returns:
+            0 for the embeddings, block index + 1 in a block, depth + 1 for all else; and depth + 2.
+        """
+        layers = self.depth + 2
+        name = param_name.removeprefix(prefix)
+        if not param_name.startswith(prefix):
+            return layers - 1, layers
+        if name.startswith("blocks."):
+            return int(name.split(".")[1]) + 1, layers
+        return 0, layers
 
     def train(self, mode: bool = True) -> "InternViTBackbone":
         """Set the mode; a frozen encoder stays in eval mode."""
@@ -106,48 +132,51 @@ class InternViTBackbone(InternViT):
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
         """Map normalised images (B, in_chans, H, W) to fp32 maps (B, C, H/p, W/p), one per ``out_indices``."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+        if not self.is_init:
+            raise RuntimeError("The encoder has no weights yet: call init_weights() or load a checkpoint.")
+        learns = not self.frozen or self.lora is not None
+        # A frozen encoder's weights are rounded already; a CPU that cannot multiply bf16 computes in fp32.
+        rounds = self.compute_dtype != self.dtype and (images.device.type != "cpu" or has_bf16_products())
+        rounding = torch.autocast(images.device.type, self.compute_dtype) if rounds else contextlib.nullcontext()
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns), rounding:
             maps = self.forward_intermediates(images, self.out_indices)
         return tuple(tokens.float() for tokens in maps)
 
-    def reference(self) -> dict[str, str]:
-        """Where a frozen encoder came from, and a SHA-256 of its blocks that no dtype or image size changes."""
-        assert self.init_cfg is not None
-        if self._hash is None:
-            digest = hashlib.sha256()
-            for _, parameter in sorted(self.blocks.named_parameters()):
-                # In bf16, which every release survives exactly, so that one encoder has one hash in any dtype.
-                digest.update(parameter.detach().bfloat16().contiguous().view(torch.int16).cpu().numpy().data)
-            self._hash = digest.hexdigest()
-        return {"checkpoint": str(self.init_cfg["checkpoint"]), "sha256": self._hash}
+    def _sha256(self) -> str:
+        """Hash of the encoder; taken once, while it is frozen."""
+        self._hash = self._hash or hash_encoder(self)
+        return self._hash
 
 
 def _leave_encoder_out(module: InternViTBackbone, state: dict[str, Any], prefix: str, _metadata: object) -> None:
-    """Replace a frozen encoder's weights in a state dict by a reference: JSON as a tensor of bytes."""
+    """Replace a frozen encoder's weights in a state dict by a reference; adapters stay."""
     if not module.frozen or module.init_cfg is None or module.patch_embed.proj.weight.is_meta:
         return
     for name, _ in module.named_parameters():
-        del state[prefix + name]
-    state[prefix + REFERENCE] = torch.frombuffer(bytearray(json.dumps(module.reference()).encode()), dtype=torch.uint8)
+        if not is_lora(name):
+            del state[prefix + name]
+    state[prefix + REFERENCE] = write_reference(str(module.init_cfg["checkpoint"]), module._sha256())
 
 
 def _check_reference(module: InternViTBackbone, state: dict[str, Any], prefix: str, *_rest: object) -> None:
     """Compare the reference in a state dict with the encoder that is there, which then stands in for its weights."""
     if prefix + REFERENCE not in state:
         module._hash = None
+        module.is_init |= any(name.startswith(prefix + "blocks.") for name in state)
         return
-    expected = json.loads(bytes(state.pop(prefix + REFERENCE).tolist()))
+    trained_on, sha256 = read_reference(state.pop(prefix + REFERENCE))
     if module.init_cfg is None:
         raise WrongEncoderError(
-            f"This checkpoint holds heads trained on the frozen encoder {expected['checkpoint']!r} and not the encoder "
+            f"This checkpoint holds heads trained on the frozen encoder {trained_on!r} and not the encoder "
             "itself. Set backbone.init_cfg=dict(type='Pretrained', checkpoint=...) in the config to read it."
         )
-    found = module.reference()
-    if module.frozen and found["sha256"] != expected["sha256"]:
+    if module.frozen and module._sha256() != sha256:
         raise WrongEncoderError(
-            f"This checkpoint's heads were trained on the frozen encoder {expected['checkpoint']!r} (SHA-256 "
-            f"{expected['sha256'][:12]}...), but the config reads {found['checkpoint']!r} ({found['sha256'][:12]}...). "
+            f"This checkpoint's heads were trained on the frozen encoder {trained_on!r} (SHA-256 {sha256[:12]}...), "
+            f"but the config reads {module.init_cfg['checkpoint']!r} ({module._sha256()[:12]}...). "
             "Set backbone.init_cfg.checkpoint to the encoder it was trained on."
         )
+    module.init_weights()  # Of an encoder that is tuned from here on; a frozen one has them.
     for name, parameter in module.named_parameters():
-        state.setdefault(prefix + name, parameter.detach())
+        if not is_lora(name):
+            state.setdefault(prefix + name, parameter.detach())

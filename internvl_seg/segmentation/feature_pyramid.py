@@ -39,6 +39,7 @@ class FeaturePyramid(BaseModule):
                 nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)
+        self._is_init = True
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Map four maps (B, C, h, w), shallow to deep, to (B, C, 4h, 4w), (2h, 2w), (h, w) and (h // 2, w // 2).

@@ -1,7 +1,18 @@
 """Training and evaluating from configs with MMEngine."""
 
-from .amp import CPUAmpOptimWrapper
+from . import amp, checkpoint_hook, layer_decay, loop, metric, stream
+from .commands import evaluate, train
 from .config import ConfigError
-from .runner import evaluate, train
 
-__all__ = ["CPUAmpOptimWrapper", "ConfigError", "evaluate", "train"]
+# The modules register what configs name.
+__all__ = [
+    "ConfigError",
+    "amp",
+    "checkpoint_hook",
+    "evaluate",
+    "layer_decay",
+    "loop",
+    "metric",
+    "stream",
+    "train",
+]

@@ -97,6 +97,47 @@ def check_data_paths(config: Config, loader: str) -> None:
                 )
 
 
+def check_accumulation(config: Config) -> None:
+    """Check that no checkpoint is written while gradients are gathered over several iterations: they are not in it.
+
+    Raises:
+        ConfigError: The interval of checkpoints is no multiple of ``optim_wrapper.accumulative_counts``.
+    """
+    counts = config.get("optim_wrapper", {}).get("accumulative_counts", 1)
+    interval = config.get("default_hooks", {}).get("checkpoint", {}).get("interval", -1)
+    if interval > 0 and interval % counts:
+        raise ConfigError(
+            f"{config.filename}: default_hooks.checkpoint.interval = {interval} is no multiple of "
+            f"optim_wrapper.accumulative_counts = {counts}: a run resumed from such a checkpoint would lose the "
+            f"gradients gathered so far. Take {-(-interval // counts) * counts}."
+        )
+
+
+def prepare_submission(config: Config) -> None:
+    """Let a test write what ADE20K's server takes; without a folder of masks it is not scored.
+
+    Raises:
+        ConfigError: The test set is another one than ADE20K.
+    """
+    dataset = config.test_dataloader.dataset
+    if dataset.type != "ADE20KDataset":
+        raise ConfigError(
+            f"{config.filename}: test_dataloader.dataset.type = {dataset.type!r}, but --submit writes the format of "
+            "ADE20K's server. Use --out for labels of other data sets."
+        )
+    if dataset.data_prefix.get("seg_map_path") is None:
+        config.test_evaluator.format_only = True
+        dataset.pipeline = _without_annotations(dataset.pipeline)
+
+
+def _without_annotations(transforms: Any) -> Any:
+    """A pipeline, or the branches of a TestTimeAug, without the steps that read masks."""
+    if isinstance(transforms, dict):
+        return {key: _without_annotations(value) if key == "transforms" else value for key, value in transforms.items()}
+    kept = (t for t in transforms if not (isinstance(t, dict) and t["type"] == "LoadAnnotations"))
+    return [branch for branch in map(_without_annotations, kept) if branch]
+
+
 def _being_built(error: BaseException) -> dict[str, Any]:
     """The config of the innermost object that MMEngine was building when an error was raised."""
     node: Any = {}

@@ -1,5 +1,6 @@
 """What stands beside every result, and how it is written."""
 
+import hashlib
 import importlib.metadata
 import json
 import platform
@@ -19,6 +20,15 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:  # The package itself, when run from a folder.
             found[package] = "not installed"
     return found
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def write_json(path: Path, content: Any) -> None:

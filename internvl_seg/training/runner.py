@@ -1,23 +1,25 @@
-"""Running a config: what ``tools/train.py`` and ``tools/test.py`` call."""
+"""MMEngine's runner with what a long run needs: safe checkpoints, exact resuming, one model over many processes."""
 
 import os
+import time
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 import torch.distributed as dist
-from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import is_main_process
-from mmengine.model import MMDistributedDataParallel
+from mmengine.dist import broadcast, get_world_size, is_main_process
+from mmengine.model import BaseModule, MMDistributedDataParallel
+from mmengine.model.wrappers import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from ..checkpoints.reading import read_pickle
-from .config import ConfigError, check_data_paths, explaining, load_config
-from .progress import ProgressBarHook
-from .results import versions, write_json
+from .checkpoint_hook import TEMPORARY, find_last_checkpoint
+from .results import versions
+from .sharding import WRAPPER, ScatterHook, gather, is_sharded, shard
+from .stream import seed_everything
 from .sync_bn import synchronise_batch_norm
 
 
@@ -35,8 +37,16 @@ def read_checkpoint(filename: str, map_location: Any = None) -> Any:
     return read_pickle(path, map_location or "cpu")
 
 
+def _initialise(module: nn.Module) -> None:
+    """Initialise a part of a model, the same in all processes."""
+    if isinstance(module, BaseModule):
+        module.init_weights()
+    for tensor in module.state_dict().values():
+        broadcast(tensor)
+
+
 class SegmentationRunner(Runner):
-    """MMEngine's runner, with every BatchNorm synchronised as soon as there are several processes, on CPUs too."""
+    """MMEngine's runner, on one process or many, with checkpoints that are whole and hold whole tensors."""
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Set up processes; MMEngine's own way to start several insists on an accelerator."""
@@ -45,136 +55,99 @@ class SegmentationRunner(Runner):
         super().setup_env(env_cfg)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
-        """Put the model on its device and, in distributed training, into its wrapper."""
+        """Put the model on its device and, with several processes, synchronise every BatchNorm and wrap or shard it.
+
+        ``model_wrapper_cfg=dict(type='FullyShard')`` shards, for training and test alike; on one process it says
+        nothing.
+        """
+        sharded = (model_wrapper_cfg or {}).get("type") == WRAPPER
         if self.distributed:
             model = synchronise_batch_norm(model, get_device())
+        if self.distributed and sharded:
+            # While all is whole; an encoder that is in a file is read right into its shards later.
+            seed_everything(self.seed)
+            for child in model.children():
+                if child is not model.backbone or child.init_cfg is None:
+                    _initialise(child)
+            return shard(model, get_world_size())
         if self.distributed and get_device() == "cpu" and model_wrapper_cfg is None:
             find_unused = self.cfg.get("find_unused_parameters", False)
             wrapped = MMDistributedDataParallel(model, broadcast_buffers=False, find_unused_parameters=find_unused)
         else:
-            wrapped = super().wrap_model(model_wrapper_cfg, model)
+            wrapped = super().wrap_model(None if sharded else model_wrapper_cfg, model)
         return cast(nn.Module, wrapped)
 
+    def _init_model_weights(self) -> None:
+        """Initialise the model; MMEngine then sends every tensor to all processes, which have shards of their own."""
+        seed_everything(self.seed)  # So that a sharded model, whose heads have been initialised, has the same weights.
+        if is_sharded(self.model):
+            cast(Any, self.model).init_weights()
+        else:
+            super()._init_model_weights()
 
-def _prepare(config: Config, work_dir: str | None, launcher: str) -> None:
-    """Fill in what the command line decides; the folder is named after the config unless one is given."""
-    config.launcher = launcher
-    config.work_dir = work_dir or config.get("work_dir") or os.path.join("work_dirs", Path(config.filename).stem)
+    def register_hooks(self, *args: Any, **kwargs: Any) -> None:
+        """Register the config's hooks, and the one that spreads a checkpoint over a sharded model."""
+        super().register_hooks(*args, **kwargs)
+        if is_sharded(self.model):
+            self.register_hook(ScatterHook())
 
+    def load_or_resume(self) -> None:
+        """Load the checkpoint that the config names, or go on from the last one in the work folder."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            last = find_last_checkpoint(Path(self.work_dir))
+            self._resume: bool = last is not None
+            self._load_from: str | None = str(last) if last else None
+        super().load_or_resume()
 
-def _run(config: Config, action: str) -> tuple[SegmentationRunner, Any]:
-    """Build the runner of a config and let it 'train' or 'test'."""
-    bar = ProgressBarHook()
-    try:
-        with explaining(config):
-            runner = SegmentationRunner.from_cfg(config)
-            runner.register_hook(bar)
-            return runner, getattr(runner, action)()
-    finally:
-        bar.close()
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        """Go on from a checkpoint; it stays on the CPU, mapped, and each device takes its part."""
+        super().resume(filename, *args, **kwargs | {"map_location": "cpu"})
 
+    def save_checkpoint(
+        self,
+        out_dir: str,
+        filename: str,
+        file_client_args: dict[str, Any] | None = None,
+        save_optimizer: bool = True,
+        save_param_scheduler: bool = True,
+        meta: dict[str, Any] | None = None,
+        by_epoch: bool = True,
+        backend_args: dict[str, Any] | None = None,
+    ) -> None:
+        """Write a checkpoint, as MMEngine's but to a local folder, straight to the disk, and whole or not at all.
 
-def _enable_amp(config: Config) -> None:
-    kind = config.optim_wrapper.get("type", "OptimWrapper")
-    if kind != "OptimWrapper":
-        raise ConfigError(
-            f"{config.filename}: optim_wrapper.type = {kind!r}; --amp replaces 'OptimWrapper' only. Leave --amp out."
-        )
-    if torch.cuda.is_available():
-        config.optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
-    else:
-        config.optim_wrapper.type = "CPUAmpOptimWrapper"
+        Args:
+            out_dir: Folder.
+            filename: Name of the file; it gets it when it is whole and on the disk.
+            file_client_args: None.
+            save_optimizer: Whether to save the optimizer.
+            save_param_scheduler: Whether to save the schedulers.
+            meta: With the ``iter`` and ``epoch`` that are done.
+            by_epoch: Whether the run counts epochs.
+            backend_args: None.
 
-
-def train(
-    config_file: str | os.PathLike[str],
-    *,
-    work_dir: str | None = None,
-    resume: bool = False,
-    amp: bool = False,
-    options: dict[str, Any] | None = None,
-    launcher: str = "none",
-) -> None:
-    """Train a model from a config.
-
-    Args:
-        config_file: The config.
-        work_dir: Where logs, the resolved config and checkpoints go; ``work_dirs/<name of the config>`` if None.
-        resume: Go on from the last checkpoint in ``work_dir``, if there is one.
-        amp: Mixed precision: fp16 with loss scaling on an accelerator, bf16 on a CPU.
-        options: Dotted keys that replace values of the config.
-        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
-
-    Raises:
-        ConfigError: The config does not describe a run; the message names file and key.
-        CheckpointError: Weights could not be read.
-    """
-    config = load_config(config_file, options)
-    _prepare(config, work_dir, launcher)
-    check_data_paths(config, "train_dataloader")
-    if config.get("val_dataloader") is not None:
-        check_data_paths(config, "val_dataloader")
-    if amp:
-        _enable_amp(config)
-    config.resume = resume
-    _run(config, "train")
-
-
-def evaluate(
-    config_file: str | os.PathLike[str],
-    checkpoint: str | os.PathLike[str],
-    *,
-    work_dir: str | None = None,
-    out: str | None = None,
-    show_dir: str | None = None,
-    tta: bool = False,
-    options: dict[str, Any] | None = None,
-    launcher: str = "none",
-) -> dict[str, float]:
-    """Evaluate a checkpoint on a config's test set and write ``test_results.json`` into the work folder.
-
-    Args:
-        config_file: The config.
-        checkpoint: A checkpoint of the model.
-        work_dir: Where logs, the resolved config and the results go; ``work_dirs/<name of the config>`` if None.
-        out: Folder for predicted labels, a PNG an image.
-        show_dir: Folder for pictures of image, ground truth and prediction, one an image.
-        tta: Average over the scales and flips of the config's ``tta_pipeline``.
-        options: Dotted keys that replace values of the config.
-        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
-
-    Returns:
-        The metrics, in percent.
-
-    Raises:
-        ConfigError: The config does not describe a run; the message names file and key.
-        CheckpointError: Weights could not be read.
-    """
-    config = load_config(config_file, options)
-    _prepare(config, work_dir, launcher)
-    check_data_paths(config, "test_dataloader")
-    if not Path(checkpoint).expanduser().is_file():
-        raise ConfigError(f"There is no checkpoint {os.fspath(checkpoint)!r} (looked from {Path.cwd()}).")
-    config.load_from = os.fspath(checkpoint)
-    if out is not None:
-        config.test_evaluator.update(output_dir=out)
-    if show_dir is not None:
-        config.custom_hooks = [*config.get("custom_hooks", []), {"type": "OverlayHook", "out_dir": show_dir}]
-    if tta:
-        for key in ("tta_model", "tta_pipeline"):
-            if key not in config:
-                raise ConfigError(f"{config.filename}: {key} is missing; --tta needs it.")
-        config.test_dataloader.dataset.pipeline = config.tta_pipeline
-        config.tta_model.module = config.model
-        config.model = config.tta_model
-    runner, metrics = _run(config, "test")
-    if is_main_process():
-        results = {
-            "metrics": {name: float(value) for name, value in metrics.items()},
-            "config": os.fspath(config_file),
-            "checkpoint": os.fspath(checkpoint),
-            "seed": runner.seed,
-            "versions": versions(),
-        }
-        write_json(Path(runner.work_dir, "test_results.json"), results)
-    return dict(metrics)
+        Raises:
+            ValueError: Another place than a local folder is asked for.
+        """
+        if file_client_args is not None or backend_args is not None:
+            raise ValueError("CheckpointHook writes to local folders: leave file_client_args and backend_args out.")
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        checkpoint = {"state_dict": gather(model.state_dict())}
+        if save_optimizer:
+            checkpoint["optimizer"] = gather(self.optim_wrapper.state_dict())
+        if not is_main_process():
+            return
+        done = {"epoch": self.epoch + by_epoch, "iter": self.iter + (not by_epoch)} | (meta or {})
+        facts = {"cfg": self.cfg.pretty_text, "seed": self.seed, "experiment_name": self.experiment_name}
+        dataset_meta = getattr(self.train_dataloader.dataset, "metainfo", None)
+        made = {"time": time.strftime("%Y%m%d_%H%M%S"), "versions": versions(), "dataset_meta": dataset_meta}
+        checkpoint |= {"meta": done | facts | made, "message_hub": gather(self.message_hub.state_dict())}
+        if save_param_scheduler and self.param_schedulers is not None:
+            checkpoint["param_schedulers"] = [scheduler.state_dict() for scheduler in self.param_schedulers]
+        self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
+        temporary = Path(out_dir, TEMPORARY.format(filename))
+        with temporary.open("wb") as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(Path(out_dir, filename))

@@ -364,20 +364,16 @@ class TestGradCheckpointing:
         assert calls == [0, 1, 2, 2, 1, 0]
         assert 2 * self.bytes_kept(encoder, images) < self.bytes_kept(build().train(), images)
 
-    def test_not_in_eval_nor_without_gradients(self, build: Callable[..., InternViT]) -> None:
-        encoder = build(grad_checkpointing=True)
+    def test_not_without_gradients(self, build: Callable[..., InternViT]) -> None:
+        encoder = build(grad_checkpointing=True).train()
         plain = build()
         plain.load_state_dict(encoder.state_dict())
         images = torch.randn(1, 3, 28, 28)
-        with block_calls(encoder) as calls:
+        with block_calls(encoder) as calls, torch.no_grad():
             tokens = encoder(images)
-            tokens.sum().backward()
-            assert calls == [0, 1, 2]
-            with torch.no_grad():
-                assert not encoder.train()(images).requires_grad
-            assert calls == [0, 1, 2] * 2
+        assert calls == [0, 1, 2]
+        assert not tokens.requires_grad
         assert torch.equal(tokens, plain(images))
-        assert self.bytes_kept(encoder.eval(), images) == self.bytes_kept(plain, images)
 
     def test_no_graph_without_gradients(self, build: Callable[..., InternViT]) -> None:
         encoder = build(grad_checkpointing=True).train().requires_grad_(False)

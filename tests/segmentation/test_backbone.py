@@ -16,8 +16,8 @@ from torch import nn
 
 from internvl_seg import InternViT, load_encoder
 from internvl_seg.checkpoints.errors import CheckpointError
+from internvl_seg.checkpoints.reference import REFERENCE, WrongEncoderError, hash_encoder
 from internvl_seg.segmentation import InternViTBackbone
-from internvl_seg.segmentation.backbone import REFERENCE, WrongEncoderError
 
 from ..conftest import Golden
 from ..error_table import DocumentedError
@@ -60,10 +60,11 @@ def test_its_parameters_have_the_official_names(golden: Callable[[str], Golden])
     assert set(Model(InternViTBackbone(ARCH)).backbone.state_dict()) == set(golden("official_seg_rms").state)
 
 
-def test_maps_are_fp32_and_follow_the_image() -> None:
-    backbone = InternViTBackbone(ARCH, out_indices=(1, 3), dtype="bfloat16")
+@pytest.mark.parametrize("is_frozen", [False, True])
+def test_maps_are_fp32_and_follow_the_image(is_frozen: bool) -> None:
+    backbone = InternViTBackbone(ARCH, out_indices=(1, 3), frozen=is_frozen, dtype="bfloat16")
     maps = backbone(torch.randn(2, 3, 28, 70))
-    assert backbone.dtype == torch.bfloat16
+    assert backbone.dtype == (torch.bfloat16 if is_frozen else torch.float32)
     assert [(m.dtype, tuple(m.shape)) for m in maps] == [(torch.float32, (2, 32, 2, 5))] * 2
 
 
@@ -161,10 +162,10 @@ def test_random_and_tuned_encoders_are_saved_whole(weights: Path) -> None:
 def test_a_whole_checkpoint_goes_into_a_frozen_backbone(weights: Path) -> None:
     tuned = Model(InternViTBackbone(ARCH))
     model = Model(frozen(weights))
-    hash_before = model.backbone.reference()["sha256"]
+    hash_before = hash_encoder(model.backbone)
     model.load_state_dict(tuned.state_dict())
     assert torch.equal(model.backbone.pos_embed, tuned.backbone.pos_embed)
-    assert model.backbone.reference()["sha256"] != hash_before
+    assert hash_encoder(model.backbone) != hash_before
 
 
 def test_our_own_segmentors_are_sources_of_encoders(tmp_path: Path) -> None:

@@ -1,0 +1,152 @@
+"""Training and evaluating a config: what ``tools/train.py`` and ``tools/test.py`` call."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+
+from ..checkpoints.reading import read_pickle
+from .checkpoint_hook import find_last_checkpoint
+from .config import ConfigError, check_accumulation, check_data_paths, explaining, load_config, prepare_submission
+from .progress import ProgressBarHook
+from .results import sha256_of, versions, write_json
+from .runner import SegmentationRunner
+
+
+def _prepare(config: Config, work_dir: str | None, launcher: str) -> None:
+    """Fill in what the command line decides; the folder is named after the config unless one is given."""
+    config.launcher = launcher
+    config.work_dir = work_dir or config.get("work_dir") or os.path.join("work_dirs", Path(config.filename).stem)
+
+
+def _run(config: Config, action: str) -> tuple[SegmentationRunner, Any]:
+    """Build the runner of a config and let it 'train' or 'test'."""
+    bar = ProgressBarHook()
+    try:
+        with explaining(config):
+            runner = SegmentationRunner.from_cfg(config)
+            runner.register_hook(bar)
+            return runner, getattr(runner, action)()
+    finally:
+        bar.close()
+
+
+def _enable_amp(config: Config) -> None:
+    kind = config.optim_wrapper.get("type", "OptimWrapper")
+    if kind != "OptimWrapper":
+        raise ConfigError(
+            f"{config.filename}: optim_wrapper.type = {kind!r}; --amp replaces 'OptimWrapper' only. Leave --amp out."
+        )
+    if torch.cuda.is_available():
+        config.optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
+    else:
+        config.optim_wrapper.type = "CPUAmpOptimWrapper"
+
+
+def train(
+    config_file: str | os.PathLike[str],
+    *,
+    work_dir: str | None = None,
+    resume: bool = False,
+    amp: bool = False,
+    options: dict[str, Any] | None = None,
+    launcher: str = "none",
+) -> None:
+    """Train a model from a config.
+
+    Args:
+        config_file: The config.
+        work_dir: Where logs, the resolved config and checkpoints go; ``work_dirs/<name of the config>`` if None.
+        resume: Go on from the last checkpoint in ``work_dir``, if there is one, with its seed.
+        amp: Mixed precision: fp16 with loss scaling on an accelerator, bf16 on a CPU.
+        options: Dotted keys that replace values of the config.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Raises:
+        ConfigError: The config does not describe a run; the message names file and key.
+        CheckpointError: Weights could not be read.
+    """
+    config = load_config(config_file, options)
+    _prepare(config, work_dir, launcher)
+    check_accumulation(config)
+    check_data_paths(config, "train_dataloader")
+    if config.get("val_dataloader") is not None:
+        check_data_paths(config, "val_dataloader")
+    if amp:
+        _enable_amp(config)
+    config.resume = resume
+    if resume and (last := find_last_checkpoint(Path(config.work_dir))):
+        # What is drawn and how it is augmented depends on it, and a run without a seed of its own drew one.
+        config.randomness = {**config.get("randomness", {}), "seed": read_pickle(last)["meta"]["seed"]}
+    _run(config, "train")
+
+
+def evaluate(
+    config_file: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str],
+    *,
+    work_dir: str | None = None,
+    out: str | None = None,
+    submit: str | None = None,
+    show_dir: str | None = None,
+    tta: bool = False,
+    options: dict[str, Any] | None = None,
+    launcher: str = "none",
+) -> dict[str, float]:
+    """Evaluate a checkpoint on a config's test set and write ``test_results.json`` into the work folder.
+
+    Args:
+        config_file: The config.
+        checkpoint: A checkpoint of the model.
+        work_dir: Where logs, the resolved config and the results go; ``work_dirs/<name of the config>`` if None.
+        out: Folder for predicted labels, a PNG an image, in the ids of the data set's own masks.
+        submit: The same for ADE20K's server (labels 1 to 150), also of a test set without masks, which is not scored.
+        show_dir: Folder for pictures of image, ground truth and prediction, one an image.
+        tta: Average over the scales and flips of the config's ``tta_pipeline``.
+        options: Dotted keys that replace values of the config.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+
+    Returns:
+        The metrics, in percent.
+
+    Raises:
+        ConfigError: The config does not describe a run; the message names file and key.
+        CheckpointError: Weights could not be read.
+    """
+    config = load_config(config_file, options)
+    _prepare(config, work_dir, launcher)
+    if tta:
+        for key in ("tta_model", "tta_pipeline"):
+            if key not in config:
+                raise ConfigError(f"{config.filename}: {key} is missing; --tta needs it.")
+        config.test_dataloader.dataset.pipeline = config.tta_pipeline
+        config.tta_model.module = config.model
+        config.model = config.tta_model
+    if submit is not None:
+        prepare_submission(config)
+    check_data_paths(config, "test_dataloader")
+    weights = Path(checkpoint).expanduser()
+    if not weights.is_file():
+        raise ConfigError(f"There is no checkpoint {os.fspath(checkpoint)!r} (looked from {Path.cwd()}).")
+    config.load_from = os.fspath(checkpoint)
+    if out is not None or submit is not None:
+        config.test_evaluator.update(output_dir=out or submit)
+    if show_dir is not None:
+        config.custom_hooks = [*config.get("custom_hooks", []), {"type": "OverlayHook", "out_dir": show_dir}]
+    runner, metrics = _run(config, "test")
+    if is_main_process():
+        results = {
+            "metrics": {name: float(value) for name, value in metrics.items()},
+            "per_class": {k: v for m in runner.test_evaluator.metrics for k, v in getattr(m, "per_class", {}).items()},
+            "config": os.fspath(config_file),
+            "resolved_config": os.path.join(runner.work_dir, Path(config_file).name),
+            "checkpoint": os.fspath(checkpoint),
+            "checkpoint_sha256": sha256_of(weights),
+            "seed": runner.seed,
+            "versions": versions(),
+        }
+        write_json(Path(runner.work_dir, "test_results.json"), results)
+    return dict(metrics)

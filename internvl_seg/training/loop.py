@@ -1,0 +1,62 @@
+"""The training loop of MMEngine, made to go on after a kill as if there had been none."""
+
+from typing import Any
+
+from mmengine.dist import get_rank
+from mmengine.registry import LOOPS
+from mmengine.runner import IterBasedTrainLoop
+from torch import nn
+
+from .stream import seed_everything
+
+
+@LOOPS.register_module(name="IterBasedTrainLoop", force=True)
+class ResumableTrainLoop(IterBasedTrainLoop):
+    """MMEngine's loop, in whose place it is registered, with randomness that can begin at any iteration.
+
+    What an endless sampler draws and how it is augmented depends on the seed and the position in the run
+    (:mod:`internvl_seg.training.stream`); dropout and drop path on the seed, the process and the iteration. So there
+    is no random state to save, and a resumed run has the losses of one that was never interrupted.
+
+    Args:
+        runner: The runner.
+        dataloader: Config of the data loader.
+        **kwargs: Other arguments of MMEngine's ``IterBasedTrainLoop``.
+    """
+
+    def __init__(self, runner: Any, dataloader: dict[str, Any], **kwargs: Any) -> None:
+        if dataloader["sampler"]["type"] == "InfiniteSampler":
+            dataset = {"type": "SeededDataset", "dataset": dataloader["dataset"], "seed": runner.seed}
+            sampler = {**dataloader["sampler"], "type": "StreamSampler"}
+            dataloader = {**dataloader, "dataset": dataset, "sampler": sampler}
+        super().__init__(runner, dataloader, **kwargs)
+
+    def run(self) -> nn.Module:
+        """Train to the last iteration and return the model."""
+        self.runner.call_hook("before_train")
+        self.runner.call_hook("before_train_epoch")
+        if self._iter > 0:
+            self.dataloader_iterator.skip_iter(self._iter)
+            self._validate_if_due()
+        while self._iter < self._max_iters and not self.stop_training:
+            self.runner.model.train()
+            self.run_iter(next(self.dataloader_iterator))
+            self._decide_current_val_interval()
+            self._validate_if_due()
+        self.runner.call_hook("after_train_epoch")
+        self.runner.call_hook("after_train")
+        model: nn.Module = self.runner.model
+        return model
+
+    def run_iter(self, data_batch: Any) -> None:
+        """Train on a batch, from a random state that depends on the iteration alone."""
+        seed_everything(self.runner.seed, get_rank(), self._iter)
+        super().run_iter(data_batch)
+
+    def _validate_if_due(self) -> None:
+        """Validate unless this iteration was: a checkpoint is written before its validation, which may be killed."""
+        due = self._iter >= self.val_begin and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
+        runtime = self.runner.message_hub.runtime_info
+        if self.runner.val_loop is not None and due and runtime.get("iter_validated") != self._iter:
+            self.runner.message_hub.update_info("iter_validated", self._iter)
+            self.runner.val_loop.run()

@@ -1,0 +1,81 @@
+"""Training samples as a function of the seed and their place in the run, so that a killed run resumes exactly."""
+
+import random
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.dataset import InfiniteSampler
+from mmengine.registry import DATA_SAMPLERS, DATASETS
+from torch.utils.data import Dataset
+
+
+def seed_everything(*numbers: int) -> None:
+    """Seed Python, NumPy and PyTorch, each with a hash of several non-negative numbers."""
+    states = np.random.SeedSequence(numbers).generate_state(3)
+    random.seed(int(states[0]))
+    np.random.seed(states[1])
+    torch.manual_seed(int(states[2]))
+
+
+class Draw(int):
+    """Index of a sample that knows how many samples all processes together drew before it."""
+
+    position: int
+
+
+@DATA_SAMPLERS.register_module()
+class StreamSampler(InfiniteSampler):
+    """MMEngine's endless sampler, whose indices know their position in the stream of all processes.
+
+    Args:
+        **kwargs: Arguments of MMEngine's ``InfiniteSampler``.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._first = 0
+
+    def __iter__(self) -> Iterator[Draw]:
+        """Iterate from the first index, or from the one that was skipped to."""
+        for turn, index in enumerate(self.indices, self._first):
+            draw = Draw(index)
+            draw.position = self.rank + turn * self.world_size
+            yield draw
+
+    def skip(self, num_samples: int) -> None:
+        """Begin after this many samples of this process, whose data are not read."""
+        super().skip(num_samples)
+        self._first = num_samples
+
+
+@DATASETS.register_module()
+class SeededDataset(Dataset[Any]):
+    """A dataset whose random augmentation depends on the seed and a sample's position in the run, and nothing else.
+
+    Not on the worker, the process or what was drawn before: one process with a batch of four and two with a batch of
+    two each train on the same images, cropped and flipped alike, and so does a resumed run.
+
+    Args:
+        dataset: Config of a dataset.
+        seed: Of the run.
+    """
+
+    def __init__(self, dataset: dict[str, Any], seed: int) -> None:
+        self.dataset = DATASETS.build(dataset)
+        self.seed = seed
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """Classes and palette of the dataset."""
+        return dict(self.dataset.metainfo)
+
+    def __len__(self) -> int:
+        """Number of samples."""
+        return len(self.dataset)
+
+    def __getitem__(self, draw: Draw) -> Any:
+        """The sample, augmented as its position says."""
+        seed_everything(self.seed, draw.position)
+        return self.dataset[int(draw)]

@@ -1,0 +1,172 @@
+"""A run that is killed again and again ends with the weights of one that never was."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+import pytest
+import torch
+
+from internvl_seg.checkpoints.reading import read_pickle
+from internvl_seg.training import ConfigError, train
+from internvl_seg.training.checkpoint_hook import find_last_checkpoint
+
+from ..error_table import DocumentedError
+from .test_config import CONFIG
+from .test_runner import EXTRA, config, weights  # noqa: F401  (config is a fixture)
+
+ITERATIONS = 400
+INTERVAL = 4
+# Everything that draws random numbers: crops, flips and colours in two workers, dropout, drop path; and whatever a
+# checkpoint has to hold: moments, schedules, running statistics, the best score.
+RANDOM = f"""
+crop = (28, 28)
+train_pipeline = [
+    dict(type='LoadImageFromFile'), dict(type='LoadAnnotations'),
+    dict(type='RandomResize', scale=(84, 56), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop, cat_max_ratio=0.75), dict(type='RandomFlip', prob=0.5),
+    dict(type='PhotoMetricDistortion'), dict(type='PackSegInputs'),
+]
+train_dataloader.update(batch_size=3, num_workers=2, persistent_workers=True)
+train_dataloader['dataset'] = dict(train_dataloader['dataset'], pipeline=train_pipeline)
+model['data_preprocessor'].update(size=crop)
+model['backbone'].update(drop_path_rate=0.3)
+model['decode_head'].update(dropout_ratio=0.2)
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3), accumulative_counts=2, clip_grad=dict(max_norm=1.0))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=50),
+    dict(type='PolyLR', power=1.0, eta_min=0.0, by_epoch=False, begin=0, end={ITERATIONS}),
+]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters={ITERATIONS}, val_interval=20)
+default_hooks['checkpoint'].update(interval={INTERVAL}, max_keep_ckpts=1, save_best='mIoU')
+randomness = dict(seed=5)
+"""
+
+
+def run(folder: Path, work_dir: str) -> None:
+    """A process of its own: train, or go on."""
+    os.setpgrp()  # So that its data workers die with it.
+    os.chdir(folder)
+    os.dup2(os.open(f"{work_dir}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
+    os.dup2(1, 2)
+    torch.set_num_threads(1)
+    train("config.py", work_dir=work_dir, resume=True)
+
+
+Start = Callable[[str], BaseProcess]
+
+
+@pytest.fixture
+def start(config: Path) -> Start:  # noqa: F811
+    """Start a run in a process that has everything imported, so that a kill can fall on any of its moments."""
+    config.write_text(CONFIG + EXTRA + RANDOM)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["internvl_seg"])
+
+    def start(work_dir: str) -> BaseProcess:
+        process = context.Process(target=run, args=(Path.cwd(), work_dir))
+        process.start()
+        return process
+
+    return start
+
+
+def losses(work_dir: str) -> list[tuple[int, float]]:
+    """Every iteration that was logged in any of a folder's runs, with its loss."""
+    lines = [line for path in Path(work_dir).rglob("scalars.json") for line in path.read_text().splitlines()]
+    # The last line of a killed run may be cut short.
+    entries = [json.loads(line) for line in lines if line.endswith("}")]
+    return sorted((entry["step"], entry["loss"]) for entry in entries if "loss" in entry)
+
+
+def test_twenty_kills(start: Start) -> None:
+    whole = start("whole")
+    whole.join()
+    assert whole.exitcode == 0, Path("whole.log").read_text()[-2000:]
+    moments, resumed = random.Random(0), [0]
+    for _ in range(20):
+        process = start("killed")
+        process.join(moments.uniform(0.2, 1.2))
+        assert process.is_alive(), "the run was over before its twentieth kill"
+        os.killpg(process.pid, signal.SIGKILL)
+        process.join()
+        last = find_last_checkpoint(Path("killed"))
+        resumed.append(int(last.stem.removeprefix("iter_")) if last else 0)
+    process = start("killed")
+    process.join()
+    assert process.exitcode == 0, Path("killed.log").read_text()[-2000:]
+
+    found, expected = weights(f"killed/iter_{ITERATIONS}.pth"), weights(f"whole/iter_{ITERATIONS}.pth")
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+    assert [path.name for path in Path("killed").glob("iter_*")] == [f"iter_{ITERATIONS}.pth"]
+    assert not list(Path("killed").glob(".*"))
+    loss_at = dict(losses("whole"))
+    repeated = losses("killed")
+    assert all(loss == loss_at[step] for step, loss in repeated)
+    assert {step for step, _ in repeated} == set(range(1, ITERATIONS + 1))
+    # What is done again is what came after the last checkpoint; one more interval may be under way when the kill falls.
+    assert len(repeated) - ITERATIONS <= 20 * 2 * INTERVAL
+    log = Path("killed.log").read_text()
+    assert all(f"iter: {step}\n" in log for step in resumed if step)
+
+
+@pytest.mark.usefixtures("config")
+def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    Path("config.py").write_text(CONFIG + EXTRA)
+    train("config.py", work_dir="run")
+    Path("run/.iter_6.pth.tmp").write_bytes(b"half")
+    Path("run/last_checkpoint").write_text("")
+    train("config.py", work_dir="run", resume=True, options={"train_cfg.max_iters": 6})
+    assert "resumed epoch: 0, iter: 4" in "".join(path.read_text() for path in Path("run").rglob("*.log"))
+    assert {path.name for path in Path("run").glob("*.pth*")} == {"iter_2.pth", "iter_4.pth", "iter_6.pth"}
+    assert not list(Path("run").glob(".*"))
+
+
+@pytest.mark.usefixtures("config")
+def test_a_run_without_a_seed_goes_on_with_the_one_it_drew() -> None:
+    Path("config.py").write_text(CONFIG + EXTRA.replace("randomness = dict(seed=3)", ""))
+    train("config.py", work_dir="run", options={"train_cfg.max_iters": 2})
+    seed = read_pickle(Path("run/iter_2.pth"))["meta"]["seed"]
+    train("config.py", work_dir="run", resume=True)
+    assert read_pickle(Path("run/iter_4.pth"))["meta"]["seed"] == seed
+    train("config.py", work_dir="whole", options={"randomness.seed": seed})
+    found, expected = weights("run/iter_4.pth"), weights("whole/iter_4.pth")
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+
+
+@pytest.mark.usefixtures("config")
+def test_a_validation_that_was_cut_off_is_made_up_for() -> None:
+    without = {"val_dataloader": None, "val_cfg": None, "val_evaluator": None}
+    train("config.py", work_dir="run", options=without)
+    log = Path("run")
+    assert "mIoU" not in "".join(path.read_text() for path in log.rglob("*.log"))
+    train("config.py", work_dir="run", resume=True)
+    assert "mIoU" in "".join(path.read_text() for path in log.rglob("*.log"))
+
+
+def test_old_checkpoints_go_when_the_new_one_is_there(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    def disk_full(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    config.write_text(CONFIG + EXTRA)
+    options = {"default_hooks.checkpoint.max_keep_ckpts": 1, "train_cfg.max_iters": 2}
+    train(config, work_dir="run", options=options)
+    monkeypatch.setattr(os, "fsync", disk_full)
+    with pytest.raises(OSError, match="No space left"):
+        train(config, work_dir="run", resume=True, options=options | {"train_cfg.max_iters": 4})
+    assert [path.name for path in Path("run").glob("iter_*")] == ["iter_2.pth"]
+
+
+def test_gradients_half_gathered_are_not_saved(config: Path, documented_error: DocumentedError) -> None:  # noqa: F811
+    config.write_text(CONFIG + EXTRA)
+    options = {"optim_wrapper.accumulative_counts": 4, "default_hooks.checkpoint.interval": 6}
+    with documented_error("a checkpoint falls between accumulated gradients", ConfigError):
+        train(config, options=options)
