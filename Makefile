@@ -30,6 +30,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/python tools/model_zoo.py --check
 
 bench: $(READY)
 	$(BIN)/python benchmarks/attention.py

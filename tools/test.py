@@ -16,7 +16,9 @@ def main() -> None:
     parser.add_argument("config", help="config file")
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument("--work-dir", help="folder for logs and test_results.json; work_dirs/<config name> by default")
-    parser.add_argument("--out", help="folder for the predicted labels, a PNG an image")
+    labels = parser.add_mutually_exclusive_group()
+    labels.add_argument("--out", help="folder for predicted labels, a PNG an image, in the ids of the masks")
+    labels.add_argument("--submit", help="the same in the format of ADE20K's server; a test set needs no masks then")
     parser.add_argument("--show-dir", help="folder for pictures with the predicted labels over them")
     parser.add_argument("--tta", action="store_true", help="average over the scales and flips of tta_pipeline")
     parser.add_argument(
@@ -36,6 +38,7 @@ def main() -> None:
             args.checkpoint,
             work_dir=args.work_dir,
             out=args.out,
+            submit=args.submit,
             show_dir=args.show_dir,
             tta=args.tta,
             options=args.cfg_options,

@@ -63,7 +63,7 @@ def load_config(path: str | os.PathLike[str], options: dict[str, Any] | None = N
         # A config copies its variable into every data set when it is parsed; the copies follow it here.
         config.merge_from_dict(
             {
-                f"{key}.data_root": config.data_root
+                f"{key.replace('[', '.').replace(']', '')}.data_root": config.data_root
                 for key, node in walk(config.to_dict())
                 if key and node.get("data_root") == root
             }

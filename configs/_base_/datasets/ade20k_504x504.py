@@ -1,63 +1,16 @@
-# ADE20K with the official pipeline. By default 8 processes of 2 images each.
-# Source: OpenGVLab/InternVL segmentation/configs/_base_/datasets/ade20k_504x504.py.
-dataset_type = "ADE20KDataset"
+# ADE20K (https://groups.csail.mit.edu/vision/datasets/ADE20K/), 150 classes; label 0, other, is ignored.
+_base_ = "./504x504.py"
 data_root = "data/ade/ADEChallengeData2016"
-crop_size = (504, 504)
-train_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="LoadAnnotations", reduce_zero_label=True),
-    dict(type="RandomResize", scale=(2016, 504), ratio_range=(0.5, 2.0), keep_ratio=True),
-    dict(type="RandomCrop", crop_size=crop_size, cat_max_ratio=0.75),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="PhotoMetricDistortion"),
-    dict(type="PackSegInputs"),
-]
-# Short side to the crop, then both sides up to a multiple of the patch.
-test_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(type="ResizeShortestEdge", scale=504, max_size=100000),
-    dict(type="ResizeToMultiple", size_divisor=14),
-    dict(type="LoadAnnotations", reduce_zero_label=True),
-    dict(type="PackSegInputs"),
-]
-tta_pipeline = [
-    dict(type="LoadImageFromFile"),
-    dict(
-        type="TestTimeAug",
-        transforms=[
-            [dict(type="ResizeShortestEdge", scale=scale, max_size=100000) for scale in (252, 378, 504, 630, 756, 882)],
-            [dict(type="ResizeToMultiple", size_divisor=14)],
-            [dict(type="RandomFlip", prob=0.0), dict(type="RandomFlip", prob=1.0)],
-            [dict(type="LoadAnnotations", reduce_zero_label=True)],
-            [dict(type="PackSegInputs")],
-        ],
-    ),
-]
-tta_model = dict(type="SegTTAModel")
-train_dataloader = dict(
-    batch_size=2,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="InfiniteSampler", shuffle=True),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_prefix=dict(img_path="images/training", seg_map_path="annotations/training"),
-        pipeline=train_pipeline,
-    ),
+train = dict(
+    type="ADE20KDataset",
+    data_root=data_root,
+    data_prefix=dict(img_path="images/training", seg_map_path="annotations/training"),
 )
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type=dataset_type,
-        data_root=data_root,
-        data_prefix=dict(img_path="images/validation", seg_map_path="annotations/validation"),
-        pipeline=test_pipeline,
-    ),
+val = dict(
+    type="ADE20KDataset",
+    data_root=data_root,
+    data_prefix=dict(img_path="images/validation", seg_map_path="annotations/validation"),
 )
-test_dataloader = val_dataloader
-val_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
-test_evaluator = val_evaluator
+train_dataloader = dict(dataset=train)
+val_dataloader = dict(dataset=val)
+test_dataloader = dict(dataset=val)

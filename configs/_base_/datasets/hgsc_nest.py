@@ -40,5 +40,5 @@ test_dataloader = dict(
         pipeline=test_pipeline,
     ),
 )
-test_evaluator = dict(type="IoUMetric", iou_metrics=["mIoU"])
+test_evaluator = dict(type="SegmentationMetric", iou_metrics=["mIoU"])
 test_cfg = dict(type="TestLoop")

@@ -1,0 +1,13 @@
+# Head tuning. Published: 48.9 mIoU (arXiv 2412.05271, table 15).
+_base_ = [
+    "../_base_/models/upernet_frozen_504x504.py",
+    "../_base_/datasets/coco_stuff164k_504x504.py",
+    "../_base_/schedules/adamw_80k.py",
+]
+encoder = "internvit_6b_224px"
+model = dict(
+    backbone=dict(arch=encoder, out_indices=(11, 23, 35, 47), init_cfg=dict(type="Pretrained", checkpoint=encoder)),
+    neck=dict(embed_dim=3200),
+    decode_head=dict(in_channels=[3200] * 4, num_classes=171),
+    auxiliary_head=dict(in_channels=3200, num_classes=171),
+)

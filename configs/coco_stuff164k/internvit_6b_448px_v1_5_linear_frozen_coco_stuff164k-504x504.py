@@ -1,0 +1,4 @@
+# Linear probing. Published: 36.3 mIoU (arXiv 2412.05271, table 15).
+_base_ = "./internvit_6b_224px_linear_frozen_coco_stuff164k-504x504.py"
+encoder = "internvit_6b_448px_v1_5"
+model = dict(backbone=dict(arch=encoder, init_cfg=dict(checkpoint=encoder)))

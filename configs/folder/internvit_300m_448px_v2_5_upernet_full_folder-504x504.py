@@ -1,0 +1,14 @@
+# Full tuning on your own images (README, "Train on your own folder").
+# To change: num_classes (as many as classes.txt has lines), data_root, and iterations to the number of images.
+_base_ = [
+    "../_base_/models/upernet_full_504x504.py",
+    "../_base_/datasets/folder_504x504.py",
+    "../_base_/schedules/adamw_80k_layer_decay.py",
+]
+encoder = "internvit_300m_448px_v2_5"
+model = dict(
+    backbone=dict(arch=encoder, out_indices=(5, 11, 17, 23), init_cfg=dict(type="Pretrained", checkpoint=encoder)),
+    neck=dict(embed_dim=1024),
+    decode_head=dict(in_channels=[1024] * 4, num_classes=2),
+    auxiliary_head=dict(in_channels=1024, num_classes=2),
+)

@@ -1,0 +1,105 @@
+"""The pipelines of every data set, run on real files."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, TRANSFORMS
+from PIL import Image
+
+from internvl_seg.training.config import load_config
+
+from . import FOLDER
+
+# By base config: how an image and its mask are called.
+LAYOUTS = {
+    "ade20k": ("images/{}/a.jpg", "annotations/{}/a.png", ("training", "validation")),
+    "coco_stuff164k": ("images/{}/a.jpg", "annotations/{}/a_labelTrainIds.png", ("train2017", "val2017")),
+    "cityscapes": ("leftImg8bit/{}/x/a_leftImg8bit.png", "gtFine/{}/x/a_gtFine_labelTrainIds.png", ("train", "val")),
+    "folder": ("images/{}/a.jpg", "annotations/{}/a.png", ("train", "test")),
+}
+# Brightness tells the label, so that both can be seen to be cropped and flipped alike.
+LABELS = np.repeat(np.repeat(np.array([[0, 1], [2, 255]], np.uint8), 60, 0), 80, 1)
+
+
+@pytest.fixture(autouse=True)
+def _scope() -> None:
+    init_default_scope("mmseg")
+
+
+def write(folder: Path, image: str, mask: str) -> None:
+    for path, content in ((folder / image, np.repeat(LABELS[..., None], 3, 2)), (folder / mask, LABELS)):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(content).save(path)
+
+
+def read(base: str, data: Path) -> Config:
+    return load_config(FOLDER / "_base_" / "datasets" / f"{base}_504x504.py", {"data_root": str(data)})
+
+
+def check(dataset: Any, tta: Any, reduces: bool) -> None:
+    """Labels of a training and a test sample, sizes, and the scales and flips of TTA."""
+    trained, tested = (DATASETS.build(d) for d in dataset)
+    expected = {255, 0, 1} if reduces else {0, 1, 2, 255}
+    seen: set[int] = set()
+    for _ in range(8):
+        sample = trained[0]
+        seen |= set(np.unique(sample["data_samples"].gt_sem_seg.data).tolist())
+        assert max(sample["inputs"].shape[1:]) <= 504
+    assert seen == expected
+    sample = tested[0]
+    assert sample["data_samples"].gt_sem_seg.shape == LABELS.shape  # Scored at the size of the mask.
+    assert all(side % 14 == 0 for side in sample["inputs"].shape[1:])
+    info = tested.get_data_info(0)
+    for transform in tta:
+        info = TRANSFORMS.build(transform)(info)
+    assert len(info["inputs"]) == 12
+    assert all(side % 14 == 0 for image in info["inputs"] for side in image.shape[1:])
+    assert sum(s.metainfo["flip"] for s in info["data_samples"]) == 6
+
+
+@pytest.mark.parametrize("base", LAYOUTS)
+def test_images_and_masks_go_through(base: str, tmp_path: Path) -> None:
+    image, mask, splits = LAYOUTS[base]
+    for split in splits:
+        write(tmp_path, image.format(split), mask.format(split))
+    config = read(base, tmp_path)
+    check((config.train_dataloader.dataset, config.test_dataloader.dataset), config.tta_pipeline, base == "ade20k")
+
+
+def test_pascal_voc_has_two_sources_of_masks(tmp_path: Path) -> None:
+    write(tmp_path, "JPEGImages/a.jpg", "SegmentationClass/a.png")
+    write(tmp_path, "JPEGImages/b.jpg", "SegmentationClassAug/b.png")
+    lists = tmp_path / "ImageSets/Segmentation"
+    lists.mkdir(parents=True)
+    for name, image in (("train", "a"), ("aug", "b"), ("val", "a")):
+        (lists / f"{name}.txt").write_text(f"{image}\n")
+    config = read("voc", tmp_path)
+    assert len(DATASETS.build(config.train_dataloader.dataset)) == 2
+    check((config.train_dataloader.dataset, config.test_dataloader.dataset), config.tta_pipeline, reduces=False)
+
+
+def test_few_shot_takes_the_first_images(tmp_path: Path) -> None:
+    for i in range(5):
+        write(tmp_path, f"images/training/{i}.jpg", f"annotations/training/{i}.png")
+    config = read("ade20k", tmp_path)
+    dataset = DATASETS.build({**config.train_dataloader.dataset, "indices": 2})
+    assert [Path(dataset.get_data_info(i)["img_path"]).name for i in range(len(dataset))] == ["0.jpg", "1.jpg"]
+
+
+def test_the_test_pipeline_is_the_official_one(tmp_path: Path) -> None:
+    config = read("ade20k", tmp_path)
+    transforms = [TRANSFORMS.build(t) for t in config.test_dataloader.dataset.pipeline[1:3]]
+    for size, want in (
+        ((300, 400), (504, 672)),
+        ((683, 512), (672, 504)),
+        ((683, 500), (700, 504)),
+        ((200, 2000), (504, 5040)),
+    ):
+        results = {"img": np.zeros((*size, 3), np.uint8), "img_shape": size}
+        for transform in transforms:
+            results = transform(results)
+        assert results["img"].shape[:2] == want
