@@ -1,7 +1,7 @@
 """InternViT for dense prediction: importing this package registers its modules with MMEngine."""
 
 from . import segmentation, training
-from .checkpoints import CheckpointError, load_classifier, load_encoder
+from .checkpoints import CheckpointError, convert_checkpoint, export_encoder, load_classifier, load_encoder
 from .data import datasets
 from .encoder import InternViT, Release, create_encoder, list_encoders, register_encoder
 from .visualization import overlay_hook
@@ -12,8 +12,10 @@ __all__ = [
     "CheckpointError",
     "InternViT",
     "Release",
+    "convert_checkpoint",
     "create_encoder",
     "datasets",
+    "export_encoder",
     "list_encoders",
     "load_classifier",
     "load_encoder",

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 
 class CheckpointError(RuntimeError):
-    """Base of all errors about checkpoints: nothing was loaded."""
+    """Base of all errors about checkpoints: nothing was loaded or written."""
 
 
 class CheckpointNotFoundError(CheckpointError):
@@ -41,6 +41,10 @@ class ShapeMismatchError(CheckpointError):
 
 class UnknownArchitectureError(CheckpointError):
     """The file does not tell an argument of the architecture."""
+
+
+class DestinationError(CheckpointError):
+    """What is to be written would replace something."""
 
 
 def list_names(names: Collection[str], limit: int = 12) -> str:

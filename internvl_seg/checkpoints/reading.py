@@ -22,6 +22,9 @@ from torch import Tensor
 
 from .errors import MissingShardError, NotACheckpointError, TruncatedCheckpointError, UnsafePickleError, list_names
 
+# Keys under which trainers put the weights.
+CONTAINERS = ("module", "state_dict", "model")
+
 
 class TensorReader(Protocol):
     """Named tensors in one or more files.
@@ -203,7 +206,7 @@ def tensors_of(checkpoint: Any, path: Path) -> dict[str, Tensor]:
     Raises:
         NotACheckpointError: There is no tensor in it.
     """
-    for container in ("module", "state_dict", "model"):
+    for container in CONTAINERS:
         if isinstance(checkpoint, dict) and isinstance(checkpoint.get(container), dict):
             checkpoint = checkpoint[container]
     tensors = {k: v for k, v in checkpoint.items() if isinstance(v, Tensor)} if isinstance(checkpoint, dict) else {}

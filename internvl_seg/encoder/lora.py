@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import torch
+
 from .intern_vit import InternViT
 
 LAYERS = ("qkv", "proj", "fc1", "fc2")
@@ -31,6 +33,8 @@ def add_lora(encoder: InternViT, rank: int, alpha: int = 16, layers: Sequence[st
     # Their names end in these within every block; the patch embedding's projection is no block's.
     pattern = rf"blocks\.\d+\.(attn|mlp)\.({'|'.join(layers)})"
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=pattern), encoder)
+    # Adapters are of no use without it, so it is kept with them.
+    encoder.register_buffer("lora_alpha", torch.tensor(alpha))
     for name, parameter in encoder.named_parameters():
         parameter.requires_grad_(is_lora(name))
         if is_lora(name):
@@ -38,8 +42,8 @@ def add_lora(encoder: InternViT, rank: int, alpha: int = 16, layers: Sequence[st
 
 
 def is_lora(name: str) -> bool:
-    """Whether a parameter belongs to an adapter."""
-    return ".lora_" in name
+    """Whether a parameter or buffer belongs to an adapter."""
+    return ".lora_" in f".{name}"
 
 
 def official_name(name: str) -> str:
@@ -57,3 +61,4 @@ def merge_lora(encoder: InternViT) -> None:
                 if isinstance(layer, LoraLayer):
                     layer.merge()
                     setattr(parent, name, layer.get_base_layer())
+    del encoder.lora_alpha

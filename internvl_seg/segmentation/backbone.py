@@ -1,6 +1,7 @@
 """``InternViT`` as a backbone of MMEngine configs."""
 
 import contextlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..encoder import InternViT, get_release
 from ..encoder.cpu import has_bf16_products
 from ..encoder.intern_vit import Size
 from ..encoder.lora import add_lora, is_lora
+from ..encoder.position import resize_pos_embed
 from ..encoder.releases import building
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -159,7 +161,20 @@ def _leave_encoder_out(module: InternViTBackbone, state: dict[str, Any], prefix:
 
 
 def _check_reference(module: InternViTBackbone, state: dict[str, Any], prefix: str, *_rest: object) -> None:
-    """Compare the reference in a state dict with the encoder that is there, which then stands in for its weights."""
+    """Compare the reference in a state dict with the encoder that is there, which then stands in for its weights.
+
+    A position embedding of another image size is resized, and adapters of another strength are refused.
+    """
+    pos_embed = state.get(prefix + "pos_embed")
+    if pos_embed is not None and pos_embed.shape != module.pos_embed.shape:
+        side = math.isqrt(pos_embed.shape[1] - 1)
+        state[prefix + "pos_embed"] = resize_pos_embed(pos_embed, (side, side), module.grid_size)
+    alpha = state.get(prefix + "lora_alpha")
+    if alpha is not None and module.lora is not None and not alpha.equal(own := module.get_buffer("lora_alpha").cpu()):
+        raise WrongEncoderError(
+            f"This checkpoint's adapters were trained with alpha = {int(alpha)}, but backbone.lora has {int(own)}. "
+            f"Set backbone.lora.alpha={int(alpha)}."
+        )
     if prefix + REFERENCE not in state:
         module._hash = None
         module.is_init |= any(name.startswith(prefix + "blocks.") for name in state)

@@ -9,11 +9,15 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from ..checkpoints.reading import read_pickle
+from ..data.preflight import check_before_training
 from .checkpoint_hook import find_last_checkpoint
 from .config import ConfigError, check_accumulation, check_data_paths, explaining, load_config, prepare_submission
 from .progress import ProgressBarHook
 from .results import sha256_of, versions, write_json
 from .runner import SegmentationRunner
+
+# Where each launcher says which process this is.
+_RANK = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
 
 
 def _prepare(config: Config, work_dir: str | None, launcher: str) -> None:
@@ -55,7 +59,7 @@ def train(
     options: dict[str, Any] | None = None,
     launcher: str = "none",
 ) -> None:
-    """Train a model from a config.
+    """Look at a sample of the data, then train a model from a config.
 
     Args:
         config_file: The config.
@@ -67,6 +71,7 @@ def train(
 
     Raises:
         ConfigError: The config does not describe a run; the message names file and key.
+        DatasetError: The images and masks would stop or ruin the training; the message names them.
         CheckpointError: Weights could not be read.
     """
     config = load_config(config_file, options)
@@ -77,6 +82,8 @@ def train(
         check_data_paths(config, "val_dataloader")
     if amp:
         _enable_amp(config)
+    if os.environ.get(_RANK.get(launcher, ""), "0") == "0":
+        check_before_training(config)
     config.resume = resume
     if resume and (last := find_last_checkpoint(Path(config.work_dir))):
         # What is drawn and how it is augmented depends on it, and a run without a seed of its own drew one.

@@ -1,0 +1,162 @@
+"""From one format of a checkpoint to another, with an account of what went where."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..encoder.intern_vit import InternViT
+from ..encoder.lora import LAYERS, add_lora, is_lora, merge_lora
+from .encoder_file import EncoderFile
+from .errors import KeyMismatchError, NotACheckpointError, list_names
+from .exporting import ENCODER_FORMATS, export_encoder, write_tensors
+from .loading import load_encoder
+from .reading import CONTAINERS, read_pickle
+from .reference import REFERENCE, WrongEncoderError, hash_encoder, read_reference
+from .sources import Source, open_source
+
+# How a segmentor's parts are called here and in official files; the encoder and the heads are called alike.
+SEGMENTOR_FORMATS = {"segmentor": ("backbone.up", "neck.up"), "official_segmentor": ("neck.up", "backbone.up")}
+FORMATS = (*ENCODER_FORMATS, *SEGMENTOR_FORMATS)
+_PARTS = ("backbone.", "neck.", "decode_head.", "auxiliary_head.")
+
+
+@dataclass(frozen=True)
+class ConversionReport:
+    """What went where.
+
+    Attributes:
+        moved: (group of names in the source, group in the destination, number of tensors).
+        left_out: (what, why).
+    """
+
+    moved: tuple[tuple[str, str, int], ...]
+    left_out: tuple[tuple[str, str], ...]
+
+
+def _group(name: str) -> str:
+    """The part of a model that a tensor belongs to, such as ``backbone.blocks.*``."""
+    parts = name.split(".")
+    depth = 2 if len(parts) > 2 and parts[0] in ("backbone", "neck", "encoder") else 1
+    return ".".join(parts[:depth]) + (".*" if len(parts) > depth else "")
+
+
+def _count(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str, int], ...]:
+    counts = Counter((_group(old), _group(new)) for old, new in pairs)
+    return tuple((*groups, number) for groups, number in counts.items())
+
+
+def _beside_tensors(path: Path) -> list[tuple[str, str]]:
+    """What a checkpoint of a training run holds besides the weights."""
+    if not path.is_file() or path.suffix in (".safetensors", ".json"):
+        return []
+    checkpoint = read_pickle(path)
+    containers = [key for key in CONTAINERS if isinstance(checkpoint.get(key), dict)]
+    return [(key, "not weights") for key in checkpoint if containers and key not in containers]
+
+
+def _read_encoder(
+    path: str | os.PathLike[str], source: Source, encoder: str | os.PathLike[str] | None, options: dict[str, Any]
+) -> InternViT:
+    """The encoder in a checkpoint, or the one that it refers to, with the checkpoint's adapters merged into it."""
+    names = source.reader.names
+    (reference,) = [name for name in names if name.endswith(REFERENCE)] or [""]
+    if not reference:
+        return load_encoder(path, **options)
+    trained_on, sha256 = read_reference(source.reader.read(reference))
+    model = load_encoder(encoder or trained_on, **options)
+    if hash_encoder(model) != sha256:
+        raise WrongEncoderError(
+            f"{source.where} was trained on the frozen encoder {trained_on!r} (SHA-256 {sha256[:12]}...), but "
+            f"{os.fspath(encoder or trained_on)!r} is another one ({hash_encoder(model)[:12]}...). Name the right one: "
+            "encoder=, or --encoder."
+        )
+    prefix = reference.removesuffix(REFERENCE)
+    adapters = {name.removeprefix(prefix) for name in names if is_lora(name) and name.startswith(prefix)}
+    if adapters:
+        tensors = {name: source.reader.read(prefix + name) for name in adapters}
+        rank = next(tensor.shape[0] for name, tensor in tensors.items() if ".lora_A." in name)
+        layers = [layer for layer in LAYERS if any(f".{layer}.lora_" in name for name in adapters)]
+        add_lora(model, rank, int(tensors["lora_alpha"]), layers)
+        model.load_state_dict(tensors, strict=False)
+        merge_lora(model)
+    return model
+
+
+def _to_encoder(source: Source, path: Path, to: str, model: InternViT) -> ConversionReport:
+    export_encoder(model, path, to=to)
+    used: set[str] = set()
+    pairs: list[tuple[str, str]] = []
+    found = EncoderFile.find(source) if not any(n.endswith(REFERENCE) for n in source.reader.names) else None
+    for name, _ in model.named_parameters():
+        old = found.names(name) if found else [name]
+        used |= set(old)
+        pairs += [(old[0], new) for new in ENCODER_FORMATS[to].rename(name)]
+    rest = Counter(_group(name) for name in source.reader.names - used if not is_lora(name) and REFERENCE not in name)
+    left = [(f"{group} ({number} tensors)", "not part of an encoder") for group, number in sorted(rest.items())]
+    return ConversionReport(_count(pairs), tuple(left))
+
+
+def _to_segmentor(source: Source, path: Path, to: str, model: InternViT) -> ConversionReport:
+    names = source.reader.names
+    if homeless := [name for name in names if not name.startswith(_PARTS)]:
+        raise KeyMismatchError(
+            f"{source.where} is no segmentor: a place for {len(homeless)} of its tensors is not known, "
+            f"{list_names(homeless)}. Known are {', '.join(part + '*' for part in _PARTS)}."
+        )
+    old, new = SEGMENTOR_FORMATS[to]
+    encoder = {f"backbone.{name}": parameter.detach() for name, parameter in model.named_parameters()}
+    tensors: dict[str, Tensor] = dict(encoder)
+    pairs = [(name, name) for name in encoder]
+    for name in sorted(names):
+        renamed = name.replace(old, new, 1) if name.startswith(old) else name
+        if name not in encoder and not is_lora(name) and REFERENCE not in name:
+            tensors[renamed] = source.reader.read(name)
+            pairs.append((name, renamed))
+    write_tensors(tensors, path, "state_dict")
+    return ConversionReport(_count(pairs), ())
+
+
+def convert_checkpoint(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    *,
+    to: str,
+    encoder: str | os.PathLike[str] | None = None,
+    num_heads: int | None = None,
+    dtype: torch.dtype | None = None,
+) -> ConversionReport:
+    """Convert an encoder or a segmentor.
+
+    Args:
+        source: As :func:`internvl_seg.load_encoder` takes it. A checkpoint of heads on a frozen encoder becomes a whole
+            one; adapters (LoRA) are merged into the weights.
+        destination: File or folder to write, as :func:`export_encoder` does; segmentors are files.
+        to: 'official', 'hf_remote_code' or 'hf_native' for an encoder; 'segmentor' for one as this package trains
+            them, 'official_segmentor' for one as the official code does (MMSegmentation 0.x).
+        encoder: The encoder that a checkpoint of heads refers to, if it is no longer where it was.
+        num_heads: Attention heads, if the file does not tell.
+        dtype: Of the encoder's weights; the file's if None.
+
+    Returns:
+        What went where, and what was left out and why.
+
+    Raises:
+        ValueError: There is no such format.
+        CheckpointError: A subclass says what is wrong; nothing was written.
+    """
+    if to not in FORMATS:
+        raise ValueError(f"to={to!r} is no format; choose one of {', '.join(FORMATS)}.")
+    opened, path = open_source(source), Path(destination)
+    if to in SEGMENTOR_FORMATS and not any(name.startswith("decode_head.") for name in opened.reader.names):
+        raise NotACheckpointError(f"{opened.where} holds no segmentor: nothing in it is called decode_head.*.")
+    options: dict[str, Any] = {"dtype": dtype} | ({"num_heads": num_heads} if num_heads else {})
+    model = _read_encoder(source, opened, encoder, options)
+    report = (_to_encoder if to in ENCODER_FORMATS else _to_segmentor)(opened, path, to, model)
+    beside = _beside_tensors(Path(source).expanduser())
+    return ConversionReport(report.moved, (*report.left_out, *beside))

@@ -1,0 +1,131 @@
+"""Writing an InternViT in the formats in which it is published."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from huggingface_hub import save_torch_state_dict
+from safetensors.torch import save_file
+from torch import Tensor
+
+from ..encoder.intern_vit import InternViT
+from ..encoder.lora import is_lora
+from .errors import DestinationError
+from .formats import HF_NATIVE, HF_REMOTE_CODE, OFFICIAL, Format
+
+# What ``--to`` takes: a file, and two kinds of folders.
+ENCODER_FORMATS: dict[str, Format] = {
+    "official": OFFICIAL,
+    "hf_remote_code": HF_REMOTE_CODE,
+    "hf_native": HF_NATIVE,
+}
+
+
+@contextmanager
+def writing(destination: Path) -> Iterator[Path]:
+    """A temporary name beside a file or folder that is to be written, which gets its own when that is done.
+
+    Raises:
+        DestinationError: There is something already.
+    """
+    if destination.exists():
+        raise DestinationError(f"{destination} exists already. Remove it, or name another place.")
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    temporary = destination.with_name(f".{destination.name}.tmp")
+    try:
+        yield temporary
+        temporary.rename(destination)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def write_tensors(tensors: dict[str, Tensor], destination: Path, container: str) -> None:
+    """Write a file of tensors: ``.safetensors``, or a ``torch.save`` file of ``{container: tensors}``.
+
+    Args:
+        tensors: By name.
+        destination: The file; its suffix tells the format.
+        container: Key under which a ``torch.save`` file holds them.
+
+    Raises:
+        DestinationError: There is something already.
+    """
+    with writing(destination) as temporary:
+        if destination.suffix == ".safetensors":
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+        else:
+            torch.save({container: tensors}, temporary)
+
+
+def _config(encoder: InternViT, to: str) -> dict[str, Any]:
+    """``config.json`` of a Hugging Face folder."""
+    block: Any = encoder.blocks[0]
+    height, width = (side * encoder.patch_size for side in encoder.grid_size)
+    is_rms = isinstance(block.norm1, torch.nn.RMSNorm)
+    config = {
+        "hidden_size": encoder.embed_dim,
+        "num_hidden_layers": encoder.depth,
+        "num_attention_heads": encoder.num_heads,
+        "intermediate_size": block.mlp.fc1.out_features,
+        "norm_type": "rms_norm" if is_rms else "layer_norm",
+        "layer_norm_eps": 1e-6,
+        "hidden_act": "gelu",
+        "num_channels": encoder.patch_embed.proj.in_channels,
+        "torch_dtype": str(encoder.dtype).removeprefix("torch."),
+    }
+    qkv_bias, qk_norm = block.attn.qkv.bias is not None, hasattr(block.attn.q_norm, "weight")
+    if to == "hf_native":
+        patch = [encoder.patch_size, encoder.patch_size]
+        names = {"model_type": "internvl_vision", "architectures": ["InternVLVisionModel"]}
+        return config | names | {
+            "attention_bias": qkv_bias, "use_qk_norm": qk_norm, "image_size": [height, width], "patch_size": patch,
+        }  # fmt: skip
+    names = {"model_type": "intern_vit_6b", "architectures": ["InternVisionModel"]}
+    size = height if height == width else [height, width]
+    return config | names | {
+        "qkv_bias": qkv_bias, "qk_normalization": qk_norm, "image_size": size, "patch_size": encoder.patch_size,
+    }  # fmt: skip
+
+
+def export_encoder(
+    encoder: InternViT, destination: str | os.PathLike[str], *, to: str, max_shard_size: int | str = "5GB"
+) -> None:
+    """Write an encoder so that :func:`internvl_seg.load_encoder`, the official code or transformers read it.
+
+    Args:
+        encoder: The encoder, without adapters (:func:`internvl_seg.encoder.lora.merge_lora`); its dtype is kept.
+        destination: File for 'official' (``.pth``, or ``.safetensors``), folder for the others. It appears whole.
+        to: 'official', 'hf_remote_code' (as OpenGVLab's repositories) or 'hf_native' (transformers'
+            ``InternVLVisionModel``).
+        max_shard_size: In a folder, weights above it are split over several files.
+
+    Raises:
+        ValueError: There is no such format, or the encoder has adapters.
+        DestinationError: There is something already.
+    """
+    if to not in ENCODER_FORMATS:
+        raise ValueError(f"to={to!r} is no format of an encoder; choose one of {', '.join(ENCODER_FORMATS)}.")
+    if any(is_lora(name) for name, _ in encoder.named_parameters()):
+        raise ValueError("The encoder has LoRA adapters, which no format has a place for: call merge_lora() first.")
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in encoder.named_parameters():
+        new = ENCODER_FORMATS[to].rename(name)
+        parts = parameter.detach().chunk(len(new))
+        # Parts of one tensor share its memory, which is not written twice only if each has its own.
+        tensors |= dict(zip(new, parts if len(new) == 1 else [part.clone() for part in parts], strict=True))
+    path = Path(destination)
+    if to == "official":
+        write_tensors(tensors, path, "module")
+        return
+    with writing(path) as folder:
+        folder.mkdir()
+        save_torch_state_dict(tensors, folder, max_shard_size=max_shard_size)
+        (folder / "config.json").write_text(json.dumps(_config(encoder, to), indent=2) + "\n")

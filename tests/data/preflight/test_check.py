@@ -1,0 +1,265 @@
+"""Each fault, one at a time, is found, and nothing else is."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from internvl_seg.data.preflight import KINDS, DatasetError, check_before_training, check_dataset
+from internvl_seg.training import train
+from internvl_seg.training.config import load_config
+from tools import check_dataset as tool
+
+from ...error_table import DocumentedError
+
+TRAIN = Path("data/images/train"), Path("data/annotations/train")
+
+
+def check(*arguments: str) -> int:
+    """Exit code of the command."""
+    sys.argv = ["check_dataset.py", "config.py", *arguments]
+    with pytest.raises(SystemExit) as ended:
+        tool.main()
+    return int(ended.value.code or 0)
+
+
+def edit_image(change: Callable[[Image.Image], Image.Image], **options: Any) -> None:
+    path = TRAIN[0] / "b.png"
+    changed = change(Image.open(path))
+    changed.save(path, **options)
+
+
+def edit_mask(change: Callable[[np.ndarray], np.ndarray]) -> None:
+    path = TRAIN[1] / "b.png"
+    Image.fromarray(change(np.asarray(Image.open(path)).copy())).save(path)
+
+
+def paint(label: int) -> Callable[[np.ndarray], np.ndarray]:
+    def change(mask: np.ndarray) -> np.ndarray:
+        mask[5, 7] = label
+        return mask
+
+    return change
+
+
+def palette(mask: np.ndarray) -> None:
+    image = Image.fromarray(mask).convert("P")
+    image.putdata(mask.ravel())
+    image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0])
+    image.save(TRAIN[1] / "b.png")
+
+
+def cut(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+
+
+def rotate(image: Image.Image) -> None:
+    exif = Image.Exif()
+    exif[274] = 3  # By half a turn, so that the size stays.
+    image.save(TRAIN[0] / "b.png", exif=exif)
+
+
+def cmyk() -> None:
+    """A JPEG in CMYK among the PNGs: decoders look at the content, not at the name."""
+    Image.open(TRAIN[0] / "b.png").convert("CMYK").save(TRAIN[0] / "b.jpg", quality=95)
+    (TRAIN[0] / "b.jpg").rename(TRAIN[0] / "b.png")
+
+
+FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
+    "missing_mask": (lambda: (TRAIN[1] / "b.png").unlink(), "b.png: there is no data/annotations/train/b.png"),
+    "missing_image": (lambda: Image.new("L", (50, 30)).save(TRAIN[1] / "z.png"), "z.png"),
+    "unreadable": (lambda: cut(TRAIN[0] / "b.png"), "b.png: "),
+    "size_mismatch": (lambda: edit_mask(lambda mask: mask[:-1]), "b.png: 50x30, its mask 50x29"),
+    "label_out_of_range": (lambda: edit_mask(paint(7)), "b.png: 7 of 3 classes"),
+    "reduce_zero_label": (lambda: edit_mask(paint(3)), "b.png: 3"),
+    "rgb_mask": (lambda: edit_mask(lambda mask: np.stack([mask] * 3, -1)), "b.png: RGB"),
+    "palette_mask": (lambda: palette(np.where((m := read_mask()) > 2, 0, m)), "b.png"),
+    "wide_mask": (lambda: edit_mask(lambda mask: mask.astype(np.uint16)), "b.png: I;16"),
+    "overlap": (lambda: Image.open(TRAIN[0] / "b.png").save("data/images/val/d.png"), "d.png = b.png"),
+    "grayscale_image": (lambda: edit_image(lambda image: image.convert("L")), "b.png: L"),
+    "alpha_image": (lambda: edit_image(lambda image: image.convert("RGBA")), "b.png: RGBA"),
+    "rotated_image": (lambda: rotate(Image.open(TRAIN[0] / "b.png")), "b.png: RGB"),
+    "cmyk_image": (cmyk, "b.png: CMYK"),
+    "wide_image": (lambda: Image.fromarray(np.full((30, 50), 900, np.uint16)).save(TRAIN[0] / "b.png"), "b.png: I;16"),
+}
+
+
+def read_mask() -> np.ndarray:
+    return np.asarray(Image.open(TRAIN[1] / "b.png"))
+
+
+def assert_found(kind: str, example: str, capsys: pytest.CaptureFixture[str], *arguments: str) -> None:
+    assert check(*arguments) == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{KINDS[kind].severity}: {kind}" in said
+    assert example in said
+    assert " ".join(KINDS[kind].mend.split()) in said
+    report = check_dataset(load_config("config.py", dict(a.split("=") for a in arguments[1:])))
+    assert [finding.kind for finding in report.findings] == [kind]
+
+
+@pytest.mark.usefixtures("data")
+def test_nothing_is_found_where_nothing_is_wrong(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check() == 0
+    said = capsys.readouterr().out
+    assert "Nothing found in 4 images" in said
+    report = check_dataset(load_config("config.py"))
+    train_set = report.histograms[0]
+    masks = [np.asarray(Image.open(path)) for path in sorted(TRAIN[1].iterdir())]
+    counts = np.bincount(np.concatenate([mask.ravel() for mask in masks]), minlength=256)
+    assert train_set.pixels.tolist() == counts[:3].tolist()
+    assert (train_set.ignored, train_set.images.tolist(), train_set.total) == (counts[255], [3, 3, 3], 3)
+    assert [h.split for h in report.histograms] == ["train", "val"]  # Validation and test are the same files.
+    check_before_training(load_config("config.py"))
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_fault_is_found(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    make, example = FAULTS[kind]
+    make()
+    assert_found(kind, example, capsys)
+    config = load_config("config.py")
+    if KINDS[kind].severity == "error":
+        with pytest.raises(DatasetError, match=kind):
+            check_before_training(config)
+        with pytest.raises(DatasetError, match=kind):
+            train("config.py", work_dir="run")
+        assert not Path("run").exists()
+    else:
+        check_before_training(config)
+        assert kind in capsys.readouterr().out
+    assert check("--allow", kind) == 0
+
+
+@pytest.mark.usefixtures("data")
+def test_classes_that_are_never_seen(capsys: pytest.CaptureFixture[str]) -> None:
+    for path in TRAIN[1].iterdir():
+        mask = np.asarray(Image.open(path)).copy()
+        mask[mask == 1] = 2
+        Image.fromarray(mask).save(path)
+    assert_found("unseen_class", "sea", capsys)
+    assert not check_dataset(load_config("config.py"), sample=2).findings
+
+
+@pytest.mark.usefixtures("data")
+def test_images_smaller_than_the_crop(capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path("config.py").read_text()
+    Path("config.py").write_text(text.replace("crop_size=(28, 42)", "crop_size=(28, 60)"))
+    assert check() == 1
+    assert "a.png: 50x30, the crop 60x28" in capsys.readouterr().out
+    # An enlargement in the pipeline is counted.
+    resize = (
+        "dict(type='RandomResize', scale=(60, 36), ratio_range=(0.5, 1.0), keep_ratio=True), dict(type='RandomCrop'"
+    )
+    Path("config.py").write_text(Path("config.py").read_text().replace("dict(type='RandomCrop'", resize))
+    assert check() == 0
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("in_channels=32, num_classes=3", "in_channels=32, num_classes=3, ignore_index=0", "model.decode_head"),
+        ("in_index=0, num_classes=3", "in_index=0, num_classes=3, ignore_index=0", "model.auxiliary_head"),
+        ("seg_pad_val=255", "seg_pad_val=0", "model.data_preprocessor.seg_pad_val"),
+        ("img_suffix='.png',", "img_suffix='.png', ignore_index=0,", "train_dataloader.dataset"),
+        ("val_evaluator = dict(", "val_evaluator = dict(ignore_index=0, ", "val_evaluator.ignore_index"),
+        ("dict(type='RandomCrop', crop_size=(28, 42))", "dict(type='RandomRotate', prob=0.5, degree=9, seg_pad_val=0)",
+         "RandomRotate.seg_pad_val"),
+    ],
+)  # fmt: skip
+def test_places_of_ignore_index_that_disagree(old: str, new: str, key: str, capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path("config.py").read_text()
+    assert old in text
+    Path("config.py").write_text(text.replace(old, new, 1))
+    assert check() == 1
+    said = capsys.readouterr().out
+    assert "error: ignore_index" in said
+    line = next(line for line in said.splitlines() if key in line)
+    assert line.endswith("= 0")
+    with pytest.raises(DatasetError, match="ignore_index"):
+        check_before_training(load_config("config.py"))
+
+
+@pytest.mark.usefixtures("data")
+def test_a_label_that_only_the_config_ignores_elsewhere_is_found() -> None:
+    text = Path("config.py").read_text().replace("seg_pad_val=255", "seg_pad_val=9")
+    text = text.replace("num_classes=3", "num_classes=3, ignore_index=9").replace(
+        "SegmentationMetric'", "SegmentationMetric', ignore_index=9"
+    )
+    Path("config.py").write_text(text.replace("img_suffix='.png',", "img_suffix='.png', ignore_index=9,"))
+    (finding, *_) = check_dataset(load_config("config.py")).findings
+    assert finding.kind == "label_out_of_range"
+    assert finding.examples[0] == "a.png: 255 of 3 classes"
+
+
+@pytest.mark.usefixtures("data")
+def test_heads_with_another_number_of_classes(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("config.py").write_text(Path("config.py").read_text().replace("num_classes=3", "num_classes=4"))
+    assert check() == 1
+    assert "model.auxiliary_head.num_classes = 4, the train set has 3" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("data")
+def test_zero_is_reduced_though_it_is_a_class() -> None:
+    options = {f"{split}_dataloader.dataset.reduce_zero_label": True for split in ("train", "val", "test")}
+    found = check_dataset(load_config("config.py", options)).findings
+    assert {finding.kind for finding in found} == {"zero_label_reduced", "unseen_class"}
+    # With the highest label there, 0 may well mean 'other'.
+    for path in Path("data/annotations").rglob("*.png"):
+        mask = np.asarray(Image.open(path)).copy()
+        mask[mask < 3] += 1
+        Image.fromarray(mask).save(path)
+    assert not check_dataset(load_config("config.py", options)).findings
+
+
+@pytest.mark.usefixtures("data")
+def test_what_opencv_makes_of_unusual_images() -> None:
+    """The messages say what training reads; here is the proof."""
+    path = TRAIN[0] / "b.png"
+    plain = cv2.imread(str(path))
+    edit_image(lambda image: image.convert("RGBA"))
+    assert np.array_equal(cv2.imread(str(path)), plain)
+    rotate(Image.open(path).convert("RGB"))
+    assert np.array_equal(cv2.imread(str(path)), plain[::-1, ::-1])
+    Image.fromarray(np.full((30, 50), 900, np.uint16)).save(path)
+    assert (cv2.imread(str(path)) == 900 >> 8).all()
+
+
+@pytest.mark.usefixtures("data")
+def test_a_test_set_without_masks_lacks_none() -> None:
+    options = {"test_dataloader.dataset.data_prefix": {"_delete_": True, "img_path": "images/val"}}
+    assert not check_dataset(load_config("config.py", options)).findings
+
+
+@pytest.mark.usefixtures("data")
+def test_what_training_says(documented_error: DocumentedError) -> None:
+    (TRAIN[1] / "b.png").unlink()
+    with documented_error("an image has no mask", DatasetError):
+        train("config.py", work_dir="run")
+
+
+def test_camvid_ignoring_another_label_is_stopped(shared: Path, tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[3]
+    config = root / "configs/camvid/vit_s_linear_frozen_camvid-378x504.py"
+    options = {"data_root": str(shared / "data/camvid")}
+    assert not check_dataset(load_config(config, options), sample=20).findings
+    with pytest.raises(DatasetError, match=r"model\.decode_head\.ignore_index = 11"):
+        train(config, work_dir=str(tmp_path / "run"), options=options | {"model.decode_head.ignore_index": 11})
+    assert not (tmp_path / "run").exists()
+
+
+def test_samples_of_ade20k_are_clean(shared: Path) -> None:
+    root = Path(__file__).resolve().parents[3]
+    prefix = {"img_path": "images", "seg_map_path": "annotations"}
+    options = {f"{split}_dataloader.dataset.data_prefix": prefix for split in ("val", "test")}
+    config = root / "configs/ade20k/internvit_6b_224px_linear_frozen_ade20k-504x504.py"
+    config = load_config(config, options | {"data_root": str(shared / "data/ade20k_sample")})
+    assert not check_dataset(config, splits=["val"]).findings

@@ -1,0 +1,50 @@
+"""Look for what is wrong with a config's images and masks: python tools/check_dataset.py CONFIG."""
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+from mmengine.config import DictAction
+from rich.console import Console
+
+from internvl_seg.data.preflight import KINDS, check_dataset, print_report
+from internvl_seg.training import ConfigError
+from internvl_seg.training.config import check_data_paths, load_config
+from internvl_seg.training.results import write_json
+
+
+def main() -> None:
+    """Parse the command line, check, and exit with 1 if something was found."""
+    parser = argparse.ArgumentParser(description="Look for what is wrong with a config's images and masks.")
+    parser.add_argument("config", help="config file")
+    parser.add_argument("--sample", type=int, help="look into so many images of each data set instead of all")
+    parser.add_argument(
+        "--allow", nargs="+", default=[], choices=KINDS, metavar="KIND", help="findings that are as they should be"
+    )
+    parser.add_argument("--json", type=Path, help="file for the findings")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="dotted keys that replace config values",
+    )
+    args = parser.parse_args()
+    console = Console()
+    try:
+        config = load_config(args.config, args.cfg_options)
+        for split in ("train", "val", "test"):
+            if config.get(f"{split}_dataloader") is not None:
+                check_data_paths(config, f"{split}_dataloader")
+        report = check_dataset(config, sample=args.sample, console=console)
+    except ConfigError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    print_report(report, console)
+    if args.json is not None:
+        write_json(args.json, [asdict(finding) | {"severity": finding.severity} for finding in report.findings])
+    sys.exit(any(finding.kind not in args.allow for finding in report.findings))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Convert an encoder or a segmentor to another format: python tools/convert_checkpoint.py SRC DST --to FORMAT."""
+
+import argparse
+import sys
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from internvl_seg import CheckpointError
+from internvl_seg.checkpoints.converting import FORMATS, convert_checkpoint
+
+
+def main() -> None:
+    """Parse the command line, convert, and print what went where."""
+    parser = argparse.ArgumentParser(description="Convert an encoder or a segmentor to another format.")
+    parser.add_argument("source", help="release, hub id, folder or file")
+    parser.add_argument("destination", help="file or folder to write")
+    parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
+    parser.add_argument("--encoder", help="the frozen encoder of a checkpoint of heads, if it is elsewhere now")
+    parser.add_argument("--num-heads", type=int, help="attention heads, if the file does not tell")
+    parser.add_argument(
+        "--dtype", choices=["float32", "bfloat16", "float16"], help="of the encoder; the file's if left out"
+    )
+    args = parser.parse_args()
+    try:
+        report = convert_checkpoint(
+            args.source,
+            args.destination,
+            to=args.to,
+            encoder=args.encoder,
+            num_heads=args.num_heads,
+            dtype=getattr(torch, args.dtype) if args.dtype else None,
+        )
+    except CheckpointError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    table = Table("from", "to", "tensors")
+    for old, new, number in report.moved:
+        table.add_row(old, new, str(number))
+    for what, why in report.left_out:
+        table.add_row(what, f"left out: {why}", "")
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
