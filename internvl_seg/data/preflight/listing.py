@@ -94,7 +94,7 @@ def list_files(config: Config, splits: Iterable[str]) -> list[Listing]:
 
 
 def _list(cfg: dict[str, Any], split: str) -> Listing:
-    dataset = DATASETS.build({**cfg, "pipeline": [], "lazy_init": True})
+    dataset = DATASETS.build({**cfg, "pipeline": [], "lazy_init": True, "serialize_data": False})
     pairs: list[tuple[str, str]] = []
     findings: list[Finding] = []
     try:
