@@ -126,6 +126,7 @@ def prepare_submission(config: Config) -> None:
             "ADE20K's server. Use --out for labels of other data sets."
         )
     if dataset.data_prefix.get("seg_map_path") is None:
+        dataset.data_prefix.pop("seg_map_path", None)
         config.test_evaluator.format_only = True
         dataset.pipeline = _without_annotations(dataset.pipeline)
 

@@ -91,10 +91,18 @@ def test_the_three_samples_of_ade20k(shared: Path, tmp_path: Path, monkeypatch: 
     check(data, "submission", "run/test_results.json")
 
 
-def test_a_test_set_without_masks_is_written_but_not_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"test_dataloader.dataset.data_prefix": {"_delete_": True, "img_path": "images"}},
+        {"test_dataloader.dataset.data_prefix.seg_map_path": None},  # As on the command line.
+    ],
+)
+def test_a_test_set_without_masks_is_written_but_not_scored(
+    options: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     prepare(make_data(tmp_path / "ade"))
-    options = {"test_dataloader.dataset.data_prefix": {"_delete_": True, "img_path": "images"}}
     metrics = evaluate("config.py", "model.pth", work_dir="run", submit="submission", options=options)
     assert metrics == {}
     labels = np.asarray(Image.open("submission/b.png"))

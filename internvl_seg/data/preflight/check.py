@@ -18,7 +18,7 @@ from .findings import Finding
 from .listing import Listing, list_files
 from .pair import Pair, read_pair
 from .rules import find_in_images, find_in_masks
-from .settings import check_settings, ignored_labels
+from .settings import check_settings, ignored_labels, most_ignored
 
 
 class DatasetError(RuntimeError):
@@ -119,8 +119,7 @@ def check_dataset(
     start = time.perf_counter()
     listings = list_files(config, splits)
     findings = [finding for listing in listings for finding in listing.findings] + check_settings(config, listings)
-    # Of several, what the loss ignores.
-    ignored = next(iter(ignored_labels(config).values()))
+    ignored = most_ignored(ignored_labels(config))
     chosen = [_evenly(listing.pairs, sample) for listing in listings]
     bar = Progress(console=console or Console(quiet=True), transient=True)
     # Decoders release Python's lock, so threads use all cores.

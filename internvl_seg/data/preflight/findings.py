@@ -143,7 +143,7 @@ class Finding:
 
     def __str__(self) -> str:
         """In one line."""
-        more = " ..." if self.count > len(self.examples) else ""
-        where = f"{self.where}: " if self.where else ""
+        more = "; ..." if self.count > len(self.examples) else ""
+        where = f" in {self.where}" if self.where else ""
         kind = KINDS[self.kind]
-        return f"{where}{self.count} {kind.meaning} ({'; '.join(self.examples)}{more}). To mend: {kind.mend}."
+        return f"{kind.meaning}, {self.count}{where} ({'; '.join(self.examples)}{more}). To mend: {kind.mend}."

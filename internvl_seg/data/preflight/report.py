@@ -40,7 +40,8 @@ def print_report(report: Report, console: Console) -> None:
         kind = KINDS[finding.kind]
         colour = "red" if kind.severity == "error" else "yellow"
         where = f" in {finding.where}" if finding.where else ""
-        console.print(f"[bold {colour}]{kind.severity}: {finding.kind}{where}[/]: {finding.count} {kind.meaning}")
+        title = f"[bold {colour}]{kind.severity}: {finding.kind}[/]: {kind.meaning}, {finding.count}{where}"
+        console.print(title, soft_wrap=True)
         for example in finding.examples:
             console.print(f"    {escape(example)}", highlight=False, soft_wrap=True)
         if finding.count > len(finding.examples):

@@ -51,6 +51,11 @@ def ignored_labels(config: Config) -> dict[str, int]:
     return found
 
 
+def most_ignored(labels: dict[str, int]) -> int:
+    """The label that most places of a config ignore."""
+    return max(set(labels.values()), key=list(labels.values()).count)
+
+
 def check_settings(config: Config, listings: list[Listing]) -> list[Finding]:
     """Find values of a config that contradict each other.
 
@@ -63,8 +68,7 @@ def check_settings(config: Config, listings: list[Listing]) -> list[Finding]:
     if len(set(labels.values())) > 1:
         cases = [f"{key} = {value}" for key, value in labels.items()]
         # The odd ones first: they are what is to be changed.
-        common = max(set(labels.values()), key=list(labels.values()).count)
-        cases.sort(key=lambda case: case.endswith(f" = {common}"))
+        cases.sort(key=lambda case: case.endswith(f" = {most_ignored(labels)}"))
         findings.append(Finding("ignore_index", "", len(cases), tuple(cases)))
     for listing in listings:
         wrong = [

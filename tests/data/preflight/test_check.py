@@ -239,6 +239,14 @@ def test_a_test_set_without_masks_lacks_none() -> None:
     assert not check_dataset(load_config("config.py", options)).findings
 
 
+def test_every_kind_is_provoked_and_documented() -> None:
+    elsewhere = {"ignore_index", "num_classes", "unseen_class", "small_image", "zero_label_reduced"}
+    assert FAULTS.keys() | elsewhere == KINDS.keys()
+    page = (Path(__file__).resolve().parents[3] / "docs/preflight.md").read_text()
+    for name, kind in KINDS.items():
+        assert f"| `{name}` | {kind.severity} | {kind.meaning} | {kind.mend} |\n" in page
+
+
 @pytest.mark.usefixtures("data")
 def test_what_training_says(documented_error: DocumentedError) -> None:
     (TRAIN[1] / "b.png").unlink()

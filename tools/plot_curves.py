@@ -1,0 +1,24 @@
+"""Draw loss and mIoU of training runs: python tools/plot_curves.py OUT.png WORK_DIR [WORK_DIR ...]."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from internvl_seg.visualization.curves import NoLogError, draw_curves, read_scalars
+
+
+def main() -> None:
+    """Parse the command line and draw."""
+    parser = argparse.ArgumentParser(description="Draw loss and mIoU of training runs.")
+    parser.add_argument("picture", type=Path, help="picture to write")
+    parser.add_argument("work_dirs", type=Path, nargs="+", help="folders of runs; their names are shown")
+    args = parser.parse_args()
+    try:
+        runs = {work_dir.name: read_scalars(work_dir) for work_dir in args.work_dirs}
+    except NoLogError as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    draw_curves(runs).savefig(args.picture, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
