@@ -63,7 +63,10 @@ def find_last_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the most iterations, or epochs, in a folder of a run; None if there is none.
 
     Checkpoints get their names when they are whole, so the newest can be resumed from, whatever stands in the file
-    ``last_checkpoint``, which a killed run may have left empty.
+    ``last_checkpoint``, which a killed run may have left empty. It counts only for checkpoints in another folder.
     """
-    found = _find_checkpoints(folder)
-    return found[max(found)] if found else None
+    if found := _find_checkpoints(folder):
+        return found[max(found)]
+    pointer = folder / "last_checkpoint"
+    elsewhere = Path(pointer.read_text().strip()) if pointer.is_file() else None
+    return elsewhere if elsewhere is not None and elsewhere.is_file() else None

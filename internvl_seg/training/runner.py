@@ -146,6 +146,7 @@ class SegmentationRunner(Runner):
             checkpoint["param_schedulers"] = [scheduler.state_dict() for scheduler in self.param_schedulers]
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
         temporary = Path(out_dir, TEMPORARY.format(filename))
+        temporary.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
             torch.save(checkpoint, file)
             file.flush()

@@ -17,6 +17,8 @@ from torch import nn
 from internvl_seg import InternViT, load_encoder
 from internvl_seg.checkpoints.errors import CheckpointError
 from internvl_seg.checkpoints.reference import REFERENCE, WrongEncoderError, hash_encoder
+from internvl_seg.encoder.cpu import has_bf16_products
+from internvl_seg.encoder.lora import is_lora
 from internvl_seg.segmentation import InternViTBackbone
 
 from ..conftest import Golden
@@ -66,6 +68,89 @@ def test_maps_are_fp32_and_follow_the_image(is_frozen: bool) -> None:
     maps = backbone(torch.randn(2, 3, 28, 70))
     assert backbone.dtype == (torch.bfloat16 if is_frozen else torch.float32)
     assert [(m.dtype, tuple(m.shape)) for m in maps] == [(torch.float32, (2, 32, 2, 5))] * 2
+
+
+@pytest.mark.skipif(not has_bf16_products(), reason="needs a CPU that multiplies bf16 (AVX-512)")
+def test_a_tuned_encoder_computes_in_bf16_and_learns_in_fp32() -> None:
+    backbone = InternViTBackbone(ARCH, dtype="bfloat16").train()
+    exact = InternViTBackbone(ARCH).train()
+    exact.load_state_dict(backbone.state_dict())
+    dtypes = set()
+    for module in backbone.modules():
+        if isinstance(module, nn.Linear):
+            module.register_forward_hook(lambda *call: dtypes.add(call[-1].dtype))
+    images = torch.randn(1, 3, 42, 42)
+    (maps,) = backbone(images)
+    assert dtypes == {torch.bfloat16}
+    torch.testing.assert_close(maps, exact(images)[0], rtol=0.05, atol=0.05)
+    assert not torch.equal(maps, exact(images)[0])
+    maps.square().mean().backward()
+    weight = backbone.blocks[0].mlp.fc1.weight
+    assert weight.grad.dtype == torch.float32
+    # A step as small as those of fine-tuning, which bf16 would round away.
+    before = weight.detach().clone()
+    torch.optim.SGD([weight], lr=1e-5 / weight.grad.abs().max().item()).step()
+    assert 0 < (weight - before).abs().max() <= 1.1e-5
+
+
+def test_a_tuned_encoder_needs_its_weights_first(weights: Path, documented_error: DocumentedError) -> None:
+    model = Model(InternViTBackbone(ARCH, init_cfg={"type": "Pretrained", "checkpoint": str(weights)}))
+    with documented_error("a tuned encoder is used before its weights are read", RuntimeError):
+        model(torch.randn(1, 3, 42, 42))
+    model.load_state_dict(Model(InternViTBackbone(ARCH)).state_dict())
+    model(torch.randn(1, 3, 42, 42))
+
+
+@torch.no_grad()
+def test_heads_of_a_frozen_run_can_be_tuned_on(weights: Path, golden: Callable[[str], Golden]) -> None:
+    heads = Model(frozen(weights)).state_dict()
+    tuned = Model(InternViTBackbone(ARCH, init_cfg={"type": "Pretrained", "checkpoint": str(weights)}))
+    tuned.load_state_dict(heads)
+    assert torch.equal(tuned.head.weight, heads["head.weight"])
+    assert torch.equal(tuned.backbone.cls_token, golden("official_seg_rms").state["cls_token"])
+
+
+def test_the_position_embedding_follows_the_image_size(golden: Callable[[str], Golden]) -> None:
+    model = golden("official_seg_rms")
+    small, large = InternViTBackbone(ARCH), InternViTBackbone(ARCH, img_size=70, out_indices=(3,))
+    small.load_state_dict(model.state)
+    large.load_state_dict(small.state_dict())
+    torch.testing.assert_close(large(model.image)[0], model.expected["3"], rtol=1e-5, atol=1e-5)
+
+
+def test_adapters_learn_and_the_encoder_does_not(weights: Path, tmp_path: Path) -> None:
+    lora = {"rank": 2, "layers": ("qkv", "fc1")}
+    model = Model(frozen(weights, lora=lora, with_cp=True)).train()
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=10.0)
+    for _ in range(2):  # The first factor moves once the second has.
+        optimizer.zero_grad()
+        model(torch.randn(1, 3, 42, 42)).square().mean().backward()
+        optimizer.step()
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]) == (name.startswith("backbone.") and not is_lora(name)), name
+    state = model.state_dict()
+    assert all(is_lora(name) or name.startswith("head.") or name == f"backbone.{REFERENCE}" for name in state)
+    torch.save({"state_dict": state}, tmp_path / "run.pth")
+    other = Model(frozen(weights, lora=lora))
+    load_checkpoint(other, str(tmp_path / "run.pth"), strict=True)
+    images = torch.randn(1, 3, 42, 42)
+    assert torch.equal(other.eval()(images), model.eval()(images))
+
+
+@pytest.mark.parametrize(
+    ("name", "depth"),
+    [
+        ("backbone.cls_token", 0),
+        ("backbone.pos_embed", 0),
+        ("backbone.patch_embed.proj.weight", 0),
+        ("backbone.blocks.0.norm1.weight", 1),
+        ("backbone.blocks.3.mlp.fc2.bias", 4),
+        ("decode_head.blocks.0.weight", 5),
+    ],
+)
+def test_the_depth_of_a_parameter(name: str, depth: int) -> None:
+    assert InternViTBackbone(ARCH).get_layer_depth(name, prefix="backbone.") == (depth, 6)
 
 
 @torch.no_grad()
@@ -189,6 +274,7 @@ def test_on_the_meta_device_nothing_is_read(tmp_path: Path) -> None:
         ({"init_cfg": {"type": "Xavier"}}, r"init_cfg=.*Pretrained"),
         ({"out_indices": (4,)}, r"indices\[0\] = 4.*-4 to 3"),
         ({"arch": "vit_b"}, r"'vit_b'.*internvit_6b_224px"),
+        ({"lora": {"rank": 2}}, r"backbone\.lora=.*set backbone\.frozen=True"),
     ],
 )
 def test_a_wrong_argument_fails_at_construction(options: dict[str, Any], message: str) -> None:

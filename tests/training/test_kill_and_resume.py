@@ -165,6 +165,18 @@ def test_old_checkpoints_go_when_the_new_one_is_there(config: Path, monkeypatch:
     assert [path.name for path in Path("run").glob("iter_*")] == ["iter_2.pth"]
 
 
+@pytest.mark.usefixtures("config")
+def test_checkpoints_in_another_folder_are_found() -> None:
+    Path("config.py").write_text(CONFIG + EXTRA)
+    options = {"default_hooks.checkpoint.out_dir": "elsewhere"}
+    train("config.py", work_dir="run", options=options | {"train_cfg.max_iters": 2})
+    assert find_last_checkpoint(Path("run")).name == "iter_2.pth"
+    train("config.py", work_dir="run", resume=True, options=options)
+    assert "resumed epoch: 0, iter: 2" in "".join(path.read_text() for path in Path("run").rglob("*.log"))
+    assert {path.name for path in Path("elsewhere/run").glob("*.pth")} == {"iter_2.pth", "iter_4.pth"}
+    assert find_last_checkpoint(Path("nowhere")) is None
+
+
 def test_gradients_half_gathered_are_not_saved(config: Path, documented_error: DocumentedError) -> None:  # noqa: F811
     config.write_text(CONFIG + EXTRA)
     options = {"optim_wrapper.accumulative_counts": 4, "default_hooks.checkpoint.interval": 6}
