@@ -10,16 +10,27 @@ import yaml
 from mmengine.config import Config
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "model_zoo.md"
+METAFILE = "configs/metafile.yml"
+PAGE = "docs/model_zoo.md"
 HEADER = """# Model zoo
 
 Made from [configs/metafile.yml](../configs/metafile.yml) by `python tools/model_zoo.py`. Numbers are mIoU in percent
 on the validation (or test) images, at a single scale. *Published* is what the source says of the official code;
 *measured* is what the config itself reached here, empty until it was run to its end.
 """
-COLUMNS = "| encoder | head | protocol | published | measured | config |\n|---|---|---|--:|--:|---|\n"
+COLUMNS = "| encoder | head | protocol | published | source | measured here | config |\n|---|---|---|--:|---|--:|---|\n"
 HEADS = {"linear": "LinearHead", "linear-4blocks": "LinearHead", "upernet": "UPerHead", "fpn": "FPNHead"}
 PROTOCOLS = {"frozen": "encoder frozen", "full": "all tuned", "scratch": "from scratch", "lora": "encoder with LoRA"}
+# By the type of the test set: how a file name calls it, and how a reader does.
+DATASETS = {
+    "ADE20KDataset": ("ade20k", "ADE20K"),
+    "COCOStuffDataset": ("coco_stuff164k", "COCO-Stuff-164K"),
+    "CityscapesDataset": ("cityscapes", "Cityscapes"),
+    "PascalVOCDataset": ("voc", "Pascal VOC 2012"),
+    "FolderDataset": ("folder", "a folder of your own"),
+    "CamVidDataset": ("camvid", "CamVid"),
+    "HGSCNestDataset": ("hgsc_nest", "HGSC nest"),
+}
 
 
 class Title(NamedTuple):
@@ -28,20 +39,24 @@ class Title(NamedTuple):
     encoder: str
     head: str
     protocol: str
+    dataset: str
+    size: str
 
     @classmethod
     def of(cls, name: str) -> "Title":
         """Read ``<encoder>_<head>_<protocol>_<data set>-<height>x<width>``."""
         protocols = "|".join([*PROTOCOLS, r"few-shot-1of\d+"])
-        match = re.fullmatch(rf"(.+)_({'|'.join(HEADS)})_({protocols})_[\w-]+-\d+x\d+", name)
+        match = re.fullmatch(rf"(.+)_({'|'.join(HEADS)})_({protocols})_(\w+)-(\d+x\d+)", name)
         if match is None:
             raise ValueError(f"{name}: not named <encoder>_<head>_<protocol>_<data set>-<height>x<width>.")
         return cls(*match.groups())
 
-    def problems(self, config: Config) -> list[str]:
-        """What of it the config contradicts."""
+    def contradictions(self, config: Config) -> list[str]:
+        """What of it the config says otherwise."""
         backbone, head = config.model.backbone, config.model.decode_head
         source = (backbone.get("init_cfg") or {}).get("checkpoint", "")
+        dataset, _ = DATASETS[config.test_dataloader.dataset.type]
+        size = "x".join(map(str, config.model.data_preprocessor.size))
         found = [] if head.type == HEADS[self.head] else [f"decode_head is {head.type}"]
         if self.encoder.startswith("internvit_") and self.protocol != "scratch" and source != self.encoder:
             found.append(f"the encoder is {source!r}")
@@ -49,22 +64,49 @@ class Title(NamedTuple):
             found.append(f"frozen is {backbone.get('frozen', False)}")
         if ("lora" in backbone) != (self.protocol == "lora"):
             found.append(f"lora is {backbone.get('lora')}")
+        if dataset != self.dataset:
+            found.append(f"the test set is {dataset}")
+        if size != self.size:
+            found.append(f"crops are {size}")
         return found
 
 
-def problems(models: list[dict[str, Any]]) -> list[str]:
-    """Configs without an entry, entries without a config, and names that say something else than the config."""
-    files = {p.relative_to(ROOT).as_posix() for p in (ROOT / "configs").rglob("*.py") if "_base_" not in p.parts}
+def published(result: dict[str, Any]) -> str:
+    """The sentence on an entry's result that stands in the first line of its config, '' if none is published."""
+    return f"Published: {result['Metrics']['mIoU']} mIoU ({citation(result)})." if "Metrics" in result else ""
+
+
+def citation(result: dict[str, Any]) -> str:
+    """``https://arxiv.org/abs/2412.05271, table 15`` as ``arXiv 2412.05271, table 15``."""
+    return str(result["Source"]).replace("https://arxiv.org/abs/", "arXiv ")
+
+
+def problems(root: Path, models: list[dict[str, Any]]) -> list[str]:
+    """What is wrong with the entries: a config without one, one without a config, or the two say different things."""
+    files = {p.relative_to(root).as_posix() for p in (root / "configs").rglob("*.py") if "_base_" not in p.parts}
     entries = [model["Config"] for model in models]
-    found = [f"{file} has no entry in configs/metafile.yml." for file in sorted(files - set(entries))]
-    found += [f"configs/metafile.yml names {file}, which is not there." for file in sorted(set(entries) - files)]
-    found += [f"{file} has more than one entry." for file in sorted(files) if entries.count(file) > 1]
+    found = [f"{file} has no entry in {METAFILE}." for file in sorted(files - set(entries))]
+    found += [f"{METAFILE} names {file}, which is not there." for file in sorted(set(entries) - files)]
+    found += [f"{file} has more than one entry in {METAFILE}." for file in sorted(files) if entries.count(file) > 1]
     for model in models:
-        if model["Config"] in files:
-            if model["Name"] != Path(model["Config"]).stem:
-                found.append(f"{model['Name']} is not the name of {model['Config']}.")
-            contradicted = Title.of(Path(model["Config"]).stem).problems(Config.fromfile(ROOT / model["Config"]))
-            found += [f"{model['Config']}: {problem}, which its name does not say." for problem in contradicted]
+        file, (result,) = model["Config"], model["Results"]
+        if file not in files:
+            continue
+        if model["Name"] != Path(file).stem:
+            found.append(f"{model['Name']} is not the name of {file}.")
+        config, first_line = Config.fromfile(root / file), (root / file).read_text().partition("\n")[0]
+        try:
+            contradictions = Title.of(Path(file).stem).contradictions(config)
+        except ValueError as error:
+            found.append(str(error))
+            continue
+        found += [f"{file}: {contradiction}, its name says otherwise." for contradiction in contradictions]
+        _, dataset = DATASETS[config.test_dataloader.dataset.type]
+        if result["Dataset"] != dataset:
+            found.append(f"{file} is tested on {dataset}, {METAFILE} says {result['Dataset']}.")
+        said = re.search("Published: .*|$", first_line)[0]
+        if said != published(result):
+            found.append(f"{file} says {said!r} in its first line, {METAFILE} {published(result)!r}.")
     return found
 
 
@@ -76,34 +118,31 @@ def page(models: list[dict[str, Any]]) -> str:
         (result,) = model["Results"]
         if result["Dataset"] != dataset:
             dataset = result["Dataset"]
-            lines.append(f"\n## {dataset[0].upper() + dataset[1:]}\n\n")
-            lines.append(
-                "| encoder | head | protocol | published | measured here | config |\n|---|---|---|--:|--:|---|\n"
-            )
+            lines.append(f"\n## {dataset[0].upper() + dataset[1:]}\n\n{COLUMNS}")
         title = Title.of(model["Name"])
-        url, _, place = result.get("Source", "").partition(", ")
-        hover = f' "{place}"' if place else ""
-        published = f"[{result['Metrics']['mIoU']}]({url}{hover})" if url else ""
-        measured = result.get("Measured", {}).get("mIoU", "")
         protocol = PROTOCOLS.get(title.protocol) or title.protocol.replace("few-shot-1of", "few-shot, all tuned, 1/")
+        source = f"[{citation(result)}]({result['Source'].partition(',')[0]})" if "Metrics" in result else ""
+        numbers = (result.get("Metrics", {}).get("mIoU", ""), source, result.get("Measured", {}).get("mIoU", ""))
         config = f"[{Path(model['Config']).stem}](../{model['Config']})"
-        lines.append(f"| {title.encoder} | {title.head} | {protocol} | {published} | {measured} | {config} |\n")
+        lines.append("| " + " | ".join(map(str, (*title[:2], protocol, *numbers, config))) + " |\n")
     return "".join(lines)
 
 
-def main() -> None:
+def main(root: Path = ROOT) -> None:
     """Parse the command line, then write the page or say what is wrong."""
-    parser = argparse.ArgumentParser(description="Write docs/model_zoo.md from configs/metafile.yml.")
+    parser = argparse.ArgumentParser(description=f"Write {PAGE} from {METAFILE}.")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if an entry or the page is wrong")
     check = parser.parse_args().check
-    models = yaml.safe_load((ROOT / "configs/metafile.yml").read_text())["Models"]
-    found = problems(models)
-    if check and page(models) != PAGE.read_text():
-        found.append("docs/model_zoo.md is old: python tools/model_zoo.py")
-    if found:
+    models = yaml.safe_load((root / METAFILE).read_text())["Models"]
+    if found := problems(root, models):
         sys.exit("\n".join(found))
+    file = root / PAGE
+    if check and (not file.is_file() or file.read_text() != page(models)):
+        sys.exit(f"{PAGE} is not what {METAFILE} says: python tools/model_zoo.py")
     if not check:
-        PAGE.write_text(page(models))
+        temporary = file.with_suffix(".tmp")
+        temporary.write_text(page(models))
+        temporary.replace(file)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,24 @@
 """Every config in the folder ``configs``."""
 
+import copy
+import functools
 from pathlib import Path
+
+from mmengine.config import Config
+
+from internvl_seg.training.config import load_config
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs"
 CONFIGS = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.py") if "_base_" not in path.parts)
 # Those of the official recipe: not CamVid's and the demo's, which are for a CPU, nor LoRA.
 OFFICIAL = [name for name in CONFIGS if "504x504" in name and "_lora_" not in name]
+
+
+@functools.cache
+def _parsed(name: str) -> Config:
+    return load_config(FOLDER / name)
+
+
+def read(name: str) -> Config:
+    """A config, one's own copy; parsed once, since MMEngine takes a tenth of a second."""
+    return copy.deepcopy(_parsed(name))

@@ -1,35 +1,26 @@
 """No dead options: whatever a config can say, something reads."""
 
 import ast
+import functools
 import inspect
 import re
+from collections.abc import Callable
 from pathlib import Path
 
-from mmengine.config import Config
-from mmengine.registry import (
-    DATA_SAMPLERS,
-    DATASETS,
-    HOOKS,
-    LOOPS,
-    METRICS,
-    MODELS,
-    OPTIM_WRAPPER_CONSTRUCTORS,
-    OPTIM_WRAPPERS,
-)
+import mmengine.registry
+import mmseg.registry
+from mmengine.registry import Registry
 from mmengine.runner import Runner
-from mmseg.registry import DATASETS as MMSEG_DATASETS
-from mmseg.registry import MODELS as MMSEG_MODELS
 
 import internvl_seg
 
-from . import CONFIGS, FOLDER
+from . import CONFIGS, FOLDER, read
 
 PACKAGE = Path(internvl_seg.__file__).parent
 SOURCES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
-REGISTRIES = (
-    MODELS, MMSEG_MODELS, DATASETS, MMSEG_DATASETS, HOOKS, LOOPS, METRICS, DATA_SAMPLERS, OPTIM_WRAPPERS,
-    OPTIM_WRAPPER_CONSTRUCTORS,
-)  # fmt: skip
+NODES = [node for tree in SOURCES.values() for node in ast.walk(tree)]
+# What a config can name, in MMEngine's registries and in MMSegmentation's.
+REGISTRIES = [r for m in (mmengine.registry, mmseg.registry) for r in vars(m).values() if isinstance(r, Registry)]
 # Attributes that a base class of the libraries reads.
 READ_BY_BASES = {"init_cfg"}
 # What MMEngine reads as soon as it parses a config.
@@ -38,8 +29,7 @@ READ_WHEN_PARSED = {"custom_imports"}
 
 def attributes_read() -> set[str]:
     """Names x of every ``something.x`` that the package reads."""
-    nodes = (node for tree in SOURCES.values() for node in ast.walk(tree))
-    return {n.attr for n in nodes if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
+    return {n.attr for n in NODES if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Load)}
 
 
 def registered() -> list[type]:
@@ -88,19 +78,17 @@ def test_every_argument_of_our_modules_is_read() -> None:
 
 
 def test_every_field_of_our_dataclasses_is_read() -> None:
-    read, dead, fields = attributes_read(), [], 0
-    strings = {n.value for t in SOURCES.values() for n in ast.walk(t) if isinstance(n, ast.Constant)}
-    words = {word for text in strings if isinstance(text, str) for word in text.split()}
-    for tree in SOURCES.values():
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(d) for d in node.decorator_list):
-                names = [n.target.id for n in node.body if isinstance(n, ast.AnnAssign)]
-                fields += len(names)
-                # Release's are read by name, from a list of them in a string.
-                dead += [f"{node.name}.{name}" for name in names if name not in read | words]
-    print(f"{fields} fields of dataclasses are read")
-    assert fields >= 20
-    assert dead == []
+    read, fields = attributes_read(), []
+    docstrings = {id(n.value) for n in NODES if isinstance(n, ast.Expr)}
+    texts = [n.value for n in NODES if isinstance(n, ast.Constant) and id(n) not in docstrings]
+    # Release's fields are read by name, from a list of them in a string.
+    words = {word for text in texts if isinstance(text, str) for word in text.split()}
+    for node in NODES:
+        if isinstance(node, ast.ClassDef) and any("dataclass" in ast.unparse(d) for d in node.decorator_list):
+            fields += [(node.name, n.target.id) for n in node.body if isinstance(n, ast.AnnAssign)]
+    print(f"{len(fields)} fields of dataclasses are read")
+    assert len(fields) >= 20
+    assert [f"{owner}.{name}" for owner, name in fields if name not in read | words] == []
 
 
 def test_an_unread_argument_is_found() -> None:
@@ -110,32 +98,50 @@ def test_an_unread_argument_is_found() -> None:
     assert unread(node, read={"kept"})[0] == ["A(dead=)"]
 
 
-def test_every_key_of_every_config_is_read() -> None:
-    # Keys that the runner or the commands read, as an argument, with get, or as an attribute.
-    runner = set(inspect.signature(Runner.__init__).parameters) | set(
-        re.findall(r"cfg\.get\(\s*['\"](\w+)", inspect.getsource(inspect.getmodule(Runner)))
-    )
-    ours = {n.args[0].value for t in SOURCES.values() for n in ast.walk(t)
-            if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr == "get"
-            and n.args and isinstance(n.args[0], ast.Constant)}  # fmt: skip
-    attributes = attributes_read()
-    keys, dead = 0, []
+def keys_read() -> set[str]:
+    """Top-level keys that MMEngine's runner or the package reads: as an argument, with get, [] or as an attribute."""
+    keys = set(inspect.signature(Runner.__init__).parameters)
+    keys |= set(re.findall(r"cfg\.get\(\s*['\"](\w+)", inspect.getsource(inspect.getmodule(Runner))))
+    for node in NODES:
+        if isinstance(node, ast.Attribute) and is_config(node.value):
+            keys.add(node.attr)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("config.get"):
+            keys |= {a.value for a in node.args[:1] if isinstance(a, ast.Constant)}
+    return keys | READ_WHEN_PARSED
+
+
+def is_config(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "config"
+
+
+@functools.cache
+def variables_read(path: Path) -> set[str]:
+    """Names that a config or a file of its ``_base_`` sets and then uses itself, ``{{_base_.name}}`` among them."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    used = {n.id for n in nodes if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    used |= {n.attr for n in nodes if isinstance(n, ast.Attribute) and ast.unparse(n.value) == "_base_"}
+    values = [n.value for n in nodes if isinstance(n, ast.Assign) and ast.unparse(n.targets[0]) == "_base_"]
+    names = [c.value for v in values for c in ast.walk(v) if isinstance(c, ast.Constant)]
+    return used.union(*(variables_read((path.parent / name).resolve()) for name in names))
+
+
+def test_every_key_of_every_config_is_read(record_property: Callable[[str, object], None]) -> None:
+    known, keys, dead = keys_read(), 0, []
     for name in CONFIGS:
-        path = FOLDER / name
-        text = "".join(base.read_text() for base in bases(path))
-        for key in Config.fromfile(path):
-            keys += 1
-            # A variable that the file itself uses: written once to be set and again to be read.
-            is_variable = len(re.findall(rf"\b{key}\b(?! ?=[^=])", text)) > 0
-            if key not in runner | ours | attributes | READ_WHEN_PARSED and not is_variable:
-                dead.append(f"{name}: {key}")
+        config = read(name)
+        keys += len(config)
+        dead += [f"{name}: {key}" for key in config if key not in known | variables_read(FOLDER / name)]
+    record_property("configs", len(CONFIGS))
+    record_property("keys", keys)
     print(f"{keys} keys of {len(CONFIGS)} configs are read")
     assert dead == []
 
 
-def bases(path: Path) -> list[Path]:
-    """A config and the files that it inherits from."""
-    tree = ast.parse(path.read_text())
-    values = [n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "_base_"]
-    names = [c.value for v in values for c in ast.walk(v) if isinstance(c, ast.Constant)]
-    return [path, *(file for name in names for file in bases(path.parent / name))]
+def test_an_unread_key_is_found(tmp_path: Path) -> None:
+    (tmp_path / "base.py").write_text("kept = 1\nscale = 2\n")
+    path = tmp_path / "config.py"
+    path.write_text(
+        '_base_ = "./base.py"\ndead = 1  # dead\nused = 2\ntext = "dead"\ntwice = [used, {{_base_.scale}}]\n'
+    )
+    assert {"used", "scale"} <= variables_read(path)
+    assert not {"dead", "kept", "text", "twice"} & (variables_read(path) | keys_read())

@@ -78,7 +78,11 @@ def test_pascal_voc_has_two_sources_of_masks(tmp_path: Path) -> None:
     for name, image in (("train", "a"), ("aug", "b"), ("val", "a")):
         (lists / f"{name}.txt").write_text(f"{image}\n")
     config = read("voc", tmp_path)
-    assert len(DATASETS.build(config.train_dataloader.dataset)) == 2
+    dataset = DATASETS.build(config.train_dataloader.dataset)
+    masks = [
+        Path(dataset.get_data_info(i)["seg_map_path"]).relative_to(tmp_path).as_posix() for i in range(len(dataset))
+    ]
+    assert masks == ["SegmentationClass/a.png", "SegmentationClassAug/b.png"]
     check((config.train_dataloader.dataset, config.test_dataloader.dataset), config.tta_pipeline, reduces=False)
 
 

@@ -12,9 +12,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from internvl_seg.training.config import load_config
-
-from . import CONFIGS, FOLDER
+from . import CONFIGS, read
 
 CHANNELS = 32
 
@@ -49,7 +47,7 @@ def distinct() -> dict[str, Config]:
     init_default_scope("mmseg")
     found: dict[str, tuple[str, Config]] = {}
     for name in CONFIGS:
-        config = shrink(load_config(FOLDER / name))
+        config = shrink(read(name))
         key = json.dumps([config.model.to_dict(), config.optim_wrapper.to_dict()], sort_keys=True)
         found.setdefault(key, (name, config))
     return dict(found.values())
@@ -89,7 +87,8 @@ def test_it_trains_and_predicts(name: str) -> None:
     backbone = config.model.backbone
     for key, parameter in model.named_parameters():
         trained = not backbone.get("frozen", False) or not key.startswith("backbone.") or ".lora_" in key
-        assert (parameter.grad is not None) == trained, key
+        facts = (parameter.requires_grad, parameter.grad is not None, parameter in optim_wrapper.optimizer.state)
+        assert facts == (trained,) * 3, key
         # An adapter's first factor waits for the second, which begins as zero; biases before a norm do nothing.
         if trained and ".lora_A" not in key and parameter.grad.abs().max() > 1e-6:
             assert not torch.equal(parameter, before[key]), key

@@ -1,16 +1,45 @@
-"""The model zoo and the configs say the same."""
+"""The model zoo and the configs say the same, and what the papers say."""
 
+import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from mmengine.config import Config
 
 from tools import model_zoo
 
-ROOT = Path(__file__).resolve().parents[2]
 CONFIG = "configs/ade20k/internvit_6b_224px_linear_frozen_ade20k-504x504.py"
-ENTRY = {"Name": Path(CONFIG).stem, "Config": CONFIG, "Results": [{"Dataset": "ADE20K"}]}
+RESULT = {"Dataset": "ADE20K", "Metrics": {"mIoU": 47.2}, "Source": "https://arxiv.org/abs/2412.05271, table 15"}
+ENTRY = {"Name": Path(CONFIG).stem, "Config": CONFIG, "Results": [RESULT]}
+# mIoU on ADE20K and COCO-Stuff-164K: linear, UperNet frozen, UperNet full. Source: arXiv 2412.05271, table 15.
+TABLE_15 = {
+    "6b_224px": ((47.2, 54.9, 58.9), (42.8, 48.9, 51.6)),
+    "6b_448px_v1_0": ((43.6, 55.4, 58.1), (38.5, 49.4, 51.7)),
+    "6b_448px_v1_2": ((40.7, 55.2, 58.8), (36.1, 48.8, 51.7)),
+    "6b_448px_v1_5": ((40.9, 55.0, 58.8), (36.3, 49.1, 51.5)),
+    "6b_448px_v2_5": ((39.4, 55.4, 58.6), (35.6, 49.7, 51.8)),
+}
+# On ADE20K, by the denominator of the share of the images. Source: arXiv 2312.14238.
+FEW_SHOT = {16: 46.5, 8: 50.0, 4: 53.3, 2: 55.8, 1: 57.2}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A project with one config, its entry and the page made of it."""
+    shutil.copytree(model_zoo.ROOT / "configs/_base_", tmp_path / "configs/_base_")
+    (tmp_path / CONFIG).parent.mkdir()
+    shutil.copy(model_zoo.ROOT / CONFIG, tmp_path / CONFIG)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / model_zoo.PAGE).write_text(model_zoo.page([ENTRY]))
+    write(tmp_path, [ENTRY])
+    return tmp_path
+
+
+def write(root: Path, entries: list[dict[str, Any]]) -> None:
+    (root / model_zoo.METAFILE).write_text(yaml.safe_dump({"Models": entries}))
 
 
 def test_every_config_is_in_it_and_the_page_is_up_to_date(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,35 +47,87 @@ def test_every_config_is_in_it_and_the_page_is_up_to_date(monkeypatch: pytest.Mo
     model_zoo.main()
 
 
-def test_an_old_page_is_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_published_numbers_are_the_papers() -> None:
+    expected = {f"internvit_6b_224px_linear_few-shot-1of{k}_ade20k-504x504": score for k, score in FEW_SHOT.items()}
+    for release, table in TABLE_15.items():
+        for dataset, row in zip(("ade20k", "coco_stuff164k"), table, strict=True):
+            for protocol, score in zip(("linear_frozen", "upernet_frozen", "upernet_full"), row, strict=True):
+                expected[f"internvit_{release}_{protocol}_{dataset}-504x504"] = score
+    models = yaml.safe_load((model_zoo.ROOT / model_zoo.METAFILE).read_text())["Models"]
+    results = {model["Name"]: model["Results"][0] for model in models}
+    found = {name: result["Metrics"]["mIoU"] for name, result in results.items() if "Metrics" in result}
+    assert found == expected
+    sources = dict.fromkeys(expected, "https://arxiv.org/abs/2412.05271, table 15")
+    sources |= {name: "https://arxiv.org/abs/2312.14238" for name in expected if "few-shot" in name}
+    assert {name: result["Source"] for name, result in results.items() if "Source" in result} == sources
+
+
+def test_the_page_is_written_and_an_old_one_found(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = root / model_zoo.PAGE
+    page.write_text("old")
     monkeypatch.setattr(sys, "argv", ["model_zoo.py", "--check"])
-    monkeypatch.setattr(model_zoo, "problems", lambda models: [])
-    monkeypatch.setattr(model_zoo, "PAGE", tmp_path / "model_zoo.md")
-    model_zoo.PAGE.write_text("old")
-    with pytest.raises(SystemExit, match="is old"):
-        model_zoo.main()
+    with pytest.raises(SystemExit, match=r"docs/model_zoo\.md is not what"):
+        model_zoo.main(root)
+    monkeypatch.setattr(sys, "argv", ["model_zoo.py"])
+    model_zoo.main(root)
+    row = f"| internvit_6b_224px | linear | encoder frozen | 47.2 | [arXiv 2412.05271, table 15](https://arxiv.org/abs/2412.05271) |  | [{Path(CONFIG).stem}](../{CONFIG}) |"  # noqa: E501
+    assert page.read_text().splitlines()[-1] == row
+    assert [file.name for file in page.parent.iterdir()] == ["model_zoo.md"]
+    monkeypatch.setattr(sys, "argv", ["model_zoo.py", "--check"])
+    model_zoo.main(root)
 
 
 @pytest.mark.parametrize(
     ("entries", "problem"),
     [
         ([], f"{CONFIG} has no entry in configs/metafile.yml."),
-        ([{**ENTRY, "Config": "configs/gone.py"}], "configs/metafile.yml names configs/gone.py, which is not there."),
-        ([ENTRY, ENTRY], f"{CONFIG} has more than one entry."),
+        ([ENTRY, {**ENTRY, "Config": "gone.py"}], "configs/metafile.yml names gone.py, which is not there."),
+        ([ENTRY, ENTRY], f"{CONFIG} has more than one entry in configs/metafile.yml."),
         ([{**ENTRY, "Name": "another"}], f"another is not the name of {CONFIG}."),
+        (
+            [{**ENTRY, "Results": [{**RESULT, "Dataset": "Cityscapes"}]}],
+            f"{CONFIG} is tested on ADE20K, configs/metafile.yml says Cityscapes.",
+        ),
+        (
+            [{**ENTRY, "Results": [{**RESULT, "Metrics": {"mIoU": 47.3}}]}],
+            f"{CONFIG} says 'Published: 47.2 mIoU (arXiv 2412.05271, table 15).' in its first line, "
+            "configs/metafile.yml 'Published: 47.3 mIoU (arXiv 2412.05271, table 15).'.",
+        ),
+        (
+            [{**ENTRY, "Results": [{"Dataset": "ADE20K"}]}],
+            f"{CONFIG} says 'Published: 47.2 mIoU (arXiv 2412.05271, table 15).' in its first line, "
+            "configs/metafile.yml ''.",
+        ),
     ],
 )
-def test_what_is_missing_is_named(entries: list[dict[str, object]], problem: str) -> None:
-    assert problem in model_zoo.problems(entries)
+def test_what_is_wrong_is_named(
+    root: Path, entries: list[dict[str, Any]], problem: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(root, entries)
+    monkeypatch.setattr(sys, "argv", ["model_zoo.py", "--check"])
+    with pytest.raises(SystemExit) as stopped:
+        model_zoo.main(root)
+    assert stopped.value.code == problem
 
 
-def test_a_name_that_contradicts_the_config_is_found() -> None:
-    config = Config.fromfile(ROOT / CONFIG)
+def test_a_name_that_contradicts_the_config_is_found(root: Path) -> None:
+    config = Config.fromfile(root / CONFIG)
     title = model_zoo.Title.of(Path(CONFIG).stem)
-    assert title == ("internvit_6b_224px", "linear", "frozen")
-    assert title.problems(config) == []
-    assert title._replace(head="upernet").problems(config) == ["decode_head is LinearHead"]
-    assert title._replace(encoder="internvit_6b_448px_v1_2").problems(config) == ["the encoder is 'internvit_6b_224px'"]
-    assert title._replace(protocol="full").problems(config) == ["frozen is True"]
-    with pytest.raises(ValueError, match="not named <encoder>_<head>_<protocol>"):
-        model_zoo.Title.of("linear_internvit")
+    assert title == ("internvit_6b_224px", "linear", "frozen", "ade20k", "504x504")
+    assert title.contradictions(config) == []
+    for field, value, problem in (
+        ("encoder", "internvit_6b_448px_v1_2", "the encoder is 'internvit_6b_224px'"),
+        ("head", "upernet", "decode_head is LinearHead"),
+        ("protocol", "full", "frozen is True"),
+        ("protocol", "lora", "lora is None"),
+        ("dataset", "voc", "the test set is ade20k"),
+        ("size", "378x504", "crops are 504x504"),
+    ):
+        assert title._replace(**{field: value}).contradictions(config) == [problem]
+
+
+def test_a_file_that_is_named_otherwise_is_found(root: Path) -> None:
+    (root / CONFIG).rename((root / CONFIG).with_name("linear_internvit.py"))
+    entry = {**ENTRY, "Name": "linear_internvit", "Config": "configs/ade20k/linear_internvit.py"}
+    (problem,) = model_zoo.problems(root, [entry])
+    assert problem.startswith("linear_internvit: not named <encoder>_<head>_<protocol>")
