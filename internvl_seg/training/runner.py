@@ -1,5 +1,7 @@
 """MMEngine's runner with what a long run needs: safe checkpoints, exact resuming, one model over many processes."""
 
+import atexit
+import gc
 import os
 import time
 from pathlib import Path
@@ -45,6 +47,17 @@ def _initialise(module: nn.Module) -> None:
         broadcast(tensor)
 
 
+def leave_group() -> None:
+    """Leave the group of processes and stop the threads that talk to the others; to be called when all is done.
+
+    A thread that still runs when the interpreter ends aborts the process now and then, though its run succeeded.
+    """
+    gc.collect()  # A model that is wrapped for several processes holds the group, and is in cycles.
+    if dist.is_initialized():
+        dist.destroy_process_group()
+        time.sleep(0.1)  # PyTorch keeps the group of a sharded model; its threads let go of their last tensors here.
+
+
 class SegmentationRunner(Runner):
     """MMEngine's runner, on one process or many, with checkpoints that are whole and hold whole tensors."""
 
@@ -53,6 +66,8 @@ class SegmentationRunner(Runner):
         if self.distributed and get_device() == "cpu" and not dist.is_initialized():
             dist.init_process_group("gloo")
         super().setup_env(env_cfg)
+        if self.distributed:
+            atexit.register(leave_group)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Put the model on its device and, with several processes, synchronise every BatchNorm and wrap or shard it.

@@ -10,14 +10,13 @@ from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import Tensor
 from torch.distributed.tensor import DTensor
 
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.training import evaluate, train
-from internvl_seg.training.runner import SegmentationRunner
+from internvl_seg.training.runner import SegmentationRunner, leave_group
 
 from .test_config import CONFIG
 from .test_kill_and_resume import RANDOM
@@ -77,7 +76,7 @@ def worker(rank: int, port: int, calls: Sequence[Call], kept: Any) -> None:
             train("config.py", work_dir=work_dir, options=options, resume=resume, launcher="pytorch")
         else:
             evaluate("config.py", options.pop("checkpoint"), work_dir=work_dir, options=options, launcher="pytorch")
-    dist.destroy_process_group()
+    leave_group()
 
 
 def on_two_processes(*calls: Call) -> dict[tuple[int, str], float]:

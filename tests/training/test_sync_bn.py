@@ -11,7 +11,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from internvl_seg.segmentation import LinearHead
-from internvl_seg.training.runner import SegmentationRunner
+from internvl_seg.training.runner import SegmentationRunner, leave_group
 from internvl_seg.training.sync_bn import CPUSyncBatchNorm, synchronise_batch_norm
 
 
@@ -75,7 +75,16 @@ def runner_worker(rank: int, rendezvous: str, out: str) -> None:
     runner = build_runner(out, launcher="pytorch")
     kinds = {type(module) for module in runner.model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)}
     assert kinds == {CPUSyncBatchNorm}, kinds
-    dist.destroy_process_group()
+    # Threads that outlive the interpreter abort the process.
+    assert gloo_threads()
+    del runner
+    leave_group()
+    assert gloo_threads() == []
+
+
+def gloo_threads() -> list[str]:
+    names = [task.joinpath("comm").read_text().strip() for task in Path("/proc/self/task").iterdir()]
+    return [name for name in names if "gloo" in name]
 
 
 def build_runner(work_dir: str, **options: Any) -> SegmentationRunner:
