@@ -1,4 +1,4 @@
-"""Convert an encoder or a segmentor to another format: python tools/convert_checkpoint.py SRC DST --to FORMAT."""
+"""Convert an encoder or a segmentor to another format: python tools/convert_checkpoint.py SRC DST."""
 
 import argparse
 import sys
@@ -16,7 +16,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Convert an encoder or a segmentor to another format.")
     parser.add_argument("source", help="release, hub id, folder or file")
     parser.add_argument("destination", help="file or folder to write")
-    parser.add_argument("--to", required=True, choices=FORMATS, help="format to write")
+    parser.add_argument(
+        "--to",
+        choices=FORMATS,
+        help="format to write; if left out, segmentor of whatever holds a segmentor's head, and of an encoder official "
+        "for a file and hf_native for a folder",
+    )
     parser.add_argument("--encoder", help="the frozen encoder of a checkpoint of heads, if it is elsewhere now")
     parser.add_argument("--num-heads", type=int, help="attention heads, if the file does not tell")
     parser.add_argument(

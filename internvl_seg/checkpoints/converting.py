@@ -126,7 +126,7 @@ def convert_checkpoint(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     *,
-    to: str,
+    to: str | None = None,
     encoder: str | os.PathLike[str] | None = None,
     num_heads: int | None = None,
     dtype: torch.dtype | None = None,
@@ -138,7 +138,9 @@ def convert_checkpoint(
             one; adapters (LoRA) are merged into the weights.
         destination: File or folder to write, as :func:`export_encoder` does; segmentors are files.
         to: 'official', 'hf_remote_code' or 'hf_native' for an encoder; 'segmentor' for one as this package trains
-            them, 'official_segmentor' for one as the official code does (MMSegmentation 0.x).
+            them, 'official_segmentor' for one as the official code does (MMSegmentation 0.x). If None, 'segmentor' of
+            whatever holds a segmentor's head; of all else, 'official' for ``.pth`` and
+            ``.safetensors``, 'hf_native' for other names.
         encoder: The encoder that a checkpoint of heads refers to, if it is no longer where it was.
         num_heads: Attention heads, if the file does not tell.
         dtype: Of the encoder's weights; the file's if None.
@@ -150,10 +152,13 @@ def convert_checkpoint(
         ValueError: There is no such format.
         CheckpointError: A subclass says what is wrong; nothing was written.
     """
-    if to not in FORMATS:
+    if to is not None and to not in FORMATS:
         raise ValueError(f"to={to!r} is no format; choose one of {', '.join(FORMATS)}.")
     opened, path = open_source(source), Path(destination)
-    if to in SEGMENTOR_FORMATS and not any(name.startswith("decode_head.") for name in opened.reader.names):
+    has_head = any(name.startswith("decode_head.") for name in opened.reader.names)
+    if to is None:
+        to = "segmentor" if has_head else "official" if path.suffix in (".pth", ".safetensors") else "hf_native"
+    if to in SEGMENTOR_FORMATS and not has_head:
         raise NotACheckpointError(f"{opened.where} holds no segmentor: nothing in it is called decode_head.*.")
     options: dict[str, Any] = {"dtype": dtype} | ({"num_heads": num_heads} if num_heads else {})
     model = _read_encoder(source, opened, encoder, options)

@@ -1,5 +1,6 @@
 """Segmentors and encoders from one format to another, and what had no place."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,18 @@ def test_the_encoder_of_a_segmentor(to: str, official: tuple[Path, dict[str, Ten
     left = dict(report.left_out)
     assert left["backbone.up1.* (6 tensors)"] == "not part of an encoder"
     assert sum(number for *_, number in report.moved) == len(found.state_dict()) + (2 * 4 if to == "hf_native" else 0)
+
+
+def test_the_format_follows_from_source_and_destination(
+    official: tuple[Path, dict[str, Tensor]], golden: Callable[[str], Golden], tmp_path: Path
+) -> None:
+    convert_checkpoint(official[0], tmp_path / "ours.pth", num_heads=2)
+    assert "neck.up1.0.weight" in read_pickle(tmp_path / "ours.pth")["state_dict"]
+    torch.save({"module": golden("official_seg_rms").state}, tmp_path / "encoder.pth")
+    convert_checkpoint(tmp_path / "encoder.pth", tmp_path / "hf", num_heads=2)
+    assert json.loads((tmp_path / "hf/config.json").read_text())["model_type"] == "internvl_vision"
+    convert_checkpoint(tmp_path / "hf", tmp_path / "back.pth")
+    assert "blocks.0.attn.qkv.weight" in read_pickle(tmp_path / "back.pth")["module"]
 
 
 def test_the_clip_projector_is_left_out_and_said_so(golden: Callable[[str], Golden], tmp_path: Path) -> None:

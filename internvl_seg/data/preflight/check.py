@@ -67,10 +67,10 @@ def _histogram(listing: Listing, pairs: list[Pair], ignored: int) -> Histogram:
     classes = len(listing.classes)
     pixels, images, skipped = np.zeros(classes, np.int64), np.zeros(classes, np.int64), 0
     for pair in pairs:
-        if pair.mask is not None and pair.mask.counts.size:
+        if pair.mask is not None:
             # Of wider masks only the lowest 8 bits are read.
-            ids = np.arange(pair.mask.counts.size) % 256
-            counts = np.bincount(listing.new_ids[ids], weights=pair.mask.counts, minlength=256).astype(np.int64)
+            new = listing.new_ids[pair.mask.ids % 256]
+            counts = np.bincount(new, weights=pair.mask.counts, minlength=256).astype(np.int64)
             skipped += int(counts[ignored])
             counts[ignored] = 0
             pixels += counts[:classes]

@@ -41,12 +41,16 @@ class MaskFacts:
     Attributes:
         mode: Pillow's name of the kind of pixels.
         size: (height, width).
-        counts: Pixels of every id from 0 up, (256,) or longer; empty for a mask of several channels.
+        ids: Ids that it holds; none for a mask of several channels.
+        counts: Pixels of each.
+        is_flat: Whether it has one channel.
     """
 
     mode: str
     size: tuple[int, int]
+    ids: NDArray[np.int64]
     counts: NDArray[np.int64]
+    is_flat: bool
 
 
 @dataclass(frozen=True)
@@ -89,14 +93,14 @@ def _read_image(path: Path) -> ImageFacts:
 def _read_mask(path: Path) -> MaskFacts:
     with Image.open(path) as image:
         image.load()
+        is_flat = len(image.getbands()) == 1
         if image.mode in ("L", "P"):
-            counts = np.array(image.histogram(), np.int64)
-        elif len(image.getbands()) > 1:
-            counts = np.zeros(0, np.int64)
+            pixels = np.array(image.histogram(), np.int64)
+            ids = np.flatnonzero(pixels)
+            counts = pixels[ids]
         else:
-            ids = np.asarray(image).ravel()
-            counts = np.bincount(np.clip(ids, 0, 1 << 16).astype(np.int64), minlength=256)
-        return MaskFacts(image.mode, image.size[::-1], counts)
+            ids, counts = np.unique(np.asarray(image).astype(np.int64) if is_flat else [], return_counts=True)
+        return MaskFacts(image.mode, image.size[::-1], ids.astype(np.int64), counts.astype(np.int64), is_flat)
 
 
 def read_pair(image_path: str, mask_path: str) -> Pair:

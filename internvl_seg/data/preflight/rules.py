@@ -68,17 +68,17 @@ def find_in_masks(listing: Listing, pairs: list[Pair], ignored: int) -> list[Fin
         mask, name = pair.mask, Path(pair.mask_path).name
         if mask is None:
             continue
-        if mask.counts.size == 0:
+        if not mask.is_flat:
             cases["rgb_mask"].append(f"{name}: {mask.mode}")
             continue
         if mask.mode == "P":
             cases["palette_mask"].append(name)
         elif mask.mode not in ("L", "1"):
             cases["wide_mask"].append(f"{name}: {mask.mode}")
-        total += mask.counts[:256]
-        ids = np.flatnonzero(mask.counts)
+        ids = mask.ids
+        total += np.bincount(ids % 256, weights=mask.counts, minlength=256).astype(np.int64)
         new = listing.new_ids[ids % 256]
-        if wrong := ids[((new >= classes) & (new != ignored)) | (ids > 255)].tolist():
+        if wrong := ids[((new >= classes) & (new != ignored)) | (ids > 255) | (ids < 0)].tolist():
             outside.append((name, wrong))
     if outside and {i for _, wrong in outside for i in wrong} == {classes} and not listing.reduce_zero_label:
         cases["reduce_zero_label"] = [f"{name}: {classes}" for name, _ in outside]

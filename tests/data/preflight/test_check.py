@@ -149,6 +149,13 @@ def test_classes_that_are_never_seen(capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.usefixtures("data")
+def test_ids_that_8_bits_cannot_hold() -> None:
+    edit_mask(lambda mask: paint(60_000)(mask.astype(np.uint16)))
+    found = {finding.kind: finding.examples for finding in check_dataset(load_config("config.py")).findings}
+    assert found == {"label_out_of_range": ("b.png: 60000 of 3 classes",), "wide_mask": ("b.png: I;16",)}
+
+
+@pytest.mark.usefixtures("data")
 def test_images_smaller_than_the_crop(capsys: pytest.CaptureFixture[str]) -> None:
     text = Path("config.py").read_text()
     Path("config.py").write_text(text.replace("crop_size=(28, 42)", "crop_size=(28, 60)"))
