@@ -1,5 +1,5 @@
 # UperNet on four blocks of the frozen ViT-S/14, minutes on a CPU: a narrow head, otherwise as on ADE20K.
-# Class weights as in the linear probe; channels, learning rate and iterations were chosen on the validation images.
+# Class weights and number of images as in the linear probe; channels and learning rate were chosen on the validation images.
 _base_ = [
     "../_base_/models/upernet_frozen.py",
     "../_base_/datasets/camvid.py",
@@ -26,9 +26,9 @@ optim_wrapper = dict(
 train_dataloader = dict(batch_size=2)
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-2, by_epoch=False, begin=0, end=50),
-    dict(type="PolyLR", power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=700),
+    dict(type="PolyLR", power=1.0, eta_min=0.0, by_epoch=False, begin=0, end=500),
 ]
-train_cfg = dict(type="IterBasedTrainLoop", max_iters=700, val_interval=700)
+train_cfg = dict(type="IterBasedTrainLoop", max_iters=500, val_interval=500)
 val_cfg = dict(type="ValLoop")
 test_cfg = dict(type="TestLoop")
 default_hooks = dict(checkpoint=dict(interval=100))
