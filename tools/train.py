@@ -7,6 +7,7 @@ import sys
 from mmengine.config import DictAction
 
 from internvl_seg import CheckpointError
+from internvl_seg.data.folder import FolderError
 from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, train
 
@@ -38,7 +39,7 @@ def main() -> None:
             options=args.cfg_options,
             launcher=args.launcher,
         )
-    except (ConfigError, DatasetError, CheckpointError) as error:
+    except (ConfigError, FolderError, DatasetError, CheckpointError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 

@@ -1,6 +1,6 @@
 """A dataset that is nothing but a folder: the way in for images of one's own."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,20 @@ class FolderError(RuntimeError):
     """A folder of images and masks is incomplete or inconsistent."""
 
 
-def find_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
-    """Every image of a folder with its mask.
+class MissingMaskError(FolderError):
+    """Images of a folder have no mask.
+
+    Attributes:
+        pairs: Every image with its mask, the missing ones among them.
+    """
+
+    def __init__(self, images: Path, pairs: Sequence[tuple[Path, Path]], missing: Sequence[Path]) -> None:
+        super().__init__(f"{len(missing)} of {len(pairs)} images in {images} have no mask; the first is {missing[0]}.")
+        self.pairs = pairs
+
+
+def list_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
+    """Every image of a folder with its mask, whether that is there or not.
 
     Args:
         images: Folder of images in any format that Pillow reads.
@@ -31,7 +43,7 @@ def find_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
         (image, mask), sorted by name.
 
     Raises:
-        FolderError: There is no such folder, no image in it, or an image without a mask.
+        FolderError: There is no such folder or no image in it.
     """
     if not images.is_dir():
         raise FolderError(f"{images} is not a folder. Expected {LAYOUT}.")
@@ -39,8 +51,19 @@ def find_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     pairs = [(path, masks / f"{path.stem}.png") for path in sorted(images.iterdir()) if path.suffix.lower() in formats]
     if not pairs:
         raise FolderError(f"{images} holds no image. Expected {LAYOUT}.")
+    return pairs
+
+
+def find_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
+    """Every image of a folder with its mask, as :func:`list_pairs`.
+
+    Raises:
+        MissingMaskError: An image has no mask.
+        FolderError: There is no such folder or no image in it.
+    """
+    pairs = list_pairs(images, masks)
     if missing := [mask for _, mask in pairs if not mask.is_file()]:
-        raise FolderError(f"{len(missing)} of {len(pairs)} images in {images} have no mask; the first is {missing[0]}.")
+        raise MissingMaskError(images, pairs, missing)
     return pairs
 
 
@@ -52,14 +75,20 @@ def read_classes(root: Path) -> list[str]:
             one a line. Otherwise the ids of the training masks count and are their own names.
 
     Raises:
-        FolderError: There are no names and no masks to count.
+        FolderError: There are no names and no masks to count, or one of them is no image.
     """
     names = root / "classes.txt"
     if names.is_file():
         return [line.strip() for line in names.read_text().splitlines() if line.strip()]
+    masks = [mask for _, mask in list_pairs(root / "images/train", root / "annotations/train") if mask.is_file()]
+    if not masks:
+        raise FolderError(f"{root / 'annotations/train'} holds no mask of an image. Expected {LAYOUT}.")
     highest = 0
-    for _, mask in find_pairs(root / "images/train", root / "annotations/train"):
-        ids = np.asarray(Image.open(mask))
+    for mask in masks:
+        try:
+            ids = np.asarray(Image.open(mask))
+        except (OSError, SyntaxError, ValueError) as error:
+            raise FolderError(f"{mask} cannot be read: {error}. Copy it again, or take it away.") from error
         highest = max(highest, int(ids[ids != IGNORED].max(initial=0)))
     return [f"class {i}" for i in range(highest + 1)]
 

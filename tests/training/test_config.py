@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from internvl_seg.training import ConfigError, evaluate, train
 from internvl_seg.training.config import load_config
@@ -42,11 +43,12 @@ optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))
 
 @pytest.fixture
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A config in an empty folder, which is also where the program runs."""
+    """A config and one image with its mask, in the folder where the program runs."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "config.py").write_text(CONFIG)
-    for folder in ("images", "annotations"):
+    for folder, mode in (("images", "RGB"), ("annotations", "L")):
         (tmp_path / "tiny" / folder).mkdir(parents=True)
+        Image.new(mode, (42, 28)).save(tmp_path / "tiny" / folder / "a.png")
     return Path("config.py")
 
 

@@ -32,6 +32,11 @@ KINDS: dict[str, Kind] = {
         "a head has another number of classes than the data set",
         "set num_classes of every head to the number of the data set's classes",
     ),
+    "no_image": Kind(
+        "error",
+        "data sets without a single image",
+        "check data_root, data_prefix.img_path and img_suffix",
+    ),
     "missing_mask": Kind(
         "error",
         "images without a mask",

@@ -12,7 +12,7 @@ from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
 from ..confusion import IGNORED
-from ..folder import FolderError
+from ..folder import FolderError, MissingMaskError
 from .findings import Finding
 
 
@@ -101,8 +101,13 @@ def _list(cfg: dict[str, Any], split: str) -> Listing:
         dataset.full_init()
         infos = (dataset.get_data_info(i) for i in range(len(dataset)))
         pairs = [(info["img_path"], info.get("seg_map_path") or "") for info in infos]
-    except FolderError as error:
-        findings.append(Finding.of("missing_mask", split, [str(error)]))
+    except MissingMaskError as error:
+        pairs = [(str(image), str(mask)) for image, mask in error.pairs]
+    except FolderError:
+        pass  # There is no image.
+    if not pairs:
+        folder, suffix = dataset.data_prefix.get("img_path"), getattr(dataset, "img_suffix", "")
+        findings.append(Finding.of("no_image", split, [f"{folder}: no *{suffix}"]))
     missing = [(image, mask) for image, mask in pairs if mask and not Path(mask).is_file()]
     if missing:
         cases = [f"{Path(image).name}: there is no {mask}" for image, mask in missing]

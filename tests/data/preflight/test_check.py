@@ -139,6 +139,69 @@ def test_a_fault_is_found(kind: str, capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.usefixtures("data")
+def test_a_set_without_images(capsys: pytest.CaptureFixture[str]) -> None:
+    path = Path("config.py")
+    path.write_text(path.read_text().replace("img_suffix='.png'", "img_suffix='.jpg'"))
+    assert check() == 1
+    assert "data/images/train: no *.jpg" in capsys.readouterr().out
+    with pytest.raises(DatasetError, match="no_image"):
+        train("config.py", work_dir="run")
+
+
+@pytest.fixture
+def folder(data: Path) -> Path:
+    """The same images as a folder of one's own."""
+    (data / "classes.txt").write_text("sky\nsea\nland\n")
+    for kind in ("images", "annotations"):
+        (data / kind / "val").rename(data / kind / "test")
+    text = Path("config.py").read_text().replace("type='BaseSegDataset'", "type='FolderDataset'")
+    text = text.replace("img_suffix='.png', seg_map_suffix='.png',", "").replace("loader('val')", "loader('test')")
+    Path("config.py").write_text(text.replace("metainfo=dict(classes=('sky', 'sea', 'land')), ", ""))
+    return data
+
+
+@pytest.mark.parametrize("names", ["classes.txt", ""])
+def test_a_folder_of_ones_own_is_looked_at_though_masks_are_missing(
+    names: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not names:
+        (folder / "classes.txt").unlink()
+    assert check() == 0
+    (folder / "annotations/train/a.png").unlink()
+    (folder / "annotations/train/c.png").unlink()
+    edit_image(lambda image: image.convert("L"))
+    capsys.readouterr()
+    assert check() == 1
+    said = " ".join(capsys.readouterr().out.split())
+    assert "images without a mask, 2 in train" in said
+    assert "c.png: there is no data/annotations/train/c.png" in said
+    assert "b.png: L" in said
+
+
+def test_a_folder_of_ones_own_with_nothing_in_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path in (folder / "images/train").iterdir():
+        path.unlink()
+    assert check() == 1
+    assert "data/images/train: no" in capsys.readouterr().out
+    (folder / "classes.txt").unlink()
+    assert "data/images/train holds no image" in str(stopped_with())
+
+
+def test_a_mask_that_cannot_be_counted(folder: Path) -> None:
+    (folder / "classes.txt").unlink()
+    cut(TRAIN[1] / "b.png")
+    assert "b.png cannot be read" in str(stopped_with())
+
+
+def stopped_with() -> object:
+    """What the command says when it cannot even list the data."""
+    sys.argv = ["check_dataset.py", "config.py"]
+    with pytest.raises(SystemExit) as ended:
+        tool.main()
+    return ended.value.code
+
+
+@pytest.mark.usefixtures("data")
 def test_classes_that_are_never_seen(capsys: pytest.CaptureFixture[str]) -> None:
     for path in TRAIN[1].iterdir():
         mask = np.asarray(Image.open(path)).copy()
@@ -247,7 +310,7 @@ def test_a_test_set_without_masks_lacks_none() -> None:
 
 
 def test_every_kind_is_provoked_and_documented() -> None:
-    elsewhere = {"ignore_index", "num_classes", "unseen_class", "small_image", "zero_label_reduced"}
+    elsewhere = {"no_image", "ignore_index", "num_classes", "unseen_class", "small_image", "zero_label_reduced"}
     assert FAULTS.keys() | elsewhere == KINDS.keys()
     page = (Path(__file__).resolve().parents[3] / "docs/preflight.md").read_text()
     for name, kind in KINDS.items():
