@@ -97,17 +97,17 @@ def _list(cfg: dict[str, Any], split: str) -> Listing:
     dataset = DATASETS.build({**cfg, "pipeline": [], "lazy_init": True, "serialize_data": False})
     pairs: list[tuple[str, str]] = []
     findings: list[Finding] = []
+    nothing = f"{dataset.data_prefix['img_path']} holds no *{dataset.img_suffix}"
     try:
         dataset.full_init()
         infos = (dataset.get_data_info(i) for i in range(len(dataset)))
         pairs = [(info["img_path"], info.get("seg_map_path") or "") for info in infos]
     except MissingMaskError as error:
         pairs = [(str(image), str(mask)) for image, mask in error.pairs]
-    except FolderError:
-        pass  # There is no image.
+    except FolderError as error:
+        nothing = str(error)
     if not pairs:
-        folder, suffix = dataset.data_prefix.get("img_path"), getattr(dataset, "img_suffix", "")
-        findings.append(Finding.of("no_image", split, [f"{folder}: no *{suffix}"]))
+        findings.append(Finding.of("no_image", split, [nothing]))
     missing = [(image, mask) for image, mask in pairs if mask and not Path(mask).is_file()]
     if missing:
         cases = [f"{Path(image).name}: there is no {mask}" for image, mask in missing]

@@ -41,16 +41,14 @@ class MaskFacts:
     Attributes:
         mode: Pillow's name of the kind of pixels.
         size: (height, width).
-        ids: Ids that it holds; none for a mask of several channels.
+        ids: Ids that it holds, ascending; none for a mask of several channels.
         counts: Pixels of each.
-        is_flat: Whether it has one channel.
     """
 
     mode: str
     size: tuple[int, int]
     ids: NDArray[np.int64]
     counts: NDArray[np.int64]
-    is_flat: bool
 
 
 @dataclass(frozen=True)
@@ -93,14 +91,14 @@ def _read_image(path: Path) -> ImageFacts:
 def _read_mask(path: Path) -> MaskFacts:
     with Image.open(path) as image:
         image.load()
-        is_flat = len(image.getbands()) == 1
+        ids = counts = np.zeros(0, np.int64)
         if image.mode in ("L", "P"):
             pixels = np.array(image.histogram(), np.int64)
             ids = np.flatnonzero(pixels)
             counts = pixels[ids]
-        else:
-            ids, counts = np.unique(np.asarray(image).astype(np.int64) if is_flat else [], return_counts=True)
-        return MaskFacts(image.mode, image.size[::-1], ids.astype(np.int64), counts.astype(np.int64), is_flat)
+        elif len(image.getbands()) == 1:
+            ids, counts = np.unique(np.asarray(image).astype(np.int64), return_counts=True)
+        return MaskFacts(image.mode, image.size[::-1], ids, counts)
 
 
 def read_pair(image_path: str, mask_path: str) -> Pair:

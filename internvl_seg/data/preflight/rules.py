@@ -68,7 +68,7 @@ def find_in_masks(listing: Listing, pairs: list[Pair], ignored: int) -> list[Fin
         mask, name = pair.mask, Path(pair.mask_path).name
         if mask is None:
             continue
-        if not mask.is_flat:
+        if not mask.ids.size:
             cases["rgb_mask"].append(f"{name}: {mask.mode}")
             continue
         if mask.mode == "P":
@@ -78,7 +78,8 @@ def find_in_masks(listing: Listing, pairs: list[Pair], ignored: int) -> list[Fin
         ids = mask.ids
         total += np.bincount(ids % 256, weights=mask.counts, minlength=256).astype(np.int64)
         new = listing.new_ids[ids % 256]
-        if wrong := ids[((new >= classes) & (new != ignored)) | (ids > 255) | (ids < 0)].tolist():
+        # Only the lowest 8 bits are read: -1 as 255, which may well be ignored, and 300 as 44, which nobody means.
+        if wrong := ids[((new >= classes) | (ids < 0)) & (new != ignored) | (ids > 255)].tolist():
             outside.append((name, wrong))
     if outside and {i for _, wrong in outside for i in wrong} == {classes} and not listing.reduce_zero_label:
         cases["reduce_zero_label"] = [f"{name}: {classes}" for name, _ in outside]

@@ -143,7 +143,7 @@ def test_a_set_without_images(capsys: pytest.CaptureFixture[str]) -> None:
     path = Path("config.py")
     path.write_text(path.read_text().replace("img_suffix='.png'", "img_suffix='.jpg'"))
     assert check() == 1
-    assert "data/images/train: no *.jpg" in capsys.readouterr().out
+    assert "data/images/train holds no *.jpg" in capsys.readouterr().out
     with pytest.raises(DatasetError, match="no_image"):
         train("config.py", work_dir="run")
 
@@ -182,7 +182,7 @@ def test_a_folder_of_ones_own_with_nothing_in_it(folder: Path, capsys: pytest.Ca
     for path in (folder / "images/train").iterdir():
         path.unlink()
     assert check() == 1
-    assert "data/images/train: no" in capsys.readouterr().out
+    assert "data/images/train holds no image. Expected images/{train,test}" in capsys.readouterr().out
     (folder / "classes.txt").unlink()
     assert "data/images/train holds no image" in str(stopped_with())
 
@@ -209,6 +209,21 @@ def test_classes_that_are_never_seen(capsys: pytest.CaptureFixture[str]) -> None
         Image.fromarray(mask).save(path)
     assert_found("unseen_class", "sea", capsys)
     assert not check_dataset(load_config("config.py"), sample=2).findings
+
+
+@pytest.mark.usefixtures("data")
+def test_an_ignored_id_below_zero() -> None:
+    mask = read_mask().astype(np.int32)
+    mask[mask == 255] = -1  # As 255 to training, which reads the lowest 8 bits.
+    Image.fromarray(mask).save("b.tif")
+    Path("b.tif").rename(TRAIN[1] / "b.png")
+    report = check_dataset(load_config("config.py"))
+    assert [finding.kind for finding in report.findings] == ["wide_mask"]
+    mask[5, 7] = -254  # As 2, which is a class.
+    Image.fromarray(mask).save("b.tif")
+    Path("b.tif").rename(TRAIN[1] / "b.png")
+    found = {finding.kind: finding.examples for finding in check_dataset(load_config("config.py")).findings}
+    assert found["label_out_of_range"] == ("b.png: -254 of 3 classes",)
 
 
 @pytest.mark.usefixtures("data")
