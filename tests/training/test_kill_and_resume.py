@@ -118,8 +118,8 @@ def test_twenty_kills(start: Start) -> None:
     repeated = losses("killed")
     assert all(loss == loss_at[step] for step, loss in repeated)
     assert {step for step, _ in repeated} == set(range(1, ITERATIONS + 1))
-    # What is done again is what came after the last checkpoint; one more interval may be under way when the kill falls.
-    assert len(repeated) - ITERATIONS <= 20 * 2 * INTERVAL
+    # What is done again is what came after the last checkpoint, and there is one every few iterations.
+    assert len(repeated) - ITERATIONS <= 20 * INTERVAL
     log = Path("killed.log").read_text()
     assert all(f"iter: {step}\n" in log for step in resumed if step)
 
