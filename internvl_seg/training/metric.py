@@ -53,8 +53,8 @@ class SegmentationMetric(IoUMetric):
 
     def compute_metrics(self, results: list[Any]) -> dict[str, float]:
         """Metrics in percent, over the classes that are there, from the counts of every image."""
-        # Plain numbers: the best one goes into checkpoints, which hold nothing that needs code to be read. MMSegmentation
-        # rounded them to two digits, but as fp32, so that 67.78 would be written as 67.77999877929688.
+        # Plain numbers: the best one goes into checkpoints, which hold nothing that needs code to be read.
+        # MMSegmentation rounded them to two digits, but as fp32: 67.78 would be written as 67.77999877929688.
         metrics = {name: round(float(value), 2) for name, value in super().compute_metrics(results).items()}
         if not self.format_only:
             correct, union, predicted, labelled = (sum(counts).tolist() for counts in zip(*results, strict=True))

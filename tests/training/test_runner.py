@@ -71,7 +71,6 @@ def test_a_run_from_training_to_pictures(config: Path) -> None:
     results = json.loads(Path("run/test_results.json").read_text())
     assert results["metrics"] == metrics
     assert set(metrics) >= {"mIoU", "mAcc", "aAcc"}
-    assert all(value == round(value, 2) for value in metrics.values())
     assert (results["seed"], results["config"], results["checkpoint"]) == (3, "config.py", "run/iter_4.pth")
     assert results["versions"]["torch"] == torch.__version__.split("+")[0]
     assert Config.fromfile("run/config.py").randomness.seed == 3
