@@ -83,10 +83,10 @@ def _overlap(listings: list[Listing], read: list[list[Pair]]) -> list[Finding]:
     trained: dict[bytes, str] = {}
     findings = []
     for listing, pairs in zip(listings, read, strict=True):
-        with_pixels = {p.image.digest: Path(p.image_path).name for p in pairs if p.image is not None}
+        named = [(p.image.digest, Path(p.image_path).name) for p in pairs if p.image is not None]
         if listing.split == "train":
-            trained |= with_pixels
-        elif both := [f"{name} = {trained[d]}" for d, name in with_pixels.items() if d in trained]:
+            trained |= dict(named)
+        elif both := [f"{name} = {trained[digest]}" for digest, name in named if digest in trained]:
             findings.append(Finding.of("overlap", listing.split, both))
     return findings
 

@@ -139,6 +139,15 @@ def test_a_fault_is_found(kind: str, capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.usefixtures("data")
+def test_every_image_that_was_trained_on_is_counted() -> None:
+    for name in ("d", "e"):
+        Image.open(TRAIN[0] / "b.png").save(f"data/images/val/{name}.png")
+        Image.open(TRAIN[1] / "b.png").save(f"data/annotations/val/{name}.png")
+    (found,) = [f for f in check_dataset(load_config("config.py")).findings if f.kind == "overlap" and f.where == "val"]
+    assert (found.count, found.examples) == (2, ("d.png = b.png", "e.png = b.png"))
+
+
+@pytest.mark.usefixtures("data")
 def test_a_set_without_images(capsys: pytest.CaptureFixture[str]) -> None:
     path = Path("config.py")
     path.write_text(path.read_text().replace("img_suffix='.png'", "img_suffix='.jpg'"))
