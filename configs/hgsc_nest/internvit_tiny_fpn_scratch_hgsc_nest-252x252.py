@@ -1,7 +1,7 @@
 # A small InternViT trained from scratch in minutes on a CPU: what `make demo` runs.
 _base_ = ["../_base_/datasets/hgsc_nest.py", "../_base_/default_runtime.py"]
 model = dict(
-    type="EncoderDecoder",
+    type="StreamingEncoderDecoder",
     data_preprocessor=dict(
         type="SegDataPreProcessor",
         mean=[123.675, 116.28, 103.53],

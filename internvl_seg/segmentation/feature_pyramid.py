@@ -20,6 +20,9 @@ class FeaturePyramid(BaseModule):
         embed_dim: Channels of every map, in and out.
     """
 
+    # Of fewer patches down or across there is no half.
+    min_grid = 2
+
     def __init__(self, embed_dim: int) -> None:
         super().__init__()
         self.up1 = nn.Sequential(

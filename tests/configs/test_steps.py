@@ -96,6 +96,7 @@ def test_it_trains_and_predicts(name: str) -> None:
             assert torch.equal(parameter, before[key]), key
     assert all(p.dtype == torch.float32 for key, p in model.named_parameters() if not key.startswith("backbone."))
 
+    model.test_cfg.keep_logits = True
     (prediction,) = model.eval().test_step({"inputs": [images[0]], "data_samples": [sample()]})
     assert prediction.pred_sem_seg.data.shape == (1, 81, 89)
     assert prediction.seg_logits.data.dtype == torch.float32

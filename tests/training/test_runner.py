@@ -23,7 +23,7 @@ val_dataloader['sampler'] = dict(type='DefaultSampler', shuffle=False)
 test_dataloader = val_dataloader
 val_evaluator = test_evaluator
 val_cfg = dict(type='ValLoop')
-tta_model = dict(type='SegTTAModel')
+tta_model = dict(type='StreamingTTAModel')
 tta_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='TestTimeAug', transforms=[

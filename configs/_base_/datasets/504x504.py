@@ -31,7 +31,7 @@ tta_pipeline = [
         ],
     ),
 ]
-tta_model = dict(type="SegTTAModel")
+tta_model = dict(type="StreamingTTAModel")
 train_dataloader = dict(
     batch_size=2,
     num_workers=4,

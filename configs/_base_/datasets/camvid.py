@@ -26,7 +26,7 @@ tta_pipeline = [
         ],
     ),
 ]
-tta_model = dict(type="SegTTAModel")
+tta_model = dict(type="StreamingTTAModel")
 train_dataloader = dict(
     batch_size=8,
     num_workers=2,

@@ -8,7 +8,7 @@ data_preprocessor = dict(
     seg_pad_val=255,
 )
 model = dict(
-    type="EncoderDecoder",
+    type="StreamingEncoderDecoder",
     data_preprocessor=data_preprocessor,
     backbone=dict(type="InternViT", frozen=True, dtype="bfloat16"),
     neck=dict(type="FeaturePyramid"),

@@ -1,0 +1,92 @@
+"""How much memory there is, and how much a computation takes."""
+
+import os
+import weakref
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+# A CPU is busy with a window of 512 x 512; more at once are no faster there.
+_PIXELS_ON_CPU = 512 * 512
+_MOST_WINDOWS = 64
+
+
+class _LiveBytes(TorchDispatchMode):
+    """Counts the bytes of tensors that are made while it is on, and their peak."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.peak = self._now = 0
+        self._seen: set[int] = set()
+
+    def _gone(self, key: int, size: int) -> None:
+        self._seen.discard(key)
+        self._now -= size
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        out = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(out):
+            if isinstance(tensor, Tensor) and (key := (storage := tensor.untyped_storage())._cdata) not in self._seen:
+                self._seen.add(key)
+                self._now += storage.nbytes()
+                self.peak = max(self.peak, self._now)
+                weakref.finalize(storage, self._gone, key, storage.nbytes())
+        return out
+
+
+def measure(compute: Callable[[], Any]) -> tuple[Any, int]:
+    """What a computation gives, and the highest number of bytes that its tensors took at a time.
+
+    Memory that an operator uses within itself is not seen.
+    """
+    with _LiveBytes() as live:
+        result = compute()
+    return result, live.peak
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that is free on a device."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return int(psutil.virtual_memory().available)
+
+
+def choose_window_batch(peak: int, pixels: int, device: torch.device) -> int:
+    """How many windows go through the encoder at once.
+
+    Args:
+        peak: Bytes that one window takes.
+        pixels: Of a window.
+        device: Where it is computed.
+
+    Returns:
+        As many as a quarter of the free memory holds, at most 64; on a CPU no more than make it busy.
+    """
+    fitting = free_bytes(device) // (4 * max(peak, 1))
+    most = max(_PIXELS_ON_CPU // pixels, 1) if device.type == "cpu" else _MOST_WINDOWS
+    return max(min(fitting, most, _MOST_WINDOWS), 1)
+
+
+@cache
+def _cache_bytes() -> int:
+    """Second-level cache of one core, or 1 MiB where the system does not tell."""
+    try:
+        size = Path("/sys/devices/system/cpu/cpu0/cache/index2/size").read_text().strip()
+        return int(size.removesuffix("K")) << 10
+    except (OSError, ValueError):
+        return 1 << 20
+
+
+def choose_tile_bytes(device: torch.device, max_memory: int | None) -> int:
+    """Bytes that the logits of a tile may take: what stays in the cache, and not more than ``max_memory`` allows."""
+    cores = min(torch.get_num_threads(), os.cpu_count() or 1)
+    fitting = _cache_bytes() * cores if device.type == "cpu" else 256 << 20
+    # Beside the logits there are those of half the way and, with probabilities, two more of their size.
+    return fitting if max_memory is None else min(fitting, max_memory // 4)

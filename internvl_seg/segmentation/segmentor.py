@@ -1,0 +1,209 @@
+"""MMSegmentation's EncoderDecoder with exact inference in a fraction of the time and memory."""
+
+from collections.abc import Iterator, Sequence
+from math import ceil
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+from torch import Tensor
+
+from .inference import Inference
+from .memory import choose_tile_bytes, choose_window_batch, measure
+from .picture import Picture, undo
+from .streaming import Scores, Tile, View, WindowRows, stream_tiles
+
+
+def _only_resizes(head: BaseDecodeHead) -> bool:
+    """Whether all that a head does to its logits is to resize them."""
+    return all(getattr(type(head), name) is getattr(BaseDecodeHead, name) for name in ("predict", "predict_by_feat"))
+
+
+@MODELS.register_module()
+class StreamingEncoderDecoder(EncoderDecoder):
+    """An EncoderDecoder that predicts tile by tile, with MMSegmentation's labels.
+
+    It has the fields of mmseg's ``EncoderDecoder`` and trains like it. Windows go through the encoder in batches, a row
+    of them after the other; of their low-resolution logits only the rows that overlap are kept, and tiles of the result
+    are made right from them (:mod:`internvl_seg.segmentation.streaming`). Images of any size are taken: a window that
+    is no multiple of the backbone's ``patch_size`` is padded at the right and below, as MMSegmentation's
+    ``data_preprocessor.test_cfg.size_divisor`` does.
+
+    Args:
+        *args: Those of mmseg's ``EncoderDecoder``.
+        **kwargs: Those of mmseg's ``EncoderDecoder``; ``test_cfg`` has the fields of :class:`Inference`.
+
+    Raises:
+        ValueError: A field of ``test_cfg`` is not known or its value not allowed.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        Inference.read(self.test_cfg)
+        # By height and width of a window, how many go through the encoder at once.
+        self._batches: dict[tuple[int, int], int] = {}
+
+    def test_step(self, data: dict[str, Any]) -> list[SegDataSample]:
+        """Predict a batch from a data loader; its images may have different sizes.
+
+        Args:
+            data: ``inputs``, images (3, H, W), and ``data_samples``.
+        """
+        sizes = {tuple(image.shape[-2:]) for image in data["inputs"]}
+        if len(sizes) == 1:
+            return list(super().test_step(data))
+        batch = zip(data["inputs"], data["data_samples"], strict=True)
+        return [p for image, sample in batch for p in self.test_step({"inputs": [image], "data_samples": [sample]})]
+
+    def val_step(self, data: dict[str, Any]) -> list[SegDataSample]:
+        """Predict a batch from a data loader, as in tests."""
+        return self.test_step(data)
+
+    @torch.no_grad()
+    def predict(self, inputs: Tensor, data_samples: list[SegDataSample] | None = None) -> list[SegDataSample]:
+        """Label images.
+
+        Args:
+            inputs: Normalised images, (N, 3, H, W), padded or not.
+            data_samples: What became of each image (``ori_shape``, ``img_padding_size``, ``flip``), to undo it. The
+                labels have the size of ``inputs`` if None.
+
+        Returns:
+            Samples with ``pred_sem_seg`` (1, H, W) int64 and, with ``keep_logits``, ``seg_logits`` (C, H, W).
+        """
+        return self.predict_views([inputs], None if data_samples is None else [data_samples])
+
+    @torch.no_grad()
+    def predict_views(
+        self, inputs: Sequence[Tensor], data_samples: Sequence[list[SegDataSample]] | None = None
+    ) -> list[SegDataSample]:
+        """Label images that were seen several times, flipped or at other scales, by their mean probabilities.
+
+        Args:
+            inputs: Each time the model saw them: normalised images (N, 3, H, W).
+            data_samples: For each time, what became of each image.
+
+        Returns:
+            The samples of the last time, as those of :meth:`predict`.
+        """
+        settings = Inference.read(self.test_cfg)
+        if data_samples is None:
+            data_samples = [[SegDataSample() for _ in images] for images in inputs]
+        results = data_samples[-1]
+        done = 0
+        while done < len(results):
+            chunk = slice(done, done + self._pictures_at_once(inputs[0].shape[-2:], settings))
+            seen = [
+                self.look(Picture.of(images[chunk]), [sample.metainfo for sample in samples[chunk]], settings)
+                for images, samples in zip(inputs, data_samples, strict=True)
+            ]
+            for sample, *views in zip(results[chunk], *seen, strict=True):
+                self._fill(sample, views, settings)
+            done = chunk.stop
+        return results
+
+    def look(self, picture: Picture, metas: Sequence[dict[str, Any]], settings: Inference) -> list[View]:
+        """See pictures of one size once.
+
+        Args:
+            picture: The normalised pictures.
+            metas: What became of each: ``img_padding_size`` or ``padding_size`` (left, right, top, bottom), ``flip``
+                with its ``flip_direction``, ``ori_shape``; to be undone.
+            settings: How to infer.
+
+        Returns:
+            A view of each.
+        """
+        down, across = settings.cut(picture.size)
+        shape = (down.window, across.window)
+        at_once = max(self._batch(shape, settings) // (len(metas) * len(across.starts)), 1)
+
+        def compute(first: int, last: int) -> list[Tensor]:
+            tops = down.starts[first:last]
+            pixels = picture.read(tops[0], tops[-1] + down.window)
+            windows = [
+                image[:, top - tops[0] : top - tops[0] + down.window, left : left + across.window]
+                for top in tops
+                for image in pixels
+                for left in across.starts
+            ]
+            logits = self._encode_batches(windows, settings).unflatten(0, (len(tops), len(pixels), len(across.starts)))
+            # Side by side, and the rows of logits outermost, so that some of them are one block of memory.
+            return list(logits.permute(0, 1, 4, 3, 2, 5).flatten(-2).contiguous())
+
+        windows = WindowRows(compute, len(down.starts), at_once)
+        low_sizes = windows.low_size[0], windows.low_size[1] // len(across.starts)
+        rows, columns = (
+            side.taps(low, padded, self.align_corners, windows.device)
+            for side, low, padded in zip((down, across), low_sizes, self._padded(shape), strict=True)
+        )
+        views = []
+        for i, meta in enumerate(metas):
+            after = undo(meta, picture.size, self.align_corners, windows.device)
+            views.append(View(windows, i, after[0].after(rows), after[1].after(columns), alone=len(metas) == 1))
+        return views
+
+    def _padded(self, size: Sequence[int]) -> list[int]:
+        """Height and width that the backbone takes of a window, in pixels."""
+        patch = getattr(self.backbone, "patch_size", 1)
+        least = patch * getattr(getattr(self, "neck", None), "min_grid", 1)
+        return [max(ceil(side / patch) * patch, least) for side in size]
+
+    def _encode(self, windows: Tensor) -> Tensor:
+        """Map windows (B, 3, H, W) to logits (B, C, h, w), of the resolution at which the head has them."""
+        height, width = self._padded(windows.shape[-2:])
+        padding = (0, width - windows.shape[-1], 0, height - windows.shape[-2])
+        windows = F.pad(windows, padding, value=getattr(self.data_preprocessor, "pad_val", 0))
+        maps = self.extract_feat(windows)
+        head = self.decode_head
+        if _only_resizes(head):
+            return head(maps)  # type: ignore[no-any-return]
+        # A head that does more than to resize its logits is asked for them at full size.
+        metas = [{"img_shape": windows.shape[-2:], "pad_shape": windows.shape[-2:]} for _ in windows]
+        return head.predict(maps, metas, self.test_cfg)  # type: ignore[no-any-return]
+
+    def _encode_batches(self, windows: list[Tensor], settings: Inference) -> Tensor:
+        """Logits of windows (3, H, W) of one size, some of them at a time."""
+        shape = (windows[0].shape[-2], windows[0].shape[-1])
+        done = []
+        if settings.window_batch is None and shape not in self._batches:
+            first, peak = measure(lambda: self._encode(windows[0][None]))
+            self._batches[shape] = choose_window_batch(peak, shape[0] * shape[1], first.device)
+            done.append(first)
+        step = self._batch(shape, settings)
+        for start in range(len(done), len(windows), step):
+            done.append(self._encode(torch.stack(windows[start : start + step])))
+        return torch.cat(done)
+
+    def _batch(self, shape: tuple[int, int], settings: Inference) -> int:
+        """How many windows go through the encoder at once; one while that is not known."""
+        return settings.window_batch or self._batches.get(shape, 1)
+
+    def _pictures_at_once(self, size: Sequence[int], settings: Inference) -> int:
+        """How many pictures have so few windows that all of them are one batch."""
+        down, across = settings.cut(size)
+        batch = self._batch((down.window, across.window), settings)
+        return max(batch // (len(down.starts) * len(across.starts)), 1)
+
+    def _fill(self, sample: SegDataSample, views: Sequence[View], settings: Inference) -> None:
+        """Put labels, and logits if they are to be kept, into a sample."""
+        device, size = views[0].windows.device, views[0].size
+        labels = torch.empty(size, dtype=torch.int64, device=device)
+        logits = torch.empty(self.out_channels, *size, device=device) if settings.keep_logits else None
+        for tile in self.tiles(views, settings, "logits" if settings.keep_logits else None):
+            labels[tile.rows, tile.columns] = tile.labels
+            if logits is not None and tile.scores is not None:
+                logits[:, tile.rows, tile.columns] = tile.scores
+        sample.pred_sem_seg = PixelData(data=labels[None])
+        if logits is not None:
+            sample.seg_logits = PixelData(data=logits)
+
+    def tiles(self, views: Sequence[View], settings: Inference, scores: Scores | None = None) -> Iterator[Tile]:
+        """The labels of a picture tile by tile, as :func:`internvl_seg.segmentation.streaming.stream_tiles`."""
+        threshold = self.decode_head.threshold if self.out_channels == 1 else None
+        return stream_tiles(views, choose_tile_bytes(views[0].windows.device, settings.max_memory), threshold, scores)

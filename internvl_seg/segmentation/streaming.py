@@ -1,0 +1,212 @@
+"""From the windows' low-resolution logits to labels, exactly, in a memory that the number of classes hardly touches.
+
+Upsampling a window, adding it in its place, dividing by how many windows overlap, cutting padding off, flipping and
+resizing are linear and separable: per class the picture's logits are ``A L B^T``, where L are the low-resolution logits
+of the windows side by side and A and B depend on sizes only. A tile of the picture needs a few rows of A and B, and all
+classes of it are there at once.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import isqrt
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from .resize import Taps
+
+# A class is left out of a tile only if it is behind by more than rounding could make up, relative to the logits.
+_MARGIN = 1e-4
+Scores = Literal["logits", "probabilities"]
+
+
+class WindowRows:
+    """The low-resolution logits of the windows of N pictures of one size, row by row, computed when they are needed.
+
+    Args:
+        compute: Gives the logits of the rows of windows from a first one to a last one (not included), a tensor
+            (N, h, C, W) each: h logits down a window, W across all windows of the row.
+        count: Rows of windows.
+        at_once: Rows to compute at once.
+
+    Attributes:
+        low_size: Logits down and across a row of windows, h and W.
+        num_classes: C.
+        device: Where the logits are.
+    """
+
+    def __init__(self, compute: Callable[[int, int], list[Tensor]], count: int, at_once: int = 1) -> None:
+        self._compute, self._count, self._at_once = compute, count, at_once
+        self._kept: dict[int, Tensor] = {}
+        first = self.row(0)
+        self.low_size = first.shape[1], first.shape[3]
+        self.num_classes, self.device = first.shape[2], first.device
+
+    def row(self, number: int) -> Tensor:
+        """Logits of a row of windows, (N, h, C, W)."""
+        if number not in self._kept:
+            first = number - number % self._at_once
+            last = min(first + self._at_once, self._count)
+            self._kept |= zip(range(first, last), self._compute(first, last), strict=True)
+        return self._kept[number]
+
+    def keep_only(self, numbers: set[int]) -> None:
+        """Forget all rows but these."""
+        self._kept = {number: row for number, row in self._kept.items() if number in numbers}
+
+
+@dataclass(frozen=True)
+class View:
+    """A picture as the model saw it once: as it is, or flipped, or at another scale.
+
+    Attributes:
+        windows: Its low-resolution logits.
+        picture: Which of the N pictures of ``windows`` it is.
+        rows: Matrix from the rows of all windows, top to bottom, to the rows of the output.
+        columns: The same for columns.
+        alone: Whether nothing else needs ``windows``, which then forgets what is done with.
+    """
+
+    windows: WindowRows
+    picture: int
+    rows: Taps
+    columns: Taps
+    alone: bool
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the output, in pixels."""
+        return len(self.rows.index), len(self.columns.index)
+
+    def window_rows(self, rows: slice) -> set[int]:
+        """The rows of windows that some rows of the output are made of."""
+        index = self.rows.index[rows][self.rows.weight[rows] != 0]
+        return set((index // self.windows.low_size[0]).unique().tolist())
+
+
+class Tile(NamedTuple):
+    """A rectangle of the output.
+
+    Attributes:
+        rows: Where it is.
+        columns: Where it is.
+        labels: Class ids, (h, w) int64.
+        scores: (C, h, w) float32 if they were asked for; to be copied before the next tile is made.
+    """
+
+    rows: slice
+    columns: slice
+    labels: Tensor
+    scores: Tensor | None
+
+
+class _Band:
+    """A view's low-resolution logits for some rows of the output, ready to be made into tiles."""
+
+    def __init__(self, view: View, rows: slice) -> None:
+        matrix, used = view.rows.block(rows)
+        height, device = view.windows.low_size[0], view.windows.device
+        window = used // height
+        parts = [
+            view.windows.row(i)[view.picture][(used[window == i] - i * height).to(device)]
+            for i in window.unique().tolist()
+        ]
+        self.low = torch.cat(parts).float()  # (K, C, W)
+        self.matrix = matrix.to(device)
+        self.highest, self.lowest = self.low.amax(0), self.low.amin(0)
+
+    def candidates(self, used: Tensor) -> Tensor:
+        """Classes that may win in a tile; no logit of a class is outside the range of those that it is mixed from."""
+        highest = self.highest.index_select(1, used).amax(1)
+        bar = self.lowest.index_select(1, used).amin(1).max()
+        behind = highest < bar - _MARGIN * bar.abs().clamp(min=1)
+        return (~behind).nonzero()[:, 0]  # All of them where there is a NaN.
+
+    def logits(self, classes: Tensor | None, used: Tensor, matrix: Tensor, buffer: Tensor) -> Tensor:
+        """Logits of a tile, (h, classes, w), in the buffer."""
+        low = self.low.index_select(2, used)
+        low = low if classes is None or len(classes) == low.shape[1] else low.index_select(1, classes)
+        half = (self.matrix @ low.flatten(1)).view(-1, len(used))
+        out = buffer[: len(half) * matrix.shape[1]].view(len(half), matrix.shape[1])
+        return torch.mm(half, matrix, out=out).view(len(self.matrix), -1, matrix.shape[1])
+
+
+def _cut(size: int, step: int) -> list[slice]:
+    return [slice(start, min(start + step, size)) for start in range(0, size, step)]
+
+
+def _decide(probabilities: Tensor, threshold: float | None) -> Tensor:
+    """Labels (h, w) out of the probabilities (h, C, w)."""
+    if threshold is None:
+        return probabilities.max(1).indices
+    return (probabilities[:, 0] > threshold).long()
+
+
+@torch.no_grad()
+def _make_tile(
+    bands: Sequence[_Band],
+    columns: Sequence[tuple[Tensor, Tensor]],
+    buffer: Tensor,
+    threshold: float | None,
+    scores: Scores | None,
+) -> tuple[Tensor, Tensor | None]:
+    """Labels (h, w) and scores (h, C, w) of a tile, out of every view's band and columns."""
+    with torch.autocast(buffer.device.type, enabled=False):
+        if len(bands) == 1 and scores != "probabilities" and threshold is None:
+            (band,), ((matrix, used),) = bands, columns
+            if scores == "logits":
+                logits = band.logits(None, used, matrix, buffer)
+                return logits.max(1).indices, logits
+            classes = band.candidates(used)
+            if len(classes) == 1:
+                return classes.expand(len(band.matrix), matrix.shape[1]), None
+            return classes[band.logits(classes, used, matrix, buffer).max(1).indices], None
+        mean: Tensor | None = None
+        for band, (matrix, used) in zip(bands, columns, strict=True):
+            logits = band.logits(None, used, matrix, buffer)
+            probabilities = logits.softmax(1) if threshold is None else logits.sigmoid()
+            mean = probabilities if mean is None else mean.add_(probabilities)
+        assert mean is not None
+        labels = _decide(mean.div_(len(bands)), threshold)
+        if scores == "logits":  # MMSegmentation keeps those of the last view, of a single class as probabilities.
+            return labels, logits if threshold is None else probabilities
+        return labels, mean if scores else None
+
+
+def stream_tiles(
+    views: Sequence[View], tile_bytes: int, threshold: float | None = None, scores: Scores | None = None
+) -> Iterator[Tile]:
+    """Labels of a picture, tile by tile, from top to bottom and in each band from left to right.
+
+    Args:
+        views: The picture as the model saw it, once or several times; the mean of their probabilities then decides.
+        tile_bytes: About how much memory the logits of a tile may take.
+        threshold: For a model with one output: pixels whose probability is above are 1, all others 0.
+        scores: What to give beside the labels: the logits (of the last view; of a model with one output, the
+            probabilities), as MMSegmentation does, or the mean probabilities.
+
+    Yields:
+        Tiles that cover the picture. A class that can nowhere win in a tile is not computed, unless for scores.
+    """
+    height, width = views[0].size
+    num_classes, device = views[0].windows.num_classes, views[0].windows.device
+    area = max(tile_bytes // (4 * num_classes), 64)
+    tile_height = min(isqrt(area), height)
+    strips = _cut(width, min(area // tile_height, width))
+    columns = [
+        [(matrix.T.contiguous().to(device), used.to(device)) for matrix, used in map(view.columns.block, strips)]
+        for view in views
+    ]
+    rows = _cut(height, tile_height)
+    # Flipped pictures are read from the bottom: what is still needed is asked for, not what comes next.
+    needed = [[view.window_rows(band) for band in rows] for view in views]
+    buffer = torch.empty(num_classes * tile_height * (strips[0].stop), device=device)
+    for i, band in enumerate(rows):
+        bands = [_Band(view, band) for view in views]
+        for view, numbers in zip(views, needed, strict=True):
+            if view.alone:
+                view.windows.keep_only(set().union(*numbers[i:]))
+        for j, strip in enumerate(strips):
+            labels, found = _make_tile(bands, [c[j] for c in columns], buffer, threshold, scores)
+            yield Tile(band, strip, labels, None if found is None else found.transpose(0, 1))

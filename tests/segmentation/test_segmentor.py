@@ -1,0 +1,186 @@
+"""The streaming segmentor against MMSegmentation's."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from internvl_seg.segmentation.linear_head import LinearHead
+
+from .peers import build, build_both, samples
+
+
+@MODELS.register_module()
+class SharpeningHead(LinearHead):
+    """A head that does more to its logits than to resize them."""
+
+    def predict_by_feat(self, seg_logits: Tensor, batch_img_metas: list[dict[str, Any]]) -> Tensor:
+        return BaseDecodeHead.predict_by_feat(self, seg_logits, batch_img_metas) ** 3
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[dict[str, Any], Tensor, list[dict[str, Any]]]:
+    """A segmentor, a batch that MMSegmentation's takes, too, and what became of its images."""
+    crop = [2 * draw(st.integers(1, 12)) for _ in range(2)]
+    mode = draw(st.sampled_from(["slide", "whole"]))
+    # MMSegmentation does not pad windows: what is not larger than one has to be whole patches.
+    size = [
+        draw(st.integers(c + 1, 70)) if mode == "slide" and draw(st.booleans()) else 2 * draw(st.integers(1, c // 2))
+        for c in crop
+    ]
+    model = {
+        "num_classes": draw(st.sampled_from([2, 3, 20, 150])),
+        "binary": draw(st.integers(0, 4)) == 0,
+        "align_corners": draw(st.booleans()),
+        "mode": mode,
+        "crop_size": tuple(crop),
+        "stride": tuple(draw(st.integers(max(1, c // 4), c)) for c in crop),
+        "window_batch": draw(st.sampled_from([None, 1, 3, 100])),
+        "max_memory": draw(st.sampled_from([None, 1, 100_000])),
+        "keep_logits": draw(st.booleans()),
+    }
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
+    images = torch.randn(draw(st.integers(1, 3)), 3, *size, generator=generator)
+    padding = [draw(st.integers(0, (side - 1) // 2)) for side in (size[1], size[1], size[0], size[0])]
+    metas = [
+        {
+            draw(st.sampled_from(["padding_size", "img_padding_size"])): padding,
+            "img_shape": tuple(size),
+            "ori_shape": (draw(st.integers(1, 150)), draw(st.integers(1, 150))),
+            "flip": draw(st.booleans()),
+            "flip_direction": draw(st.sampled_from(["horizontal", "vertical"])),
+        }
+        for _ in images
+    ]
+    return model, images, metas
+
+
+@given(cases())
+@settings(max_examples=80)
+def test_labels_and_logits_are_mmsegmentations(case: tuple[dict[str, Any], Tensor, list[dict[str, Any]]]) -> None:
+    model, images, metas = case
+    theirs, ours = build_both(**model)
+    with torch.no_grad():
+        want = theirs.predict(images, samples(*metas))
+    for expected, got in zip(want, ours.predict(images, samples(*metas)), strict=True):
+        assert got.pred_sem_seg.shape == expected.pred_sem_seg.shape
+        assert got.pred_sem_seg.data.dtype == torch.int64
+        logits = expected.seg_logits.data
+        if model["keep_logits"]:
+            torch.testing.assert_close(got.seg_logits.data, logits, rtol=1e-5, atol=1e-4)
+        else:
+            assert "seg_logits" not in got
+        differs = (got.pred_sem_seg.data != expected.pred_sem_seg.data)[0]
+        if differs.any():  # Only where two classes, or one and the threshold, tie.
+            highest = logits.topk(2, dim=0).values if len(logits) > 1 else torch.stack([logits, logits * 0 + 0.4])[:, 0]
+            assert (highest[0] - highest[1])[differs].abs().max() < 1e-4
+
+
+def test_as_many_labels_are_equal_as_promised() -> None:
+    theirs, ours = build_both(num_classes=150, mode="slide", crop_size=(64, 64), stride=(42, 42))
+    images, meta = torch.randn(1, 3, 200, 301), {"img_shape": (200, 301), "ori_shape": (900, 1201)}
+    with torch.no_grad():
+        want = theirs.predict(images, samples(meta))[0].pred_sem_seg.data
+    got = ours.predict(images, samples(meta))[0].pred_sem_seg.data
+    assert len(want.unique()) > 20
+    assert (got != want).float().mean() <= 1e-5
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 33), (17, 1), (3, 5), (7, 40)])
+@pytest.mark.parametrize("mode", ["whole", "slide"])
+def test_any_size_is_taken_padded_as_mmsegmentation_pads(size: tuple[int, int], mode: str) -> None:
+    theirs, ours = build_both(mode=mode, crop_size=(8, 8), stride=(5, 5))
+    image = torch.randn(1, 3, *size)
+    padded = [-(-side // 2) * 2 if mode == "whole" or side < 8 else side for side in size]
+    below, right = padded[0] - size[0], padded[1] - size[1]
+    meta = {"img_shape": tuple(padded), "ori_shape": (20, 30), "img_padding_size": (0, right, 0, below)}
+    with torch.no_grad():
+        want = theirs.predict(torch.nn.functional.pad(image, (0, right, 0, below)), samples(meta))
+    got = ours.predict(image, samples({"ori_shape": (20, 30)}))
+    assert got[0].pred_sem_seg.data.equal(want[0].pred_sem_seg.data)
+
+
+def test_without_samples_labels_have_the_size_of_the_input() -> None:
+    theirs, ours = build_both(mode="slide", crop_size=(8, 8), stride=(5, 5))
+    images = torch.randn(2, 3, 12, 19)
+    with torch.no_grad():
+        want = theirs.predict(images)
+    for expected, got in zip(want, ours.predict(images), strict=True):
+        assert got.pred_sem_seg.data.equal(expected.pred_sem_seg.data)
+
+
+@pytest.mark.parametrize("step", ["test_step", "val_step"])
+def test_images_of_a_batch_may_differ_in_size(step: str) -> None:
+    ours = build("StreamingEncoderDecoder", mode="whole")
+    images = [torch.randn(3, *size) for size in ((8, 10), (4, 6), (8, 10))]
+    metas = [{"ori_shape": tuple(image.shape[1:])} for image in images]
+    got = getattr(ours, step)({"inputs": images, "data_samples": samples(*metas)})
+    for image, meta, sample in zip(images, metas, got, strict=True):
+        (alone,) = ours.predict(image[None], samples(meta))
+        assert sample.pred_sem_seg.data.equal(alone.pred_sem_seg.data)
+
+
+@pytest.mark.parametrize("mode", ["whole", "slide"])
+def test_heads_that_do_more_than_resize_are_asked_for_full_size(mode: str) -> None:
+    models = []
+    for kind in ("EncoderDecoder", "StreamingEncoderDecoder"):
+        model = build(kind, mode=mode, crop_size=(8, 8), stride=(5, 5))
+        model.decode_head.__class__ = SharpeningHead
+        models.append(model)
+    models[1].test_cfg.keep_logits = True
+    images, meta = torch.randn(1, 3, 12, 18), {"ori_shape": (31, 20)}
+    with torch.no_grad():
+        want = models[0].predict(images, samples(meta | {"img_shape": images.shape[2:]}))[0].seg_logits.data
+    got = models[1].predict(images, samples(meta))[0].seg_logits.data
+    torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+
+
+def test_every_window_is_encoded_once_in_batches() -> None:
+    ours = build("StreamingEncoderDecoder", mode="slide", crop_size=(8, 8), stride=(4, 4), window_batch=6)
+    seen: list[int] = []
+    ours.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    ours.predict(torch.randn(1, 3, 20, 16))  # Four rows of three windows, two rows at once.
+    assert seen == [6, 6]
+    ours.predict(torch.randn(3, 3, 8, 8), None)  # Six pictures of one window fit a batch.
+    assert seen == [6, 6, 3]
+
+
+def test_the_automatic_batch_measures_the_first_window() -> None:
+    ours = build("StreamingEncoderDecoder", mode="slide", crop_size=(8, 8), stride=(4, 4))
+    seen: list[int] = []
+    ours.backbone.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+    ours.predict(torch.randn(1, 3, 16, 16))
+    assert seen == [1, 2, 3, 3][: len(seen)]
+    assert sum(seen) == 9
+    seen.clear()
+    ours.predict(torch.randn(1, 3, 16, 16))
+    assert seen == [9]
+
+
+def test_gradients_and_autocast_stay_outside() -> None:
+    ours = build("StreamingEncoderDecoder", mode="whole", keep_logits=True)
+    images = torch.randn(1, 3, 16, 16)
+    want = ours.predict(images)[0].seg_logits.data
+    assert not want.requires_grad
+    with torch.autocast("cpu", torch.bfloat16):
+        got = ours.predict(images)[0].seg_logits.data
+    assert got.dtype == torch.float32
+    # Of the encoder and the head alone: bf16 logits are off by a few percent, bf16 resizing would make steps of them.
+    assert len(got[0].unique()) > 100
+
+
+def test_a_neck_that_halves_maps_gets_two_patches() -> None:
+    ours = build("StreamingEncoderDecoder", mode="whole")
+    ours.neck = torch.nn.Identity()
+    ours.neck.min_grid = 2
+    assert ours._padded((1, 7)) == [4, 8]
+
+
+def test_a_wrong_field_is_found_when_the_model_is_built() -> None:
+    with pytest.raises(ValueError, match="mode='slides' is not known"):
+        build("StreamingEncoderDecoder", mode="slides")
