@@ -153,6 +153,7 @@ def run_demo(work_dir: Path, data_root: Path | None = None, encoder: str | None 
     (work_dir / "overlays").mkdir(exist_ok=True)
     for sample in test[:OVERLAYS]:
         pictures.append(work_dir / "overlays" / f"{sample.name}.png")
+        pictures[-1].parent.mkdir(parents=True, exist_ok=True)
         prediction = _prediction(predictions, sample)
         draw_panel(sample.image, sample.labels, prediction, classes, palette, sample.name).savefig(pictures[-1])
     facts = {

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .confusion import IGNORED
+from .palette import distinct_palette
 
 LAYOUT = "images/{train,test}/NAME.* and annotations/{train,test}/NAME.png"
 
@@ -122,9 +122,8 @@ class FolderDataset(BaseSegDataset):
 
     def __init__(self, data_root: str, **kwargs: Any) -> None:
         classes = read_classes(Path(data_root))
-        # Twenty colours that differ more than mmseg's random ones; they repeat after that.
-        palette = matplotlib.colormaps["tab20"](np.arange(len(classes)) % 20, bytes=True)[:, :3].tolist()
-        super().__init__(data_root=data_root, metainfo={"classes": classes, "palette": palette}, **kwargs)
+        metainfo = {"classes": classes, "palette": distinct_palette(len(classes))}
+        super().__init__(data_root=data_root, metainfo=metainfo, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """One entry per image, as mmseg's pipelines take them."""

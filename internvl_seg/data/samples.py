@@ -1,7 +1,6 @@
 """Images and labels of a data set as they are, before any transform."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,12 +10,13 @@ from numpy.typing import NDArray
 
 from .confusion import IGNORED
 from .folder import FolderError
+from .names import names_of_images
 
 
 class Sample(NamedTuple):
     """An image with its labels."""
 
-    name: str
+    name: str  # Of the pictures that are made of it.
     image: NDArray[np.uint8]  # RGB, (H, W, 3)
     labels: NDArray[np.uint8]  # (H, W), 255 = ignored
 
@@ -35,7 +35,8 @@ def read_samples(dataset: dict[str, Any]) -> tuple[list[Sample], dict[str, Any]]
     """
     init_default_scope("mmseg")
     built = DATASETS.build({**dataset, "pipeline": [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]})
-    samples = [Sample(Path(s["img_path"]).stem, s["img"][..., ::-1], s["gt_seg_map"]) for s in built]
+    names = names_of_images(built)
+    samples = [Sample(names[s["img_path"]], s["img"][..., ::-1], s["gt_seg_map"]) for s in built]
     for sample in samples:
         _check(sample, dataset["data_root"], built.metainfo["classes"])
     return samples, built.metainfo

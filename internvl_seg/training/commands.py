@@ -1,6 +1,8 @@
 """Training and evaluating a config: what ``tools/train.py`` and ``tools/test.py`` call."""
 
+import csv
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +12,11 @@ from mmengine.dist import is_main_process
 
 from ..checkpoints.reading import read_pickle
 from ..data.preflight import check_before_training
+from ..data.writing import whole_file
 from .checkpoint_hook import find_last_checkpoint
 from .config import ConfigError, check_accumulation, check_data_paths, explaining, load_config, prepare_submission
+from .metric import SegmentationMetric
+from .output_names_hook import OutputNamesHook
 from .progress import ProgressBarHook
 from .results import sha256_of, versions, write_json
 from .runner import SegmentationRunner
@@ -33,6 +38,7 @@ def _run(config: Config, action: str) -> tuple[SegmentationRunner, Any]:
         with explaining(config):
             runner = SegmentationRunner.from_cfg(config)
             runner.register_hook(bar)
+            runner.register_hook(OutputNamesHook())
             return runner, getattr(runner, action)()
     finally:
         bar.close()
@@ -91,6 +97,18 @@ def train(
     _run(config, "train")
 
 
+def _write_confusion(work_dir: Path, metrics: Sequence[Any]) -> str | None:
+    """Write the confusion matrix of the metric that counted one, and give its path."""
+    for metric in metrics:
+        if isinstance(metric, SegmentationMetric) and metric.confusion.size:
+            classes, path = metric.dataset_meta["classes"], work_dir / "confusion_matrix.csv"
+            rows = zip(classes, metric.confusion.tolist(), strict=True)
+            with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([["label / prediction", *classes], *([name, *row] for name, row in rows)])
+            return os.fspath(path)
+    return None
+
+
 def evaluate(
     config_file: str | os.PathLike[str],
     checkpoint: str | os.PathLike[str],
@@ -104,6 +122,9 @@ def evaluate(
     launcher: str = "none",
 ) -> dict[str, float]:
     """Evaluate a checkpoint on a config's test set and write ``test_results.json`` into the work folder.
+
+    Beside it stands ``confusion_matrix.csv``, the pixels of each class (row) by predicted class (column), unless
+    nothing was scored.
 
     Args:
         config_file: The config.
@@ -147,6 +168,7 @@ def evaluate(
     if is_main_process():
         results = {
             "metrics": {name: float(value) for name, value in metrics.items()},
+            "confusion_matrix": _write_confusion(Path(runner.work_dir), runner.test_evaluator.metrics),
             "per_class": {k: v for m in runner.test_evaluator.metrics for k, v in getattr(m, "per_class", {}).items()},
             "config": os.fspath(config_file),
             "resolved_config": os.path.join(runner.work_dir, Path(config_file).name),

@@ -128,15 +128,15 @@ def prepare_submission(config: Config) -> None:
     if dataset.data_prefix.get("seg_map_path") is None:
         dataset.data_prefix.pop("seg_map_path", None)
         config.test_evaluator.format_only = True
-        dataset.pipeline = _without_annotations(dataset.pipeline)
+        dataset.pipeline = without_annotations(dataset.pipeline)
 
 
-def _without_annotations(transforms: Any) -> Any:
+def without_annotations(transforms: Any) -> Any:
     """A pipeline, or the branches of a TestTimeAug, without the steps that read masks."""
     if isinstance(transforms, dict):
-        return {key: _without_annotations(value) if key == "transforms" else value for key, value in transforms.items()}
+        return {key: without_annotations(value) if key == "transforms" else value for key, value in transforms.items()}
     kept = (t for t in transforms if not (isinstance(t, dict) and t["type"] == "LoadAnnotations"))
-    return [branch for branch in map(_without_annotations, kept) if branch]
+    return [branch for branch in map(without_annotations, kept) if branch]
 
 
 def _being_built(error: BaseException) -> dict[str, Any]:

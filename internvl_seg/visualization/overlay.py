@@ -1,12 +1,13 @@
 """Class maps laid over their image."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
+from PIL import Image
 
 IGNORED = 255
 Palette = Sequence[Sequence[int]]
@@ -42,13 +43,64 @@ def draw_overlay(
     return out
 
 
-def draw_legend(figure: Figure, classes: Sequence[str], palette: Palette) -> None:
-    """Add a row of class names with their colours below a figure's axes."""
-    handles = [
+def _patches(names: Sequence[str], palette: Palette) -> list[Patch]:
+    return [
         Patch(facecolor=(colour[0] / 255, colour[1] / 255, colour[2] / 255), edgecolor="0.5", label=name)
-        for name, colour in zip(classes, palette, strict=True)
+        for name, colour in zip(names, palette, strict=True)
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(classes), 6), frameon=False)
+
+
+def draw_legend(figure: Figure, classes: Sequence[str], palette: Palette) -> None:
+    """Add rows of class names with their colours below a figure's axes."""
+    handles = _patches(classes, palette)
+    figure.legend(handles=handles, loc="outside lower center", ncols=max(min(len(classes), 6), 1), frameon=False)
+
+
+def draw_labelled(
+    image: NDArray[np.uint8],
+    labels: NDArray[Any],
+    classes: Sequence[str],
+    palette: Palette,
+    shares: Mapping[str, float],
+    max_side: int = 2048,
+) -> Figure:
+    """An image tinted by class, with a legend of the classes that occur and their share of it.
+
+    Args:
+        image: RGB, (H, W, 3) uint8.
+        labels: Class ids, (H, W); 255 is not painted.
+        classes: Name of every class.
+        palette: RGB, 0 to 255, of every class.
+        shares: Share of the image, 0 to 1, by class.
+        max_side: Longer side of the drawn image at most, in pixels; a larger one is drawn smaller.
+
+    Returns:
+        A figure, a pixel of the image to a pixel of the figure; ``.savefig(path)`` writes it.
+
+    Raises:
+        ValueError: The sizes differ or a label has no colour.
+    """
+    if (longest := max(labels.shape)) > max_side:
+        rows, columns = (np.arange(max(side * max_side // longest, 1)) * longest // max_side for side in labels.shape)
+        size = len(columns), len(rows)
+        image, labels = np.asarray(Image.fromarray(image).resize(size)), labels[rows][:, columns]
+    height, width = labels.shape[0] / 100, max(labels.shape[1] / 100, 3)
+    shown = sorted((i for i, name in enumerate(classes) if shares[name] > 0), key=lambda i: -shares[classes[i]])
+    names = [f"{classes[i]} {100 * shares[classes[i]]:.1f} %" for i in shown]
+    # About 15 letters of 8 points to an inch, and 7 for a patch of colour and the space around it.
+    zoom = max(width / 10, 1)
+    in_a_row = int(width / zoom * 15 / (max(map(len, names), default=1) + 7))
+    in_a_row = max(1, min(len(shown), in_a_row))
+    legend = zoom * (0.18 * -(-len(shown) // in_a_row) + 0.12)
+    figure = Figure(figsize=(width, height + legend), dpi=100)
+    axes = figure.add_axes((0, legend / (height + legend), 1, height / (height + legend)))
+    axes.imshow(draw_overlay(image, labels, palette))
+    axes.axis("off")
+    handles = _patches(names, [palette[i] for i in shown])
+    figure.legend(
+        handles=handles, loc="lower center", ncols=in_a_row, frameon=False, fontsize=8 * zoom, borderaxespad=0
+    )
+    return figure
 
 
 def draw_panel(

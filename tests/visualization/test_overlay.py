@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from internvl_seg.visualization.overlay import draw_overlay, draw_panel
+from internvl_seg.visualization.overlay import draw_labelled, draw_overlay, draw_panel
 
 PALETTE = [(255, 255, 255), (255, 0, 0), (0, 0, 255)]
 
@@ -55,3 +55,43 @@ def test_panel_shows_truth_and_prediction_but_no_background() -> None:
     file = io.BytesIO()
     figure.savefig(file)
     assert Image.open(file).size[0] > 500
+
+
+def test_a_labelled_image_has_a_legend_of_what_occurs_the_most_first() -> None:
+    image, labels = np.full((60, 400, 3), 100, np.uint8), np.ones((60, 400), np.uint8)
+    labels[:, :100] = 2
+    shares = {"white": 0.0, "red": 0.75, "blue": 0.25}
+    figure = draw_labelled(image, labels, list(shares), PALETTE, shares)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["red 75.0 %", "blue 25.0 %"]
+    file = io.BytesIO()
+    figure.savefig(file)
+    drawn = np.asarray(Image.open(file).convert("RGB")).astype(int)
+    # A pixel of the image to a pixel of the picture, and the legend below.
+    assert drawn.shape[1] == 400
+    assert 60 < drawn.shape[0] < 120
+    assert (abs(drawn[5:55, 10:90] - [50, 50, 178]) < 3).all()
+    assert (abs(drawn[5:55, 110:390] - [178, 50, 50]) < 3).all()
+    assert (drawn[62:] == 255).all(-1).any()
+
+
+def test_a_large_image_is_drawn_smaller() -> None:
+    labels = np.zeros((50, 300), np.uint8)
+    labels[:, 150:] = 1
+    shares = {"white": 0.5, "red": 0.5}
+    figure = draw_labelled(np.zeros((50, 300, 3), np.uint8), labels, list(shares), PALETTE, shares, max_side=90)
+    shown = figure.axes[0].images[0].get_array()
+    assert shown.shape[:2] == (15, 90)
+    assert (shown[:, :45] == 128).all()
+    assert (shown[:, 45:] == [128, 0, 0]).all()
+
+
+def test_a_tiny_image_still_gets_a_legend_that_fits() -> None:
+    shares = {f"a class with a long name {i}": 0.1 for i in range(10)}
+    figure = draw_labelled(np.zeros((1, 1, 3), np.uint8), np.zeros((1, 1), int), list(shares), PALETTE * 4, shares)
+    file = io.BytesIO()
+    figure.savefig(file)
+    box = figure.legends[0].get_window_extent()
+    width, height = Image.open(file).size
+    assert box.x0 >= 0
+    assert box.x1 <= width
+    assert box.y1 <= height

@@ -1,0 +1,41 @@
+"""Many pictures on one page."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageOps
+
+CELL = (320, 240)
+_MARGIN, _LINE = 8, 16
+
+
+def draw_contact_sheet(pictures: Sequence[tuple[str, Path]], columns: int = 5) -> Image.Image:
+    """Small copies of pictures in rows, each with its name below.
+
+    Args:
+        pictures: Names and files.
+        columns: Pictures in a row.
+
+    Returns:
+        A page as large as it has to be.
+
+    Raises:
+        ValueError: There are no pictures.
+    """
+    if not pictures:
+        raise ValueError("A contact sheet needs at least one picture.")
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    width, height = CELL[0] + _MARGIN, CELL[1] + _LINE + _MARGIN
+    page = Image.new("RGB", (columns * width + _MARGIN, rows * height + _MARGIN), "white")
+    pen = ImageDraw.Draw(page)
+    for i, (name, path) in enumerate(pictures):
+        left, top = i % columns * width + _MARGIN, i // columns * height + _MARGIN
+        with Image.open(path) as picture:
+            picture.draft("RGB", CELL)  # JPEGs are decoded small.
+            small = ImageOps.contain(picture.convert("RGB"), CELL)
+        page.paste(small, (left + (CELL[0] - small.width) // 2, top + (CELL[1] - small.height) // 2))
+        while len(name) > 1 and pen.textlength(name) > CELL[0]:
+            name = "…" + name.lstrip("…")[1:]  # The end of a path tells more than its beginning.
+        pen.text((left, top + CELL[1] + 2), name, fill="black")
+    return page

@@ -1,0 +1,74 @@
+import unicodedata
+from pathlib import Path, PurePath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from internvl_seg.data.names import output_names
+from internvl_seg.data.writing import whole_file
+
+
+@pytest.mark.parametrize(
+    ("paths", "names"),
+    [
+        ([], []),
+        (["one/x.jpg"], ["x"]),
+        (["val/b/y.jpg", "val/a/x.jpg"], ["y", "x"]),
+        (["val/a/x.jpg", "val/b/x.jpg", "val/b/y.v2.jpg"], ["a/x", "b/x", "b/y.v2"]),
+        (["val/x.jpg", "val/a/x.jpg"], ["x", "a/x"]),
+        (["a/x.jpg", "a/x.png", "a/y.png"], ["x.jpg", "x.png", "y.png"]),
+        # The second stem is the first's full name.
+        (["a/x.jpg", "a/x.png", "a/x.jpg.tif"], ["x.jpg", "x.png", "x.jpg.tif"]),
+        (["a/x.jpg", "a/X.jpg", "b/x.jpg"], ["a_x.jpg~1", "a_X.jpg~0", "b_x.jpg~2"]),
+        # Straße.jpg and STRASSE.jpg, and the two ways to write an é.
+        (["a/stra\u00dfe.jpg", "b/STRASSE.jpg"], ["a/stra\u00dfe", "b/STRASSE"]),
+        (["a/\u00e9.jpg", "b/e\u0301.jpg"], ["a/\u00e9", "b/e\u0301"]),
+        # x.png would be the file of one and the folder of another.
+        (["a/x.jpg", "a/x.png/x.jpg"], ["x.jpg", "x.png/x.jpg"]),
+        # The stem of ...jpg is '..'.
+        (["a/...jpg", "a/x.jpg"], ["...jpg", "x"]),
+        # One image, said in three ways.
+        (["a/x.jpg", "a/./x.jpg", "b/../a/x.jpg"], ["x", "x", "x"]),
+    ],
+)
+def test_the_shortest_form_that_tells_all_apart(paths: list[str], names: list[str]) -> None:
+    assert output_names(paths) == names
+    assert output_names([Path("/data", path) for path in paths]) == names
+
+
+PARTS = st.sampled_from(
+    ["a", "A", "a.png", "a.jpg", "a.jpg.tif", "a.png.png", "..", "...jpg", ".png", "a~0", "\u00e9", "e\u0301"]
+)
+PATHS = st.lists(PARTS, min_size=1, max_size=4).map("/".join) | st.text("aA./~", min_size=1, max_size=6)
+
+
+def without_case(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+@given(st.lists(PATHS, max_size=8))
+@settings(max_examples=500)
+def test_no_two_images_share_a_name_and_none_leaves_the_folder(paths: list[str]) -> None:
+    files = {Path("/data/images", path).resolve() for path in paths} - {Path(folder) for folder in ("/", "/data")}
+    names = dict(zip(files, output_names(list(files)), strict=True))
+    written = {without_case(f"{name}.png") for name in names.values()}
+    assert len(written) == len(files)
+    assert written.isdisjoint(str(folder) for file in written for folder in PurePath(file).parents)
+    for name in names.values():
+        assert not PurePath(name).is_absolute()
+        assert ".." not in name.split("/")
+    backwards = sorted(files, reverse=True)
+    assert output_names(backwards) == [names[file] for file in backwards]
+
+
+def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "made" / "a.txt"
+    with pytest.raises(TypeError), whole_file(path) as temporary, temporary.open("w") as file:
+        file.writelines(["half", 0])  # type: ignore[list-item]
+    assert list(path.parent.iterdir()) == []
+    for text in ("first", "second"):
+        with whole_file(path) as temporary:
+            temporary.write_text(text)
+            assert temporary.parent == path.parent
+    assert [(file.name, file.read_text()) for file in path.parent.iterdir()] == [("a.txt", "second")]
