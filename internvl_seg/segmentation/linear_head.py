@@ -46,7 +46,12 @@ class LinearHead(BaseDecodeHead):
         )
         self.norm = build_norm_layer(self.norm_cfg, self.channels)[1]
 
+    def features(self, inputs: Sequence[Tensor]) -> Tensor:
+        """Map the backbone's maps, (B, C, h, w) each, to what ``conv_seg`` makes logits of, (B, channels, h, w)."""
+        features: Tensor = self.norm(self._transform_inputs(inputs))
+        return features
+
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Map the backbone's maps, (B, C, h, w) each, to logits (B, num_classes, h, w)."""
-        logits: Tensor = self.cls_seg(self.norm(self._transform_inputs(inputs)))
+        logits: Tensor = self.cls_seg(self.features(inputs))
         return logits

@@ -1,6 +1,7 @@
 """MMSegmentation's EncoderDecoder with exact inference in a fraction of the time and memory."""
 
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from math import ceil
 from typing import Any
 
@@ -14,6 +15,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from .inference import Inference
+from .linear_head import LinearHead
 from .memory import choose_tile_bytes, choose_window_batch, measure
 from .picture import Picture, undo
 from .streaming import Scores, Tile, View, WindowRows, stream_tiles
@@ -22,6 +24,21 @@ from .streaming import Scores, Tile, View, WindowRows, stream_tiles
 def _only_resizes(head: BaseDecodeHead) -> bool:
     """Whether all that a head does to its logits is to resize them."""
     return all(getattr(type(head), name) is getattr(BaseDecodeHead, name) for name in ("predict", "predict_by_feat"))
+
+
+def _side_by_side(windows: Iterator[Tensor], rows: int, pictures: int, columns: int) -> list[Tensor]:
+    """Put the logits (C, h, w) of windows in their places: for every row of windows (pictures, h, C, columns * w).
+
+    Rows of logits are outermost, so that some of them are one block of memory.
+    """
+    first = next(windows)
+    classes, height, width = first.shape
+    out = [first.new_empty(pictures, height, classes, columns * width) for _ in range(rows)]
+    for i, logits in enumerate(chain([first], windows)):
+        row, rest = divmod(i, pictures * columns)
+        picture, column = divmod(rest, columns)
+        out[row][picture, ..., column * width : (column + 1) * width] = logits.transpose(0, 1)
+    return out
 
 
 @MODELS.register_module()
@@ -94,18 +111,30 @@ class StreamingEncoderDecoder(EncoderDecoder):
         settings = Inference.read(self.test_cfg)
         if data_samples is None:
             data_samples = [[SegDataSample() for _ in images] for images in inputs]
-        results = data_samples[-1]
+        metas = [[sample.metainfo for sample in samples] for samples in data_samples]
+        for sample, views in zip(data_samples[-1], self.look_at_all(inputs, metas, settings), strict=True):
+            self._fill(sample, views, settings)
+        return data_samples[-1]
+
+    def look_at_all(
+        self, inputs: Sequence[Tensor], metas: Sequence[Sequence[dict[str, Any]]], settings: Inference
+    ) -> Iterator[list[View]]:
+        """See images one or several times, a few images at once if their windows fit into one batch.
+
+        Args:
+            inputs: Each time the model sees them: normalised images (N, 3, H, W).
+            metas: For each time, what became of each image, as for :meth:`look`.
+            settings: How to infer.
+
+        Yields:
+            The views of an image; they are to be used up before the next image is asked for.
+        """
         done = 0
-        while done < len(results):
+        while done < len(inputs[0]):
             chunk = slice(done, done + self._pictures_at_once(inputs[0].shape[-2:], settings))
-            seen = [
-                self.look(Picture.of(images[chunk]), [sample.metainfo for sample in samples[chunk]], settings)
-                for images, samples in zip(inputs, data_samples, strict=True)
-            ]
-            for sample, *views in zip(results[chunk], *seen, strict=True):
-                self._fill(sample, views, settings)
+            seen = [self.look(Picture.of(i[chunk]), m[chunk], settings) for i, m in zip(inputs, metas, strict=True)]
+            yield from map(list, zip(*seen, strict=True))
             done = chunk.stop
-        return results
 
     def look(self, picture: Picture, metas: Sequence[dict[str, Any]], settings: Inference) -> list[View]:
         """See pictures of one size once.
@@ -132,11 +161,9 @@ class StreamingEncoderDecoder(EncoderDecoder):
                 for image in pixels
                 for left in across.starts
             ]
-            logits = self._encode_batches(windows, settings).unflatten(0, (len(tops), len(pixels), len(across.starts)))
-            # Side by side, and the rows of logits outermost, so that some of them are one block of memory.
-            return list(logits.permute(0, 1, 4, 3, 2, 5).flatten(-2).contiguous())
+            return _side_by_side(self._encode_batches(windows, settings), len(tops), len(pixels), len(across.starts))
 
-        windows = WindowRows(compute, len(down.starts), at_once)
+        windows = WindowRows(compute, len(down.starts), at_once, self._classifier())
         low_sizes = windows.low_size[0], windows.low_size[1] // len(across.starts)
         rows, columns = (
             side.taps(low, padded, self.align_corners, windows.device)
@@ -154,31 +181,43 @@ class StreamingEncoderDecoder(EncoderDecoder):
         least = patch * getattr(getattr(self, "neck", None), "min_grid", 1)
         return [max(ceil(side / patch) * patch, least) for side in size]
 
+    def _classifier(self) -> tuple[Tensor, Tensor] | None:
+        """Weight (C, channels) and bias of a linear head that has more classes than channels, if it is one."""
+        head = self.decode_head
+        if not isinstance(head, LinearHead) or not _only_resizes(head) or head.channels >= head.out_channels:
+            return None
+        return head.conv_seg.weight.flatten(1).float(), head.conv_seg.bias.float()
+
     def _encode(self, windows: Tensor) -> Tensor:
-        """Map windows (B, 3, H, W) to logits (B, C, h, w), of the resolution at which the head has them."""
+        """Map windows (B, 3, H, W) to logits (B, C, h, w), of the resolution at which the head has them.
+
+        Of a head with a :meth:`_classifier` they are the features that it makes logits of.
+        """
         height, width = self._padded(windows.shape[-2:])
         padding = (0, width - windows.shape[-1], 0, height - windows.shape[-2])
         windows = F.pad(windows, padding, value=getattr(self.data_preprocessor, "pad_val", 0))
         maps = self.extract_feat(windows)
         head = self.decode_head
+        if self._classifier() is not None:
+            return head.features(maps)  # type: ignore[no-any-return]
         if _only_resizes(head):
             return head(maps)  # type: ignore[no-any-return]
         # A head that does more than to resize its logits is asked for them at full size.
         metas = [{"img_shape": windows.shape[-2:], "pad_shape": windows.shape[-2:]} for _ in windows]
         return head.predict(maps, metas, self.test_cfg)  # type: ignore[no-any-return]
 
-    def _encode_batches(self, windows: list[Tensor], settings: Inference) -> Tensor:
-        """Logits of windows (3, H, W) of one size, some of them at a time."""
+    def _encode_batches(self, windows: list[Tensor], settings: Inference) -> Iterator[Tensor]:
+        """Logits (C, h, w) of windows (3, H, W) of one size, computed some of them at a time."""
         shape = (windows[0].shape[-2], windows[0].shape[-1])
-        done = []
+        done = 0
         if settings.window_batch is None and shape not in self._batches:
             first, peak = measure(lambda: self._encode(windows[0][None]))
             self._batches[shape] = choose_window_batch(peak, shape[0] * shape[1], first.device)
-            done.append(first)
+            yield first[0]
+            done = 1
         step = self._batch(shape, settings)
-        for start in range(len(done), len(windows), step):
-            done.append(self._encode(torch.stack(windows[start : start + step])))
-        return torch.cat(done)
+        for start in range(done, len(windows), step):
+            yield from self._encode(torch.stack(windows[start : start + step]))
 
     def _batch(self, shape: tuple[int, int], settings: Inference) -> int:
         """How many windows go through the encoder at once; one while that is not known."""

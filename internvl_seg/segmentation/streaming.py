@@ -29,19 +29,29 @@ class WindowRows:
             (N, h, C, W) each: h logits down a window, W across all windows of the row.
         count: Rows of windows.
         at_once: Rows to compute at once.
+        classifier: Where there are more classes than channels, features are kept instead of logits: C is their number
+            then, and this (classes, C) and its bias (classes,) make logits of them.
 
     Attributes:
         low_size: Logits down and across a row of windows, h and W.
-        num_classes: C.
+        num_classes: Number of classes.
         device: Where the logits are.
     """
 
-    def __init__(self, compute: Callable[[int, int], list[Tensor]], count: int, at_once: int = 1) -> None:
+    def __init__(
+        self,
+        compute: Callable[[int, int], list[Tensor]],
+        count: int,
+        at_once: int = 1,
+        classifier: tuple[Tensor, Tensor] | None = None,
+    ) -> None:
+        self.classifier = classifier
         self._compute, self._count, self._at_once = compute, count, at_once
         self._kept: dict[int, Tensor] = {}
         first = self.row(0)
         self.low_size = first.shape[1], first.shape[3]
-        self.num_classes, self.device = first.shape[2], first.device
+        self.num_classes = first.shape[2] if classifier is None else len(classifier[0])
+        self.device = first.device
 
     def row(self, number: int) -> Tensor:
         """Logits of a row of windows, (N, h, C, W)."""
@@ -112,24 +122,30 @@ class _Band:
             view.windows.row(i)[view.picture][(used[window == i] - i * height).to(device)]
             for i in window.unique().tolist()
         ]
-        self.low = torch.cat(parts).float()  # (K, C, W)
-        self.matrix = matrix.to(device)
-        self.highest, self.lowest = self.low.amax(0), self.low.amin(0)
+        self._low = torch.cat(parts).float()  # (K, C, W)
+        self._classifier = view.windows.classifier
+        self._matrix = matrix.to(device)
 
-    def candidates(self, used: Tensor) -> Tensor:
-        """Classes that may win in a tile; no logit of a class is outside the range of those that it is mixed from."""
-        highest = self.highest.index_select(1, used).amax(1)
-        bar = self.lowest.index_select(1, used).amin(1).max()
-        behind = highest < bar - _MARGIN * bar.abs().clamp(min=1)
-        return (~behind).nonzero()[:, 0]  # All of them where there is a NaN.
+    def low(self, used: Tensor) -> Tensor:
+        """The low-resolution logits that a tile is made of, (K, classes, columns)."""
+        low = self._low.index_select(2, used)
+        if self._classifier is None:
+            return low
+        weight, bias = self._classifier
+        return weight @ low + bias[:, None]
 
-    def logits(self, classes: Tensor | None, used: Tensor, matrix: Tensor, buffer: Tensor) -> Tensor:
-        """Logits of a tile, (h, classes, w), in the buffer."""
-        low = self.low.index_select(2, used)
-        low = low if classes is None or len(classes) == low.shape[1] else low.index_select(1, classes)
-        half = (self.matrix @ low.flatten(1)).view(-1, len(used))
-        out = buffer[: len(half) * matrix.shape[1]].view(len(half), matrix.shape[1])
-        return torch.mm(half, matrix, out=out).view(len(self.matrix), -1, matrix.shape[1])
+    def raised(self, low: Tensor, columns: Tensor, buffer: Tensor) -> Tensor:
+        """Logits of a tile, (h, classes, w), in the buffer, out of low ones (K, classes, columns)."""
+        half = (self._matrix @ low.flatten(1)).view(-1, len(columns))
+        out = buffer[: len(half) * columns.shape[1]].view(len(half), columns.shape[1])
+        return torch.mm(half, columns, out=out).view(len(self._matrix), -1, columns.shape[1])
+
+
+def _candidates(low: Tensor) -> Tensor:
+    """Classes that may win: no logit is outside the range of those that it is mixed from, (K, classes, columns)."""
+    bar = low.amin((0, 2)).max()
+    behind = low.amax((0, 2)) < bar - _MARGIN * bar.abs().clamp(min=1)
+    return (~behind).nonzero()[:, 0]  # All of them where there is a NaN.
 
 
 def _cut(size: int, step: int) -> list[slice]:
@@ -155,16 +171,17 @@ def _make_tile(
     with torch.autocast(buffer.device.type, enabled=False):
         if len(bands) == 1 and scores != "probabilities" and threshold is None:
             (band,), ((matrix, used),) = bands, columns
+            low = band.low(used)
             if scores == "logits":
-                logits = band.logits(None, used, matrix, buffer)
+                logits = band.raised(low, matrix, buffer)
                 return logits.max(1).indices, logits
-            classes = band.candidates(used)
-            if len(classes) == 1:
-                return classes.expand(len(band.matrix), matrix.shape[1]), None
-            return classes[band.logits(classes, used, matrix, buffer).max(1).indices], None
+            classes = _candidates(low)
+            if len(classes) < low.shape[1]:
+                low = low.index_select(1, classes)
+            return classes[band.raised(low, matrix, buffer).max(1).indices], None
         mean: Tensor | None = None
         for band, (matrix, used) in zip(bands, columns, strict=True):
-            logits = band.logits(None, used, matrix, buffer)
+            logits = band.raised(band.low(used), matrix, buffer)
             probabilities = logits.softmax(1) if threshold is None else logits.sigmoid()
             mean = probabilities if mean is None else mean.add_(probabilities)
         assert mean is not None
@@ -203,10 +220,10 @@ def stream_tiles(
     needed = [[view.window_rows(band) for band in rows] for view in views]
     buffer = torch.empty(num_classes * tile_height * (strips[0].stop), device=device)
     for i, band in enumerate(rows):
-        bands = [_Band(view, band) for view in views]
         for view, numbers in zip(views, needed, strict=True):
             if view.alone:
                 view.windows.keep_only(set().union(*numbers[i:]))
+        bands = [_Band(view, band) for view in views]
         for j, strip in enumerate(strips):
             labels, found = _make_tile(bands, [c[j] for c in columns], buffer, threshold, scores)
             yield Tile(band, strip, labels, None if found is None else found.transpose(0, 1))

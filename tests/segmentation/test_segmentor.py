@@ -11,6 +11,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from internvl_seg.segmentation.linear_head import LinearHead
+from internvl_seg.segmentation.memory import measure
 
 from .peers import build, build_both, samples
 
@@ -184,3 +185,13 @@ def test_a_neck_that_halves_maps_gets_two_patches() -> None:
 def test_a_wrong_field_is_found_when_the_model_is_built() -> None:
     with pytest.raises(ValueError, match="mode='slides' is not known"):
         build("StreamingEncoderDecoder", mode="slides")
+
+
+def test_memory_does_not_grow_with_classes() -> None:
+    def peak(classes: int) -> int:
+        ours = build("StreamingEncoderDecoder", classes, mode="slide", crop_size=(16, 16), stride=(10, 10))
+        images = torch.randn(1, 3, 100, 100)
+        ours.predict(images)  # The first time, the window batch is found out.
+        return measure(lambda: ours.predict(images, samples({"ori_shape": (500, 600)})))[1]
+
+    assert peak(1000) < 1.3 * peak(10)
