@@ -4,6 +4,7 @@ from . import segmentation, training
 from .checkpoints import CheckpointError, convert_checkpoint, export_encoder, load_classifier, load_encoder
 from .data import datasets
 from .encoder import InternViT, Release, create_encoder, list_encoders, register_encoder
+from .inference import Segmentation, Segmenter
 from .visualization import overlay_hook
 
 __version__ = "0.1.0"
@@ -12,6 +13,8 @@ __all__ = [
     "CheckpointError",
     "InternViT",
     "Release",
+    "Segmentation",
+    "Segmenter",
     "convert_checkpoint",
     "create_encoder",
     "datasets",

@@ -13,6 +13,7 @@ from torch import Tensor
 from internvl_seg.segmentation.linear_head import LinearHead
 from internvl_seg.segmentation.memory import measure
 
+from ..error_table import DocumentedError
 from .peers import build, build_both, samples
 
 
@@ -182,9 +183,13 @@ def test_a_neck_that_halves_maps_gets_two_patches() -> None:
     assert ours._padded((1, 7)) == [4, 8]
 
 
-def test_a_wrong_field_is_found_when_the_model_is_built() -> None:
-    with pytest.raises(ValueError, match="mode='slides' is not known"):
+def test_a_wrong_field_is_found_when_the_model_is_built(documented_error: DocumentedError) -> None:
+    with documented_error("test_cfg has an unknown mode", ValueError):
         build("StreamingEncoderDecoder", mode="slides")
+    with documented_error("test_cfg has an unknown field", ValueError):
+        build("StreamingEncoderDecoder", mode="whole", window_bacth=2)
+    with documented_error("windows leave pixels out", ValueError):
+        build("StreamingEncoderDecoder", mode="slide", crop_size=(8, 8), stride=(9, 4))
 
 
 def test_memory_does_not_grow_with_classes() -> None:

@@ -1,0 +1,87 @@
+"""What ``tools/infer.py`` calls."""
+
+import os
+import resource
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from ..training.config import load_config
+from ..training.results import sha256_of, versions
+from .files import RASTER_PIXELS, Report, segment_files
+from .inputs import find_files
+from .results import ResultsFolder
+from .segmenter import Segmenter
+
+
+def infer(
+    config: str | os.PathLike[str],
+    checkpoint: str | os.PathLike[str],
+    inputs: Sequence[str | os.PathLike[str]],
+    out: Path,
+    *,
+    resume: bool = False,
+    tta: bool = False,
+    device: str | None = None,
+    raster_pixels: int = RASTER_PIXELS,
+    options: dict[str, Any] | None = None,
+    console: Console | None = None,
+) -> Report:
+    """Segment files with a trained model and write labels, overlays, areas and a contact sheet.
+
+    Args:
+        config: The config.
+        checkpoint: A checkpoint of its model.
+        inputs: Files, folders and globs, as :func:`internvl_seg.inference.inputs.find_files` takes them.
+        out: Folder for the results, see :class:`internvl_seg.inference.results.ResultsFolder`.
+        resume: Leave out what is done there already.
+        tta: Average over the scales and flips of the config's ``tta_pipeline``; rasters are seen once.
+        device: Where to compute; an accelerator if there is one.
+        raster_pixels: Pixels from which a picture is read in parts.
+        options: Dotted keys that replace values of the config.
+        console: Where to show progress and what could not be read; the standard output if None.
+
+    Returns:
+        What became of the files.
+
+    Raises:
+        ConfigError: The config does not describe a segmentor.
+        CheckpointError: The weights could not be read, or are another model's.
+        InputError: An input names nothing.
+        ResultsError: The run that is to be resumed had another model.
+    """
+    console = console or Console()
+    files = find_files(inputs, leave_out=out)
+    resolved = load_config(config, options)
+    segmenter = Segmenter.from_checkpoint(resolved, checkpoint, device=device, tta=tta)
+    run = {
+        "config": os.fspath(config),
+        "resolved_config": resolved.pretty_text,
+        "checkpoint": os.fspath(checkpoint),
+        "checkpoint_sha256": sha256_of(Path(checkpoint).expanduser()),
+        "tta": tta,
+        "raster_pixels": raster_pixels,
+        "classes": segmenter.classes,
+        "versions": versions(),
+    }
+    identity = ("resolved_config", "checkpoint_sha256", "tta", "raster_pixels")
+    results = ResultsFolder(out, segmenter.classes, segmenter.palette, run, identity, resume)
+    report = segment_files(segmenter, files, results, raster_pixels=raster_pixels, console=console)
+    _tell(report, out, console)
+    return report
+
+
+def _tell(report: Report, out: Path, console: Console) -> None:
+    """Say what was written, what not and why, and how much memory it took."""
+    before = f", {report.skipped} were done before" if report.skipped else ""
+    console.print(f"{report.written} files segmented{before}: {out}", highlight=False, soft_wrap=True)
+    # Linux counts in KiB, macOS in bytes.
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    console.print(f"Peak memory {peak / 2**30:.2f} GiB", highlight=False)
+    if report.failures:
+        console.print(f"[red]{len(report.failures)} could not be read:", highlight=False)
+        for _, reason in report.failures:
+            console.print(f"  {reason}", highlight=False, markup=False, soft_wrap=True)

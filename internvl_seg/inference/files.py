@@ -1,0 +1,169 @@
+"""Segmenting files of any kind, one after the other."""
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from ..data.confusion import IGNORED
+from ..data.names import output_names
+from ..visualization.overlay import draw_labelled, draw_overlay
+from .pictures import PictureError, read_picture
+from .rasters import LabelWriter, RasterError, RasterReader
+from .results import ResultsFolder
+from .segmenter import Segmenter
+from .videos import VIDEO_SUFFIXES, VideoError, VideoReader, VideoWriter
+
+# 8192 x 8192: what is larger is read in parts.
+RASTER_PIXELS = 1 << 26
+_MAX_SIDE = 2048
+_GEOREFERENCED = frozenset({".tif", ".tiff", ".jp2", ".j2k", ".vrt", ".img"})
+Advance = Callable[[int, int], None]
+
+
+@dataclass
+class Report:
+    """What became of the files.
+
+    Attributes:
+        written: How many were segmented.
+        skipped: How many were done before.
+        failures: Those that could not be read, and why.
+    """
+
+    written: int = 0
+    skipped: int = 0
+    failures: list[tuple[Path, str]] = field(default_factory=list)
+
+
+def segment_files(
+    segmenter: Segmenter,
+    files: Sequence[Path],
+    results: ResultsFolder,
+    *,
+    raster_pixels: int = RASTER_PIXELS,
+    console: Console | None = None,
+) -> Report:
+    """Segment pictures, videos and rasters, and go on past those that cannot be read.
+
+    A raster is a georeferenced file, or one of more than ``raster_pixels``; it is read and written in parts, at its own
+    resolution, where other pictures go through the config's test pipeline.
+
+    Args:
+        segmenter: The model.
+        files: What to segment.
+        results: Where to; files that are done there are left out.
+        raster_pixels: Pixels from which a picture is read in parts.
+        console: Where to show progress; the standard output if None.
+    """
+    report = Report()
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    outputs = output_names(files)
+    with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as progress:
+        whole = progress.add_task("files", total=len(files), note="")
+        part = progress.add_task("", visible=False, note="")
+
+        def advance(done: int, total: int) -> None:
+            progress.update(part, completed=done, total=total, visible=True)
+
+        for file, output in zip(files, outputs, strict=True):
+            progress.update(whole, note=file.name)
+            if results.is_done(file, output):
+                report.skipped += 1
+            else:
+                try:
+                    _segment(segmenter, file, output, results, raster_pixels, advance)
+                    report.written += 1
+                except (PictureError, RasterError, VideoError) as error:
+                    report.failures.append((file, str(error)))
+            progress.update(part, visible=False)
+            progress.advance(whole)
+    results.write_contact_sheets(outputs)
+    return report
+
+
+def _segment(
+    segmenter: Segmenter, file: Path, output: str, results: ResultsFolder, raster_pixels: int, advance: Advance
+) -> None:
+    if file.suffix.lower() in VIDEO_SUFFIXES:
+        _segment_video(segmenter, file, output, results, advance)
+    elif _is_raster(file, raster_pixels):
+        _segment_raster(segmenter, file, output, results, advance)
+    else:
+        image = read_picture(file)
+        found = segmenter(image)
+        results.write_labels(f"labels/{output}.png", found.labels)
+        size = found.labels.shape
+        shares = {name: area / found.labels.size for name, area in found.areas.items()}
+        figure = draw_labelled(image, found.labels, segmenter.classes, segmenter.palette, shares, _MAX_SIDE)
+        results.write_overlay(output, figure)
+        results.add(file, output, [("", (size[0], size[1]), found.areas)])
+
+
+def _is_raster(file: Path, raster_pixels: int) -> bool:
+    """Whether a file is to be read in parts."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            with Image.open(file) as picture:
+                if picture.width * picture.height > raster_pixels:
+                    return True
+        except Image.DecompressionBombError:
+            return True
+        except (OSError, SyntaxError, ValueError):
+            return file.suffix.lower() in _GEOREFERENCED
+    if file.suffix.lower() not in _GEOREFERENCED:
+        return False
+    with RasterReader(file) as raster:
+        return raster.georeferenced
+
+
+def _segment_raster(segmenter: Segmenter, file: Path, output: str, results: ResultsFolder, advance: Advance) -> None:
+    areas = dict.fromkeys(segmenter.classes, 0)
+    with RasterReader(file) as raster:
+        size = (raster.height, raster.width)
+        small = raster.preview(_MAX_SIDE)
+        # The rows and columns that are shown in the preview.
+        rows, columns = ((2 * np.arange(s) + 1) * side // (2 * s) for s, side in zip(small.shape, size, strict=False))
+        shown = np.full(small.shape[:2], IGNORED, np.uint16)
+        place = results.folder / f"labels/{output}.tif"
+        with LabelWriter(place, raster, len(segmenter.classes), segmenter.palette) as writer:
+            for start, band in segmenter.bands(size, raster.rows):
+                stop, labels = start + len(band), band.astype(writer.dtype)
+                valid = raster.valid_rows(start, stop)
+                for name, area in segmenter.areas(band if valid is None else band[valid]).items():
+                    areas[name] += area
+                inside = (rows >= start) & (rows < stop)
+                there = np.ix_(rows[inside] - start, columns)
+                shown[inside] = labels[there] if valid is None else np.where(valid[there], labels[there], IGNORED)
+                if valid is not None:
+                    labels[~valid] = writer.ignored
+                writer.write(start, labels)
+                advance(stop, size[0])
+    shares = {name: area / max(sum(areas.values()), 1) for name, area in areas.items()}
+    results.write_overlay(output, draw_labelled(small, shown, segmenter.classes, segmenter.palette, shares))
+    results.add(file, output, [("", size, areas)])
+
+
+def _segment_video(segmenter: Segmenter, file: Path, output: str, results: ResultsFolder, advance: Advance) -> None:
+    rows = []
+    place = results.folder / f"overlays/{output}.mp4"
+    with VideoReader(file) as video:
+        size = (video.height, video.width)
+        with VideoWriter(place, video.fps, *size) as writer:
+            for number, frame in enumerate(video, start=1):
+                found = segmenter(frame)
+                results.write_labels(f"frames/{output}/{number:06d}.png", found.labels)
+                writer.write(draw_overlay(frame, found.labels, segmenter.palette))
+                if number == 1:
+                    shares = {name: area / found.labels.size for name, area in found.areas.items()}
+                    figure = draw_labelled(frame, found.labels, segmenter.classes, segmenter.palette, shares)
+                    results.write_overlay(output, figure)
+                rows.append((f"{number:06d}", size, found.areas))
+                advance(number, max(video.frames, number))
+    results.add(file, output, rows)

@@ -1,0 +1,102 @@
+"""Pictures in any form, as RGB arrays."""
+
+import os
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+PictureLike: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
+# Of more than 8 bits, or with values that are no brightness.
+_DEEP_MODES = ("I", "F")
+
+
+class PictureError(ValueError):
+    """A picture cannot be read, or is not one."""
+
+
+def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
+    """Read a picture, turned as its camera says.
+
+    Args:
+        path: File in any format that Pillow knows.
+
+    Returns:
+        RGB, (H, W, 3).
+
+    Raises:
+        PictureError: There is no such file, or it is no picture, cut short, too large or of more than 8 bits.
+    """
+    try:
+        with Image.open(path) as picture:
+            return _rgb(picture)
+    except PictureError as error:
+        raise PictureError(f"{os.fspath(path)}: {error}") from error
+    except UnidentifiedImageError as error:
+        raise PictureError(f"{os.fspath(path)} is no picture in a format that Pillow knows.") from error
+    except Image.DecompressionBombError as error:
+        raise PictureError(
+            f"{os.fspath(path)} is too large to be read at once: {error} tools/infer.py reads it in parts."
+        ) from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise PictureError(f"{os.fspath(path)} cannot be read: {error}") from error
+
+
+def as_rgb(picture: PictureLike) -> NDArray[Any]:
+    """A picture of any form as an RGB array.
+
+    Args:
+        picture: A path; a PIL image; an array (H, W, 3) or (H, W), or a tensor (3, H, W), RGB, either uint8 or
+            floating point from 0 to 1.
+
+    Returns:
+        RGB, (H, W, 3), uint8, or float32 from 0 to 255.
+
+    Raises:
+        PictureError: It is none of these, or the file cannot be read.
+    """
+    if isinstance(picture, (str, os.PathLike)):
+        return read_picture(picture)
+    if isinstance(picture, Image.Image):
+        return _rgb(picture)
+    if isinstance(picture, Tensor):
+        if picture.ndim != 3 or picture.shape[0] != 3:
+            raise PictureError(f"A tensor has to be RGB, (3, H, W); this one is {tuple(picture.shape)}.")
+        channels_last = picture.detach().permute(1, 2, 0).cpu()
+        return _in_range((channels_last.float() if picture.is_floating_point() else channels_last).numpy())
+    if not isinstance(picture, np.ndarray):
+        raise PictureError(
+            f"A picture is a path, a PIL image, an array or a tensor; this is {type(picture).__name__!r}."
+        )
+    if picture.ndim == 2:
+        picture = np.repeat(picture[..., None], 3, axis=-1)
+    if picture.ndim != 3 or picture.shape[-1] != 3:
+        raise PictureError(f"An array has to be RGB, (H, W, 3), or grey, (H, W); this one is {picture.shape}.")
+    return _in_range(picture)
+
+
+def _rgb(picture: Image.Image) -> NDArray[np.uint8]:
+    if picture.mode.startswith(_DEEP_MODES):
+        raise PictureError(
+            f"A picture has 8 bits a channel; this one has mode {picture.mode!r}. Convert it, such as by "
+            "gdal_translate -ot Byte -scale."
+        )
+    return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+
+
+def _in_range(picture: NDArray[Any]) -> NDArray[Any]:
+    if picture.size == 0:
+        raise PictureError(f"A picture has at least one pixel; this one is {picture.shape}.")
+    if picture.dtype == np.uint8:
+        return picture
+    if picture.dtype.kind != "f":
+        raise PictureError(f"A picture is uint8, or floating point from 0 to 1; this one is {picture.dtype}.")
+    low, high = float(picture.min()), float(picture.max())
+    if not (low >= 0 and high <= 1):
+        raise PictureError(
+            f"A floating-point picture runs from 0 to 1; this one from {low:.3g} to {high:.3g}. Do not normalise it: "
+            "the model does."
+        )
+    return picture.astype(np.float32) * 255

@@ -1,0 +1,138 @@
+"""Pictures too large for memory, read in parts through GDAL."""
+
+import os
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rasterio
+from numpy.typing import NDArray
+from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.windows import Window
+
+from .gdal import RasterError, gdal
+from .raster_rows import RasterRows
+
+
+class RasterReader:
+    """A picture of any size of which some rows at a time are read.
+
+    The first three bands are red, green and blue; of one or two, the first is grey or has a colour table. Others are
+    left out.
+
+    Args:
+        path: File in any format that GDAL reads.
+
+    Attributes:
+        path: The file.
+        height: In pixels.
+        width: In pixels.
+        georeferenced: Whether the file says where on Earth it is.
+        masked: Whether the file says that pixels are no part of the picture: by transparency, a value or a mask.
+
+    Raises:
+        RasterError: It is no raster, or not of 8 bits a channel.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        with ExitStack() as stack, gdal(f"{self.path} cannot be read as a raster"):
+            self._data = stack.enter_context(rasterio.open(self.path))
+            self._bands = [1, 2, 3] if self._data.count >= 3 else [1][: self._data.count]
+            kinds = {self._data.dtypes[band - 1] for band in self._bands}
+            if kinds != {"uint8"}:
+                raise RasterError(
+                    f"{self.path} is {' and '.join(sorted(kinds)) or 'without bands'}; a picture has 8 bits a channel. "
+                    "Convert it, such as by gdal_translate -ot Byte -scale."
+                )
+            self.height, self.width = self._data.height, self._data.width
+            self.georeferenced = any(value for value in self.georeference().values())
+            self.masked = any(MaskFlags.all_valid not in self._data.mask_flag_enums[band - 1] for band in self._bands)
+            self._table = _colour_table(self._data)
+            layout = (self.height, self.width), self._data.block_shapes[0], self._data.count
+            self._rows = RasterRows(*layout, self._read)
+            if self.masked:
+                # Another handle, as the mask is asked for later than the rows, and PNG would begin anew each time.
+                self._mask = stack.enter_context(rasterio.open(self.path))
+                self._mask_rows = RasterRows(*layout, self._read_mask)
+            self._stack = stack.pop_all()
+
+    def __enter__(self) -> "RasterReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def georeference(self) -> dict[str, Any]:
+        """Where the picture is, by the names of :func:`rasterio.open`'s arguments; None for what is not known."""
+        points, their_crs = self._data.gcps
+        transform = None if points or self._data.transform.is_identity else self._data.transform
+        crs = their_crs if points else self._data.crs
+        return {"crs": crs, "transform": transform, "gcps": points or None, "rpcs": self._data.rpcs}
+
+    def rows(self, start: int, stop: int) -> NDArray[np.uint8]:
+        """Read rows, RGB (stop - start, W, 3), of which each is decoded once if they are asked for from top to bottom.
+
+        Args:
+            start: First row.
+            stop: The row after the last; those of the next call may overlap.
+
+        Raises:
+            RasterError: The file is damaged there.
+        """
+        return self._rows(start, stop)
+
+    def valid_rows(self, start: int, stop: int) -> NDArray[np.bool_] | None:
+        """Which pixels of rows are part of the picture, (stop - start, W); None if all of the file are.
+
+        They are decoded apart from the colours, and likewise once.
+
+        Args:
+            start: First row.
+            stop: The row after the last.
+
+        Raises:
+            RasterError: The file is damaged there.
+        """
+        return self._mask_rows(start, stop) if self.masked else None
+
+    def preview(self, max_side: int) -> NDArray[np.uint8]:
+        """The whole picture made small, RGB (h, w, 3), its longer side at most ``max_side`` pixels.
+
+        Raises:
+            RasterError: The file is damaged.
+        """
+        scale = min(max_side / max(self.height, self.width), 1)
+        return self._read(None, (max(int(self.height * scale), 1), max(int(self.width * scale), 1)))
+
+    def _read(self, window: Window | None, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        out_shape = shape and (len(self._bands), *shape)
+        # A mean of entries of a colour table would be another colour.
+        resampling = Resampling.nearest if shape is None or self._table is not None else Resampling.average
+        with gdal(f"{self.path} is damaged{'' if window is None else f' at row {window.row_off} or below'}"):
+            pixels = self._data.read(self._bands, window=window, out_shape=out_shape, resampling=resampling)
+        if self._table is not None:
+            pixels = np.moveaxis(self._table[pixels[0]], -1, 0)
+        return np.ascontiguousarray(np.broadcast_to(np.moveaxis(pixels, 0, -1), (*pixels.shape[1:], 3)))
+
+    def _read_mask(self, window: Window) -> NDArray[np.bool_]:
+        with gdal(f"{self.path} is damaged at row {window.row_off} or below"):
+            valid: NDArray[np.bool_] = self._mask.dataset_mask(window=window) > 0
+        return valid
+
+
+def _colour_table(data: Any) -> NDArray[np.uint8] | None:
+    """RGB of every value of a file that has a colour table, or fewer than 8 bits a pixel, (256, 3)."""
+    if data.count >= 3:
+        return None
+    table = np.zeros((256, 3), np.uint8)
+    bits = int(data.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
+    if data.colorinterp[0] == ColorInterp.palette:
+        for index, colour in data.colormap(1).items():
+            table[index] = colour[:3]
+    elif bits < 8:
+        table[: 2**bits] = np.linspace(0, 255, 2**bits, dtype=np.uint8)[:, None]
+    else:
+        return None
+    return table

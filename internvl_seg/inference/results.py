@@ -1,0 +1,135 @@
+"""The folder that segmented files are written to."""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..data.writing import whole_file
+from ..training.results import write_json
+from ..visualization.contact_sheet import draw_contact_sheet
+
+_PER_SHEET = 60
+_COLUMNS = ("file", "output", "frame", "height", "width")
+
+
+class ResultsError(RuntimeError):
+    """A folder holds the results of another run."""
+
+
+class ResultsFolder:
+    """Labels, overlays and areas of many files, and which files are done.
+
+    ``labels/NAME.png`` (``.tif`` of a raster, ``frames/NAME/000001.png`` of a video), ``overlays/NAME.jpg`` (and
+    ``.mp4``), ``areas.csv`` with a row for every picture, ``contact_sheet.jpg``, ``run.json``. A file is done when its
+    row is in ``areas.csv``, which is written last.
+
+    Args:
+        folder: Where; made if need be.
+        classes: Name of every class.
+        palette: RGB, 0 to 255, of every class.
+        run: What the results depend on, and what else is good to know; written to ``run.json``.
+        identity: The keys of ``run`` that may not differ when a run is resumed.
+        resume: Go on with what is there; otherwise the areas begin anew.
+
+    Raises:
+        ResultsError: A run is to be resumed that had another model.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        classes: Sequence[str],
+        palette: Sequence[Sequence[int]],
+        run: Mapping[str, Any],
+        identity: Sequence[str],
+        resume: bool = False,
+    ) -> None:
+        self.folder, self._classes, self._palette = folder, list(classes), palette
+        self._areas = folder / "areas.csv"
+        folder.mkdir(parents=True, exist_ok=True)
+        rows = self._earlier(run, identity) if resume else []
+        self._done = {(row["file"], row["output"]) for row in rows}
+        write_json(folder / "run.json", dict(run))
+        with whole_file(self._areas) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.DictWriter(file, [*_COLUMNS, *self._classes])
+            writer.writeheader()
+            writer.writerows(rows)
+
+    def _earlier(self, run: Mapping[str, Any], identity: Sequence[str]) -> list[dict[str, str]]:
+        """The whole rows of the run that is resumed."""
+        if not self._areas.is_file():
+            return []
+        before = json.loads((self.folder / "run.json").read_text())
+        for key in identity:
+            if before.get(key) != run[key]:
+                raise ResultsError(
+                    f"{self.folder} holds results of another run: {key} was {str(before.get(key))[:100]!r} and is "
+                    f"{str(run[key])[:100]!r}. Take another folder, or leave --resume out to begin anew."
+                )
+        with self._areas.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        # The last row of a killed run may be cut short, and what a row stands for may have been deleted.
+        rows = [row for row in rows if None not in row.values()]
+        lost = {row["output"] for row in rows if self.labels_of(row["output"], row["frame"]) is None}
+        return [row for row in rows if row["output"] not in lost]
+
+    def labels_of(self, output: str, frame: str = "") -> Path | None:
+        """The file with the labels of an output, if there is one."""
+        places = (f"frames/{output}/{frame}.png",) if frame else (f"labels/{output}.png", f"labels/{output}.tif")
+        return next((path for place in places if (path := self.folder / place).is_file()), None)
+
+    def is_done(self, file: Path, output: str) -> bool:
+        """Whether a file was segmented, under the same name."""
+        return (os.fspath(file), output) in self._done
+
+    def write_labels(self, place: str, labels: NDArray[Any]) -> None:
+        """Write class ids as a PNG, in the classes' colours if there are up to 256.
+
+        Args:
+            place: Where, below the folder.
+            labels: Class ids, (H, W) uint8 or uint16.
+        """
+        picture = Image.fromarray(labels)
+        if labels.dtype == np.uint8:
+            picture.putpalette([channel for colour in self._palette for channel in colour])
+        with whole_file(self.folder / place) as temporary:
+            picture.save(temporary, format="PNG")
+
+    def write_overlay(self, output: str, figure: Figure) -> None:
+        """Write a drawn picture."""
+        with whole_file(self.folder / f"overlays/{output}.jpg") as temporary:
+            figure.savefig(temporary, format="jpeg", pil_kwargs={"quality": 90})
+
+    def add(self, file: Path, output: str, rows: Iterable[tuple[str, tuple[int, int], Mapping[str, int]]]) -> None:
+        """Say that a file is done.
+
+        Args:
+            file: The file.
+            output: Its name here.
+            rows: For every picture of it: the frame's number, or nothing; height and width; pixels by class.
+        """
+        with self._areas.open("a", newline="") as table:
+            writer = csv.writer(table)
+            for frame, (height, width), areas in rows:
+                counts = (areas[name] for name in self._classes)
+                writer.writerow([os.fspath(file), output, frame, height, width, *counts])
+        self._done.add((os.fspath(file), output))
+
+    def write_contact_sheets(self, outputs: Sequence[str]) -> list[Path]:
+        """Show the overlays of all outputs that have one, sixty on a page."""
+        found = [(name, path) for name in outputs if (path := self.folder / f"overlays/{name}.jpg").is_file()]
+        pages = []
+        for number, start in enumerate(range(0, len(found), _PER_SHEET), start=1):
+            path = self.folder / ("contact_sheet.jpg" if number == 1 else f"contact_sheet_{number}.jpg")
+            with whole_file(path) as temporary:
+                draw_contact_sheet(found[start : start + _PER_SHEET]).save(temporary, format="JPEG", quality=90)
+            pages.append(path)
+        return pages

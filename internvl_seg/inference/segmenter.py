@@ -1,0 +1,288 @@
+"""A trained model as a function from pictures to labels."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, overload
+
+import numpy as np
+import torch
+from mmcv.transforms import Compose
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.registry import init_default_scope
+from mmseg.registry import DATASETS, MODELS
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..checkpoints.errors import CheckpointError
+from ..checkpoints.reading import read_pickle
+from ..data.palette import distinct_palette
+from ..segmentation.inference import Inference
+from ..segmentation.picture import Picture
+from ..segmentation.segmentor import StreamingEncoderDecoder
+from ..segmentation.streaming import View
+from ..training.config import ConfigError, explaining, load_config, without_annotations
+from .pictures import PictureLike, as_rgb
+
+
+class WrongWeightsError(CheckpointError):
+    """A checkpoint does not hold the weights of the model that a config describes."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What is where in a picture.
+
+    Attributes:
+        labels: Class ids, (H, W) uint8, or uint16 for more than 256 classes.
+        areas: Pixels of every class, by its name.
+        probabilities: (C, H, W) float32, if they were asked for; of a model with one output (1, H, W).
+    """
+
+    labels: NDArray[Any]
+    areas: dict[str, int]
+    probabilities: NDArray[np.float32] | None = None
+
+
+class Segmenter:
+    """A segmentor with its test pipeline.
+
+    Args:
+        model: The segmentor, on its device and in eval mode.
+        pipeline: The transforms that a picture goes through, as a config's ``test_pipeline`` without reading files and
+            masks; or a ``tta_pipeline``, of which the mean probabilities decide.
+        classes: Name of every class.
+        palette: RGB, 0 to 255, of every class.
+
+    Attributes:
+        model: The segmentor.
+        classes: Names.
+        palette: Colours.
+        dtype: Of labels.
+    """
+
+    def __init__(
+        self,
+        model: StreamingEncoderDecoder,
+        pipeline: Sequence[dict[str, Any]],
+        classes: Sequence[str],
+        palette: Sequence[Sequence[int]],
+    ) -> None:
+        init_default_scope("mmseg")
+        self.model = model
+        self.classes = list(classes)
+        self.palette = [list(colour) for colour in palette]
+        self.dtype = np.dtype(np.uint8 if len(self.classes) <= 256 else np.uint16)
+        self._pipeline = Compose([{"type": "LoadImageFromNDArray"}, *pipeline])
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        config: str | os.PathLike[str] | Config,
+        checkpoint: str | os.PathLike[str],
+        *,
+        device: str | torch.device | None = None,
+        tta: bool = False,
+        options: dict[str, Any] | None = None,
+    ) -> "Segmenter":
+        """Build a config's model and read its weights.
+
+        Args:
+            config: The config, or its file.
+            checkpoint: A checkpoint of the model. The classes and colours that it was trained with are in it; without
+                them, those of the config's test set are taken.
+            device: Where to compute; an accelerator if there is one.
+            tta: Average over the scales and flips of the config's ``tta_pipeline``.
+            options: Dotted keys that replace values of the config.
+
+        Raises:
+            ConfigError: The config does not describe a segmentor; the message names file and key.
+            CheckpointError: The weights could not be read, or are another model's.
+        """
+        if not isinstance(config, Config):
+            config = load_config(config, options)
+        elif options:
+            config = Config(config.to_dict(), filename=config.filename)
+            config.merge_from_dict(options)
+        init_default_scope(config.get("default_scope", "mmseg"))
+        kind = config.model.type
+        if kind not in ("EncoderDecoder", "StreamingEncoderDecoder"):
+            raise ConfigError(f"{config.filename}: model.type = {kind!r}; a Segmenter takes 'StreamingEncoderDecoder'.")
+        with explaining(config):
+            model = MODELS.build({**config.model, "type": "StreamingEncoderDecoder"})
+        meta = _read_weights(model, Path(checkpoint), config)
+        classes, palette = _classes_of(meta, config, model.num_classes)
+        return cls(model.to(device or get_device()).eval(), _pipeline_of(config, tta), classes, palette)
+
+    @overload
+    def __call__(  # type: ignore[overload-overlap]  # A path is a sequence, too, of characters.
+        self, picture: PictureLike, *, probabilities: bool = False
+    ) -> Segmentation: ...
+
+    @overload
+    def __call__(self, picture: Sequence[PictureLike], *, probabilities: bool = False) -> list[Segmentation]: ...
+
+    def __call__(
+        self, picture: PictureLike | Sequence[PictureLike], *, probabilities: bool = False
+    ) -> Segmentation | list[Segmentation]:
+        """Segment a picture or several.
+
+        Args:
+            picture: A path; a PIL image; an RGB array (H, W, 3), or grey (H, W); an RGB tensor (3, H, W); arrays and
+                tensors are uint8, or floating point from 0 to 1. Or a list of these, of any sizes, or an array
+                (N, H, W, 3) or tensor (N, 3, H, W).
+            probabilities: Whether to give those of every class.
+
+        Returns:
+            What is where, at the picture's own size; a list for several pictures.
+
+        Raises:
+            PictureError: A picture cannot be read, or is not one.
+        """
+        if isinstance(picture, (list, tuple)) or (isinstance(picture, (np.ndarray, Tensor)) and picture.ndim == 4):
+            return list(self.iterate(list(picture), probabilities=probabilities))
+        return next(self.iterate([picture], probabilities=probabilities))  # type: ignore[list-item]
+
+    @torch.no_grad()
+    def iterate(self, pictures: Sequence[PictureLike], *, probabilities: bool = False) -> Iterator[Segmentation]:
+        """Segment pictures one after the other; those of one size next to each other may share a batch.
+
+        Args:
+            pictures: As for calling it.
+            probabilities: Whether to give those of every class.
+        """
+        settings = Inference.read(self.model.test_cfg)
+        ready = [self._prepare(picture) for picture in pictures]
+        while ready:
+            sizes = [[tuple(view.shape) for view, _ in views] for views in ready]
+            alike = next((i for i, size in enumerate(sizes) if size != sizes[0]), len(sizes))
+            batch, ready = ready[:alike], ready[alike:]
+            times = [zip(*seen, strict=True) for seen in zip(*batch, strict=True)]
+            inputs, metas = zip(*((torch.stack(images), list(found)) for images, found in times), strict=True)
+            for views in self.model.look_at_all(inputs, metas, settings):
+                yield self._segment(views, settings, probabilities)
+
+    def _prepare(self, picture: PictureLike) -> list[tuple[Tensor, dict[str, Any]]]:
+        """Every view of a picture as the model takes it, (3, H, W), and what became of it."""
+        # Pipelines take BGR, as OpenCV reads it.
+        data = self._pipeline({"img": np.ascontiguousarray(as_rgb(picture)[..., ::-1])})
+        inputs, samples = data["inputs"], data["data_samples"]
+        several = isinstance(inputs, (list, tuple))
+        views = zip(inputs, samples, strict=True) if several else [(inputs, samples)]
+        ready = (self.model.data_preprocessor({"inputs": [i], "data_samples": [s]}) for i, s in views)
+        return [(view["inputs"][0], view["data_samples"][0].metainfo) for view in ready]
+
+    def _segment(self, views: Sequence[View], settings: Inference, probabilities: bool) -> Segmentation:
+        labels = np.empty(views[0].size, self.dtype)
+        scores = np.empty((self.model.out_channels, *views[0].size), np.float32) if probabilities else None
+        for tile in self.model.tiles(views, settings, "probabilities" if probabilities else None):
+            labels[tile.rows, tile.columns] = tile.labels.cpu().numpy()
+            if scores is not None and tile.scores is not None:
+                scores[:, tile.rows, tile.columns] = tile.scores.cpu().numpy()
+        return Segmentation(labels, self.areas(labels), scores)
+
+    def areas(self, labels: NDArray[Any]) -> dict[str, int]:
+        """Pixels of every class in a map of class ids, by the class's name."""
+        counts = np.bincount(labels.ravel(), minlength=len(self.classes))
+        return {name: int(count) for name, count in zip(self.classes, counts, strict=False)}
+
+    @torch.no_grad()
+    def bands(
+        self, size: tuple[int, int], rows: Callable[[int, int], NDArray[np.uint8]]
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Segment a picture of any size in parts, by sliding windows over it as it is, without resizing.
+
+        The labels are those of the whole picture in one piece. In memory are the rows of windows that overlap.
+
+        Args:
+            size: Height and width, in pixels.
+            rows: Gives the rows from a first one to a last one (not included), RGB (rows, W, 3). It is asked for
+                overlapping rows, from top to bottom.
+
+        Yields:
+            First row and class ids, (rows, W), of bands from top to bottom.
+        """
+        settings = self.sliding()
+        picture = Picture(size, lambda start, stop: self._normalise(rows(start, stop)))
+        views = self.model.look(picture, [{}], settings)
+        band = np.empty((0, size[1]), self.dtype)
+        for tile in self.model.tiles(views, settings):
+            if tile.columns.start == 0:
+                band = np.empty((tile.rows.stop - tile.rows.start, size[1]), self.dtype)
+            band[:, tile.columns] = tile.labels.cpu().numpy()
+            if tile.columns.stop == size[1]:
+                yield tile.rows.start, band
+
+    def sliding(self) -> Inference:
+        """How a picture is read in parts: as the config slides, or by windows of the training size.
+
+        Those overlap by an eighth, so that no window's edge decides alone.
+        """
+        settings = Inference.read(self.model.test_cfg)
+        if settings.mode == "slide":
+            return settings
+        size = getattr(self.model.data_preprocessor, "size", None) or (504, 504)
+        stride = tuple(max(side * 7 // 8, 1) for side in size)
+        bounds = {"window_batch": settings.window_batch, "max_memory": settings.max_memory}
+        return Inference.read({"mode": "slide", "crop_size": tuple(size), "stride": stride, **bounds})
+
+    def _normalise(self, rows: NDArray[np.uint8]) -> Tensor:
+        """Rows (h, W, 3) as the model takes them, (1, 3, h, W); without the padding of a preprocessor."""
+        pre = self.model.data_preprocessor
+        # The pipeline gives BGR; what the model was trained on is that, or with its channels the other way round.
+        channels = rows if pre._channel_conversion else rows[..., ::-1]
+        pixels = torch.from_numpy(np.ascontiguousarray(channels.transpose(2, 0, 1))).to(pre.device).float()
+        if pre._enable_normalize:
+            pixels.sub_(pre.mean).div_(pre.std)
+        return pixels[None]
+
+
+def _read_weights(model: StreamingEncoderDecoder, path: Path, config: Config) -> dict[str, Any]:
+    """Read a checkpoint into a model; gives what it was trained on, if it says so."""
+    if not path.expanduser().is_file():
+        raise ConfigError(f"There is no checkpoint {os.fspath(path)!r} (looked from {Path.cwd()}).")
+    checkpoint = read_pickle(path.expanduser())
+    state = checkpoint.get("state_dict", checkpoint)
+    try:
+        missing, unexpected = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise WrongWeightsError(
+            f"{path} holds another model's weights than {config.filename} describes: {error}"
+        ) from error
+    # Of what is not in the model, heads that only training needs are nothing to worry about.
+    unexpected = [name for name in unexpected if not name.startswith("auxiliary_head.")]
+    for found, names in (("lacks {} tensors of", missing), ("holds {} tensors that are not in", unexpected)):
+        if names:
+            raise WrongWeightsError(
+                f"{path} {found.format(len(names))} the model that {config.filename} describes, such as {names[0]!r}. "
+                "Use the config it was trained with."
+            )
+    return dict(checkpoint.get("meta", {}).get("dataset_meta") or {})
+
+
+def _test_set(config: Config) -> dict[str, Any]:
+    dataset = (config.get("test_dataloader") or {}).get("dataset") or {}
+    while "dataset" in dataset or "datasets" in dataset:
+        dataset = dataset["dataset"] if "dataset" in dataset else dataset["datasets"][0]
+    return dict(dataset)
+
+
+def _classes_of(meta: dict[str, Any], config: Config, count: int) -> tuple[list[str], list[Any]]:
+    """Names and colours of the classes, from a checkpoint or else the config's test set."""
+    dataset = _test_set(config)
+    found = meta or {**getattr(DATASETS.get(dataset.get("type", "")), "METAINFO", {}), **dataset.get("metainfo", {})}
+    classes, palette = found.get("classes") or (), found.get("palette") or ()
+    if len(classes) != count:
+        classes = [f"class {i}" for i in range(count)]
+    return list(classes), list(palette) if len(palette) == count else distinct_palette(count)
+
+
+def _pipeline_of(config: Config, tta: bool) -> list[dict[str, Any]]:
+    """The transforms of a config's test set, without those that read files."""
+    pipeline = config.get("tta_pipeline") if tta else _test_set(config).get("pipeline")
+    if not pipeline:
+        key = "tta_pipeline" if tta else "test_dataloader.dataset.pipeline"
+        raise ConfigError(f"{config.filename}: {key} is missing; it says how a picture is prepared.")
+    return [step for step in without_annotations(pipeline) if step["type"] != "LoadImageFromFile"]

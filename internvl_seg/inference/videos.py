@@ -1,0 +1,147 @@
+"""Videos, frame by frame, through OpenCV's FFmpeg."""
+
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
+_FRAMES_PER_SECOND = 25.0
+
+
+class VideoError(RuntimeError):
+    """A video cannot be read or written."""
+
+
+class VideoReader:
+    """The frames of a video, RGB (H, W, 3) uint8, turned as its camera says; they can be iterated over once.
+
+    Args:
+        path: File in any format of OpenCV's FFmpeg.
+
+    Attributes:
+        path: The file.
+        frames: How many there are as the file says, which may be an estimate; 0 if it does not say.
+        fps: Frames per second; 25 if the file does not say.
+        height: In pixels.
+        width: In pixels.
+
+    Raises:
+        VideoError: It is no video, or has no frame; an MP4 cut short lacks its end, without which no frame is found.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._video = cv2.VideoCapture(os.fspath(self.path), cv2.CAP_FFMPEG)
+        self._first: Any
+        found, self._first = self._video.read() if self._video.isOpened() else (False, None)
+        if not found:
+            self._video.release()
+            there = "is damaged, or no video that OpenCV can read" if self.path.is_file() else "is not a file"
+            raise VideoError(f"{self.path} {there}. Expected a video with at least one frame.")
+        self.height, self.width = self._first.shape[:2]
+        self.frames = max(int(self._video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
+        fps = float(self._video.get(cv2.CAP_PROP_FPS))
+        self.fps = fps if math.isfinite(fps) and fps > 0 else _FRAMES_PER_SECOND
+
+    def __enter__(self) -> "VideoReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._video.release()
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """Give the frames that are there, and then raise an error if the file is cut short.
+
+        OpenCV ends at the cut as at the end of the video. What is left is the count of the file. It may be an estimate,
+        and may count frames that are not meant to be shown: only when more than a tenth is missing, it is an error.
+
+        Raises:
+            VideoError: The file is cut short.
+        """
+        found, frame, count = True, self._first, 0
+        while found:
+            count += 1
+            yield np.ascontiguousarray(frame[..., ::-1])
+            found, frame = self._video.read()
+        if self.frames - count > max(self.frames // 10, 1):
+            raise VideoError(f"{self.path} is cut short: it has {count} frames of {self.frames}. Copy it again.")
+
+
+class VideoWriter:
+    """An MP4 in MPEG-4 that gets its name when it is whole.
+
+    The codec halves the resolution of colour, so that sides are even: of odd ones, the last pixels are repeated.
+
+    Args:
+        path: The file, ``.mp4``; its folder is made if need be, and a file that is there is replaced.
+        fps: Frames per second.
+        height: In pixels.
+        width: In pixels.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], fps: float, height: int, width: int) -> None:
+        self._path, self._fps, self._size = Path(path), fps, (height, width)
+        self._count = 0
+        # OpenCV chooses the container by the suffix.
+        self._temporary = self._path.with_name(f".{self._path.stem}.{os.getpid()}.tmp{self._path.suffix}")
+
+    def __enter__(self) -> "VideoWriter":
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        height, width = self._size
+        self._video = cv2.VideoWriter(
+            os.fspath(self._temporary),
+            cv2.CAP_FFMPEG,
+            cv2.VideoWriter.fourcc(*"mp4v"),
+            self._fps,
+            (width + width % 2, height + height % 2),
+        )
+        if not self._video.isOpened():
+            self._temporary.unlink(missing_ok=True)
+            raise VideoError(
+                f"{self._path} cannot be written as a video of {width} x {height} at {self._fps:g} frames a second."
+            )
+        return self
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Write the next frame.
+
+        Args:
+            frame: RGB, (H, W, 3).
+
+        Raises:
+            VideoError: It has another size.
+        """
+        # OpenCV would leave it out without a word.
+        if frame.shape != (*self._size, 3):
+            raise VideoError(f"{self._path}: frame {self._count + 1} is {frame.shape}; expected {(*self._size, 3)}.")
+        odd = [(0, side % 2) for side in self._size]
+        self._video.write(np.ascontiguousarray(np.pad(frame[..., ::-1], [*odd, (0, 0)], mode="edge")))
+        self._count += 1
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            self._video.release()
+            if kind is None:
+                self._check()
+                self._temporary.replace(self._path)
+        finally:
+            self._temporary.unlink(missing_ok=True)
+
+    def _check(self) -> None:
+        """OpenCV does not tell what fails on writing, as on a full disk."""
+        try:
+            with VideoReader(self._temporary) as written:
+                found = written.frames
+        except VideoError:
+            found = 0
+        if found != self._count or not found:
+            raise VideoError(
+                f"{self._path} cannot be written: {self._count} frames were given and {found} are in it. "
+                "Is the disk full?"
+            )

@@ -1,0 +1,54 @@
+"""The command as a user types it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from ..inference.conftest import checkpoint, config, picture  # noqa: F401
+
+TOOL = Path(__file__).resolve().parents[2] / "tools/infer.py"
+
+
+def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(TOOL), *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+def test_a_folder_with_something_broken_in_it(config: Path, checkpoint: Path, tmp_path: Path) -> None:  # noqa: F811
+    (tmp_path / "in").mkdir()
+    for i in range(2):
+        Image.fromarray(picture(30, 44, i)).save(tmp_path / f"in/{i}.png")
+    command = [str(config), str(checkpoint), "in", "--out", "out", "--device", "cpu"]
+    done = run(tmp_path, *command)
+    assert done.returncode == 0, done.stderr
+    assert "2 files segmented: out" in done.stdout
+    assert "Peak memory" in done.stdout
+    first = np.asarray(Image.open(tmp_path / "out/labels/0.png"))
+    assert first.shape == (30, 44)
+    facts = json.loads((tmp_path / "out/run.json").read_text())
+    assert len(facts["checkpoint_sha256"]) == 64
+    assert "LinearHead" in facts["resolved_config"]
+    assert facts["versions"]["torch"]
+
+    (tmp_path / "in/broken.png").write_text("no picture")
+    done = run(tmp_path, *command, "--resume")
+    assert done.returncode == 1
+    assert "0 files segmented, 2 were done before: out" in done.stdout
+    assert "1 could not be read:" in done.stdout
+    assert "in/broken.png is no picture in a format that Pillow knows." in done.stdout
+    assert "Traceback" not in done.stderr
+
+    done = run(tmp_path, *command, "--resume", "--tta")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("ResultsError: out holds results of another run: tta was 'False'")
+
+
+def test_a_mistake_is_one_line(config: Path, checkpoint: Path, tmp_path: Path) -> None:  # noqa: F811
+    done = run(tmp_path, str(config), str(checkpoint), "none/*.jpg")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("InputError: 'none/*.jpg' names no file")
+    assert not (tmp_path / "segmented").exists()

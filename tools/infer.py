@@ -1,0 +1,58 @@
+"""Segment pictures, videos and rasters: python tools/infer.py CONFIG CHECKPOINT INPUT... --out FOLDER."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from mmengine.config import DictAction
+from rich.console import Console
+
+from internvl_seg import CheckpointError
+from internvl_seg.inference.commands import infer
+from internvl_seg.inference.files import RASTER_PIXELS
+from internvl_seg.inference.inputs import InputError
+from internvl_seg.inference.results import ResultsError
+from internvl_seg.training import ConfigError
+
+
+def main() -> None:
+    """Parse the command line and segment; exit with 1 if a file could not be read."""
+    parser = argparse.ArgumentParser(description="Segment pictures, videos and rasters.")
+    parser.add_argument("config", help="config file")
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("inputs", nargs="+", help="files, folders (all pictures and videos below), or quoted globs")
+    parser.add_argument("--out", type=Path, default=Path("segmented"), help="folder for the results; ./segmented")
+    parser.add_argument("--resume", action="store_true", help="leave out what is done in the folder already")
+    parser.add_argument("--tta", action="store_true", help="average over the scales and flips of tta_pipeline")
+    parser.add_argument("--device", help="where to compute, such as cuda:1; an accelerator if there is one")
+    parser.add_argument(
+        "--raster-pixels", type=int, default=RASTER_PIXELS, help="pixels from which a picture is read in parts"
+    )
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="dotted keys that replace config values",
+    )
+    args = parser.parse_args()
+    try:
+        report = infer(
+            args.config,
+            args.checkpoint,
+            args.inputs,
+            args.out,
+            resume=args.resume,
+            tta=args.tta,
+            device=args.device,
+            raster_pixels=args.raster_pixels,
+            options=args.cfg_options,
+            console=Console(),
+        )
+    except (ConfigError, CheckpointError, InputError, ResultsError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+    sys.exit(bool(report.failures))
+
+
+if __name__ == "__main__":
+    main()
