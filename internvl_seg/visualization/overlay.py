@@ -43,6 +43,11 @@ def draw_overlay(
     return out
 
 
+def _without_background(labels: NDArray[Any], classes: Sequence[str]) -> NDArray[Any]:
+    """The labels with 255 instead of the id of the class named 'background'."""
+    return np.where(labels == classes.index("background"), IGNORED, labels) if "background" in classes else labels
+
+
 def _patches(names: Sequence[str], palette: Palette) -> list[Patch]:
     return [
         Patch(facecolor=(colour[0] / 255, colour[1] / 255, colour[2] / 255), edgecolor="0.5", label=name)
@@ -69,7 +74,7 @@ def draw_labelled(
     Args:
         image: RGB, (H, W, 3) uint8.
         labels: Class ids, (H, W); 255 is not painted.
-        classes: Name of every class.
+        classes: Name of every class. The one named 'background', if any, is not painted.
         palette: RGB, 0 to 255, of every class.
         shares: Share of the image, 0 to 1, by class.
         max_side: Longer side of the drawn image at most, in pixels; a larger one is drawn smaller.
@@ -94,7 +99,7 @@ def draw_labelled(
     legend = zoom * (0.18 * -(-len(shown) // in_a_row) + 0.12)
     figure = Figure(figsize=(width, height + legend), dpi=100)
     axes = figure.add_axes((0, legend / (height + legend), 1, height / (height + legend)))
-    axes.imshow(draw_overlay(image, labels, palette))
+    axes.imshow(draw_overlay(image, _without_background(labels, classes), palette))
     axes.axis("off")
     handles = _patches(names, [palette[i] for i in shown])
     figure.legend(
@@ -131,10 +136,7 @@ def draw_panel(
     shown = {name: labels for name, labels in maps.items() if labels is not None}
     figure = Figure(figsize=(3 * len(shown), 3 * image.shape[0] / image.shape[1] + 0.8), layout="constrained")
     for axes, (name, labels) in zip(figure.subplots(1, len(shown)), shown.items(), strict=True):
-        for i, other in enumerate(classes):
-            if other == "background":
-                labels = np.where(labels == i, IGNORED, labels)
-        axes.imshow(draw_overlay(image, labels, palette, opacity=0.65))
+        axes.imshow(draw_overlay(image, _without_background(labels, classes), palette, opacity=0.65))
         axes.set_title(name)
         axes.axis("off")
     figure.suptitle(title)

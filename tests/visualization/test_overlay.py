@@ -59,10 +59,11 @@ def test_panel_shows_truth_and_prediction_but_no_background() -> None:
 
 def test_a_labelled_image_has_a_legend_of_what_occurs_the_most_first() -> None:
     image, labels = np.full((60, 400, 3), 100, np.uint8), np.ones((60, 400), np.uint8)
-    labels[:, :100] = 2
-    shares = {"white": 0.0, "red": 0.75, "blue": 0.25}
-    figure = draw_labelled(image, labels, list(shares), PALETTE, shares)
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["red 75.0 %", "blue 25.0 %"]
+    labels[:, :100], labels[:, 300:] = 2, 0
+    shares = {"background": 0.25, "red": 0.5, "blue": 0.25, "green": 0.0}
+    figure = draw_labelled(image, labels, list(shares), [*PALETTE, (0, 255, 0)], shares)
+    legend = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert legend == ["red 50.0 %", "background 25.0 %", "blue 25.0 %"]
     file = io.BytesIO()
     figure.savefig(file)
     drawn = np.asarray(Image.open(file).convert("RGB")).astype(int)
@@ -70,7 +71,8 @@ def test_a_labelled_image_has_a_legend_of_what_occurs_the_most_first() -> None:
     assert drawn.shape[1] == 400
     assert 60 < drawn.shape[0] < 120
     assert (abs(drawn[5:55, 10:90] - [50, 50, 178]) < 3).all()
-    assert (abs(drawn[5:55, 110:390] - [178, 50, 50]) < 3).all()
+    assert (abs(drawn[5:55, 110:290] - [178, 50, 50]) < 3).all()
+    assert (abs(drawn[5:55, 310:390] - 100) < 3).all()  # The background as it is.
     assert (drawn[62:] == 255).all(-1).any()
 
 
