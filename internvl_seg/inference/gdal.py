@@ -13,7 +13,6 @@ _SETTINGS = {
     "GDAL_CACHEMAX": 64 << 20,
     # Decoding a PNG in one piece passes over the end of a file that is cut short without an error.
     "GDAL_PNG_WHOLE_IMAGE_OPTIM": False,
-    "GDAL_PNG_SINGLE_BLOCK": False,
 }
 
 

@@ -34,7 +34,7 @@ class RasterRows:
     ) -> None:
         (self._height, self._width), self._block, self._read = size, block[0], read
         self._rows_at_once = block[0] * max(_PIECE // (bytes_per_pixel * block[0] * self._width), 1)
-        self._columns_at_once = block[1] * max(_PIECE // (bytes_per_pixel * self._rows_at_once * block[1]), 1)
+        self._columns_at_once = block[1] * max(_PIECE // (bytes_per_pixel * block[0] * block[1]), 1)
         self._kept: list[tuple[int, NDArray[Any]]] = []
         self._next = 0
 

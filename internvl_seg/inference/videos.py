@@ -102,7 +102,6 @@ class VideoWriter:
             (width + width % 2, height + height % 2),
         )
         if not self._video.isOpened():
-            self._temporary.unlink(missing_ok=True)
             raise VideoError(
                 f"{self._path} cannot be written as a video of {width} x {height} at {self._fps:g} frames a second."
             )
