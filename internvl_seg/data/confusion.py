@@ -1,6 +1,5 @@
 """Pixels counted by label and by prediction, in whole numbers, and the intersection over union of the counts."""
 
-import functools
 from typing import Any
 
 import cv2
@@ -55,7 +54,7 @@ def pair_counts(label: NDArray[Any], prediction: NDArray[Any], num_classes: int,
     """
     rows, columns = _as_bytes(label), _as_bytes(prediction)
     if rows is not None and columns is not None:
-        return _fold(_count_bytes(rows, columns), num_classes, ignored)
+        return _count_bytes(rows, columns, num_classes, ignored)
     other = np.uint64(num_classes)
     # As unsigned numbers those below 0 are huge, and one comparison sends all that is no class to the last place.
     key = np.minimum(_unsigned(label), other)
@@ -141,16 +140,24 @@ def _as_bytes(ids: NDArray[Any]) -> NDArray[np.uint8] | None:
     return ids.astype(np.uint8, copy=False).reshape(-1)
 
 
-def _count_bytes(rows: NDArray[np.uint8], columns: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """(256, 256): how often each pair of bytes occurs in two rows of them, (N,)."""
-    rest = rows.size % _APART
-    whole = rows.size - rest
-    strips = []
-    for start in range(0, whole, _EXACT_IN_FP32):
-        strip = slice(start, min(start + _EXACT_IN_FP32, whole))
-        pairs = [_apart(rows[strip]), _apart(columns[strip])]
-        strips.append(cv2.calcHist(pairs, [0, 1], None, [256, 256], [0, 256, 0, 256]).astype(np.int64))
-    counts: NDArray[np.int64] = functools.reduce(np.add, strips) if strips else np.zeros((256, 256), np.int64)
+def _count_bytes(
+    rows: NDArray[np.uint8], columns: NDArray[np.uint8], num_classes: int, ignored: int
+) -> NDArray[np.int64]:
+    """What :func:`pair_counts` counts, of two rows of bytes, (N,)."""
+    counts = np.zeros((num_classes + 1, num_classes + 1), np.int64)
+    for start in range(0, rows.size, _EXACT_IN_FP32):
+        strip = slice(start, start + _EXACT_IN_FP32)
+        counts += _fold(_histogram(rows[strip], columns[strip]), num_classes, ignored)
+    return counts
+
+
+def _histogram(rows: NDArray[np.uint8], columns: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """(256, 256): how often each pair of bytes occurs in two rows of them, (N,), of up to 2^24."""
+    whole = rows.size - rows.size % _APART
+    counts = np.zeros((256, 256), np.float32)
+    if whole:
+        pairs = [_apart(rows[:whole]), _apart(columns[:whole])]
+        counts = np.asarray(cv2.calcHist(pairs, [0, 1], None, [256, 256], [0, 256, 0, 256]))
     np.add.at(counts, (rows[whole:], columns[whole:]), 1)
     return counts
 
@@ -160,14 +167,15 @@ def _apart(ids: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.asarray(cv2.merge(list(ids.reshape(_APART, -1)))).reshape(1, -1)
 
 
-def _fold(counts: NDArray[np.int64], num_classes: int, ignored: int) -> NDArray[np.int64]:
+def _fold(counts: NDArray[np.float32], num_classes: int, ignored: int) -> NDArray[np.int64]:
     """Counts of bytes as (C + 1, C + 1), without the ignored label."""
     if 0 <= ignored < len(counts):
         counts[ignored] = 0
     folded = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     there = min(num_classes, len(counts))
     folded[:there, :there] = counts[:there, :there]
-    folded[-1, :there] = counts[there:, :there].sum(axis=0)
-    folded[:there, -1] = counts[:there, there:].sum(axis=1)
-    folded[-1, -1] = counts[there:, there:].sum()
+    # In fp64 every sum of them is a whole number.
+    folded[-1, :there] = counts[there:, :there].sum(axis=0, dtype=np.float64)
+    folded[:there, -1] = counts[:there, there:].sum(axis=1, dtype=np.float64)
+    folded[-1, -1] = counts[there:, there:].sum(dtype=np.float64)
     return folded

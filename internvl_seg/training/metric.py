@@ -1,10 +1,13 @@
 """mIoU with everything it was computed from."""
 
+from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.dist import get_dist_info
 from mmengine.registry import METRICS
 from mmseg.evaluation import IoUMetric
@@ -48,6 +51,8 @@ class SegmentationMetric(IoUMetric):
         self.confusion = np.zeros((0, 0), np.int64)
         self.output_names = {}
         self._images = 0
+        self._counting: deque[Future[Tensor]] = deque()
+        self._pool: ThreadPoolExecutor | None = None
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Count the pixels of a batch and, with an ``output_dir``, write its predictions.
@@ -79,6 +84,10 @@ class SegmentationMetric(IoUMetric):
         Raises:
             ValueError: More images were counted than the data set has.
         """
+        self._collect(leave=0)
+        if self._pool is not None:
+            self._pool.shutdown()
+            self._pool = None
         rank, world_size = get_dist_info()
         # Images are dealt out in turn, and the first ones again until each process has as many: one too many at most.
         surplus = self._images - max(0, -((rank - size) // world_size))
@@ -128,7 +137,7 @@ class SegmentationMetric(IoUMetric):
         return {name: round(float(value), 2) for name, value in metrics.items()}
 
     def _count(self, label: Tensor, prediction: Tensor, sample: dict[str, Any]) -> None:
-        """Add the pixels of an image, (H, W), to the results: the sum of all images but the last, and the last."""
+        """Have the pixels of an image, (H, W), counted in a thread of its own, while the next is predicted."""
         if label.shape != prediction.shape:
             (height, width), (label_height, label_width) = prediction.shape, label.shape
             raise ValueError(
@@ -136,11 +145,21 @@ class SegmentationMetric(IoUMetric):
                 f"but the label {label_height} x {label_width}. Predictions have the size of the image: the mask must "
                 "have it too, so put LoadAnnotations after Resize in the test pipeline."
             )
-        counts = pair_counts_of_tensors(label, prediction, len(self.dataset_meta["classes"]), self.ignore_index)
-        if len(self.results) == 2:
-            self.results[0] += self.results.pop()
-        self.results.append(counts)
+        threads = torch.get_num_threads()
+        self._pool = self._pool or ThreadPoolExecutor(threads)
+        num_classes = len(self.dataset_meta["classes"])
+        counting = self._pool.submit(pair_counts_of_tensors, label, prediction, num_classes, self.ignore_index)
+        self._counting.append(counting)
         self._images += 1
+        self._collect(leave=2 * threads)
+
+    def _collect(self, leave: int) -> None:
+        """Add counts that are ready to the results: the sum of all images but the last, and the last."""
+        while len(self._counting) > leave:
+            counts = self._counting.popleft().result()
+            if len(self.results) == 2:
+                self.results[0] += self.results.pop()
+            self.results.append(counts)
 
     def _write(self, prediction: Tensor, sample: dict[str, Any]) -> None:
         """Write predicted ids, (H, W), as the data set's masks have them: with 16 bits where 8 do not hold all."""
