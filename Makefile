@@ -35,6 +35,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/attention.py
 	$(BIN)/python benchmarks/encoder.py
+	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/metric.py
 
 clean:

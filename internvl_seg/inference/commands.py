@@ -77,7 +77,8 @@ def infer(
 def _tell(report: Report, out: Path, console: Console) -> None:
     """Say what was written, what not and why, and how much memory it took."""
     before = f", {report.skipped} were done before" if report.skipped else ""
-    console.print(f"{report.written} files segmented{before}: {out}", highlight=False, soft_wrap=True)
+    count = f"{report.written} file{'' if report.written == 1 else 's'}"
+    console.print(f"{count} segmented{before}: {out}", highlight=False, soft_wrap=True)
     # Linux counts in KiB, macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     console.print(f"Peak memory {peak / 2**30:.2f} GiB", highlight=False)
