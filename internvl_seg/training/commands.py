@@ -151,6 +151,8 @@ def evaluate(
             if key not in config:
                 raise ConfigError(f"{config.filename}: {key} is missing; --tta needs it.")
         config.test_dataloader.dataset.pipeline = config.tta_pipeline
+        if config.tta_model.type == "SegTTAModel":
+            config.tta_model.type = "StreamingTTAModel"  # The same labels without all logits kept.
         config.tta_model.module = config.model
         config.model = config.tta_model
     if submit is not None:

@@ -96,6 +96,9 @@ def test_tta_averages_over_flips(config: Path) -> None:
     plain = evaluate(config, "run/iter_4.pth", work_dir="run")
     averaged = evaluate(config, "run/iter_4.pth", work_dir="run", tta=True)
     assert set(averaged) == set(plain)
+    for kind in ("SegTTAModel", "StreamingTTAModel"):  # As a config of MMSegmentation has it, and as ours.
+        options = {"model.type": "StreamingEncoderDecoder", "tta_model.type": kind}
+        assert evaluate(config, "run/iter_4.pth", work_dir="run", tta=True, options=options) == averaged
 
 
 def test_amp_on_a_cpu_is_bf16(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
