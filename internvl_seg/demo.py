@@ -150,7 +150,6 @@ def run_demo(work_dir: Path, data_root: Path | None = None, encoder: str | None 
     scores = ScoreTable(classes, columns)
 
     pictures = []
-    (work_dir / "overlays").mkdir(exist_ok=True)
     for sample in test[:OVERLAYS]:
         pictures.append(work_dir / "overlays" / f"{sample.name}.png")
         pictures[-1].parent.mkdir(parents=True, exist_ok=True)

@@ -1,6 +1,7 @@
 """The folder that segmented files are written to."""
 
 import csv
+import io
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
@@ -58,7 +59,7 @@ class ResultsFolder:
         rows = self._earlier(run, identity) if resume else []
         self._done = {(row["file"], row["output"]) for row in rows}
         write_json(folder / "run.json", dict(run))
-        with whole_file(self._areas) as temporary, temporary.open("w", newline="") as file:
+        with whole_file(self._areas) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, [*_COLUMNS, *self._classes])
             writer.writeheader()
             writer.writerows(rows)
@@ -74,17 +75,16 @@ class ResultsFolder:
                     f"{self.folder} holds results of another run: {key} was {str(before.get(key))[:100]!r} and is "
                     f"{str(run[key])[:100]!r}. Take another folder, or leave --resume out to begin anew."
                 )
-        with self._areas.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        # The last row of a killed run may be cut short, and what a row stands for may have been deleted.
-        rows = [row for row in rows if None not in row.values()]
-        lost = {row["output"] for row in rows if self.labels_of(row["output"], row["frame"]) is None}
+        text = self._areas.read_bytes().decode(errors="replace")
+        # Without a last line that was cut short when the run was killed.
+        rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+        lost = {row["output"] for row in rows if not self._has_labels(row["output"], row["frame"])}
         return [row for row in rows if row["output"] not in lost]
 
-    def labels_of(self, output: str, frame: str = "") -> Path | None:
-        """The file with the labels of an output, if there is one."""
+    def _has_labels(self, output: str, frame: str) -> bool:
+        """Whether the labels that a row stands for have not been deleted."""
         places = (f"frames/{output}/{frame}.png",) if frame else (f"labels/{output}.png", f"labels/{output}.tif")
-        return next((path for place in places if (path := self.folder / place).is_file()), None)
+        return any((self.folder / place).is_file() for place in places)
 
     def is_done(self, file: Path, output: str) -> bool:
         """Whether a file was segmented, under the same name."""
@@ -116,16 +116,20 @@ class ResultsFolder:
             output: Its name here.
             rows: For every picture of it: the frame's number, or nothing; height and width; pixels by class.
         """
-        with self._areas.open("a", newline="") as table:
-            writer = csv.writer(table)
-            for frame, (height, width), areas in rows:
-                counts = (areas[name] for name in self._classes)
-                writer.writerow([os.fspath(file), output, frame, height, width, *counts])
+        text = io.StringIO(newline="")
+        for frame, (height, width), areas in rows:
+            counts = (areas[name] for name in self._classes)
+            csv.writer(text).writerow([os.fspath(file), output, frame, height, width, *counts])
+        # At once: a run that is killed has all rows of a video, or none.
+        with self._areas.open("ab", buffering=0) as table:
+            table.write(text.getvalue().encode())
         self._done.add((os.fspath(file), output))
 
     def write_contact_sheets(self, outputs: Sequence[str]) -> list[Path]:
-        """Show the overlays of all outputs that have one, sixty on a page."""
-        found = [(name, path) for name in outputs if (path := self.folder / f"overlays/{name}.jpg").is_file()]
+        """Show the overlays of those outputs that are done, sixty on a page."""
+        done = {output for _, output in self._done}
+        overlays = {name: self.folder / f"overlays/{name}.jpg" for name in outputs if name in done}
+        found = [(name, path) for name, path in overlays.items() if path.is_file()]
         pages = []
         for number, start in enumerate(range(0, len(found), _PER_SHEET), start=1):
             path = self.folder / ("contact_sheet.jpg" if number == 1 else f"contact_sheet_{number}.jpg")

@@ -72,7 +72,10 @@ def bilinear_taps(in_size: int, out_size: int, align_corners: bool, device: torc
 
 
 def resize_bilinear(maps: Tensor, size: tuple[int, int], align_corners: bool = False) -> Tensor:
-    """``F.interpolate(maps, size, mode="bilinear")`` by matrix products, several times faster on a CPU.
+    """``F.interpolate(maps, size, mode="bilinear")`` by matrix products.
+
+    They are dense: on a CPU of two cores, 150 maps of 36 x 36 to 504 x 504 took 0.87 of PyTorch's time, 0.72 with
+    gradients, but those of 126 x 126 took 1.7 times as long.
 
     Args:
         maps: (N, C, h, w) float32; gradients flow through.

@@ -7,6 +7,8 @@ import platform
 from pathlib import Path
 from typing import Any
 
+from ..data.writing import whole_file
+
 
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
@@ -32,7 +34,6 @@ def sha256_of(path: Path) -> str:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON under a temporary name and rename it, so that a reader never sees half of it."""
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
-    temporary.replace(path)
+    """Write JSON, so that a reader never sees half of it."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")

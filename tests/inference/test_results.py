@@ -1,6 +1,7 @@
 """The folder of results."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,12 @@ def test_a_resumed_run_knows_what_is_done(tmp_path: Path) -> None:
     fill(results, "clip", frames=2)
     (tmp_path / "labels/gone.png").unlink()
     areas = tmp_path / "areas.csv"
-    areas.write_text(areas.read_text() + "in/cut.jpg,c")  # Killed while it wrote.
+    fill(results, "half")
+    areas.write_text(areas.read_text()[:-1])  # Killed while it wrote: 2 may have been 20.
     results = open_folder(tmp_path, resume=True, seconds=4)
-    done = [name for name in ("a", "gone", "cut", "clip", "new") if results.is_done(Path(f"in/{name}.jpg"), name)]
+    done = [
+        name for name in ("a", "gone", "cut", "clip", "half", "new") if results.is_done(Path(f"in/{name}.jpg"), name)
+    ]
     assert done == ["a", "cut", "clip"]
     assert not results.is_done(Path("in/a.jpg"), "other/a")  # Named otherwise because other files came along.
     fill(results, "gone")
@@ -93,12 +97,27 @@ def test_another_models_results_are_not_mixed_in(tmp_path: Path, documented_erro
     open_folder(tmp_path / "empty", resume=True)
 
 
+def test_the_rows_of_a_video_are_written_at_once(tmp_path: Path) -> None:
+    results, sizes = open_folder(tmp_path), set()
+
+    def frames() -> Iterator[tuple[str, tuple[int, int], dict[str, int]]]:
+        for number in range(1, 2001):
+            sizes.add((tmp_path / "areas.csv").stat().st_size)
+            yield f"{number:06d}", (1, 3), {"sky": 1, "road": 2}
+
+    results.add(Path("in/clip.mp4"), "clip", frames())
+    assert len(sizes) == 1  # Until the last row is made, none is in the file.
+    assert len(rows(tmp_path)) == 2001
+
+
 def test_contact_sheets_hold_sixty_overlays_each(tmp_path: Path) -> None:
     results = open_folder(tmp_path)
     figure = Figure(figsize=(0.2, 0.2))
     for i in range(61):
         results.write_overlay(f"deep/{i}", figure)
-    pages = results.write_contact_sheets([f"deep/{i}" for i in range(61)] + ["not there"])
+        results.add(Path(f"{i}.png"), f"deep/{i}", [("", (1, 1), {"sky": 1, "road": 0})])
+    results.write_overlay("not done", figure)  # Left by a run before.
+    pages = results.write_contact_sheets([f"deep/{i}" for i in range(61)] + ["not done"])
     assert [page.name for page in pages] == ["contact_sheet.jpg", "contact_sheet_2.jpg"]
     assert Image.open(pages[0]).height > 5 * Image.open(pages[1]).height
     assert open_folder(tmp_path / "empty").write_contact_sheets([]) == []
