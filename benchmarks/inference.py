@@ -12,17 +12,23 @@ import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
 from timing import machine, table
+
+from internvl_seg.segmentation import StreamingEncoderDecoder
 
 CROP, STRIDE = 504, 322
 LIMIT = 24 << 30
-OURS, THEIRS = "StreamingEncoderDecoder", "EncoderDecoder"
+OURS, THEIRS = StreamingEncoderDecoder.__name__, EncoderDecoder.__name__
 # An encoder that costs nothing: what remains is everything but the encoder.
 TINY = {"embed_dim": 32, "depth": 1, "num_heads": 2}
 VIT_S = {"embed_dim": 384, "depth": 12, "num_heads": 6, "norm": "layer_norm", "qkv_bias": True, "qk_norm": False}
@@ -30,13 +36,6 @@ VIT_S = {"embed_dim": 384, "depth": 12, "num_heads": 6, "norm": "layer_norm", "q
 
 def build(kind: str, classes: int, arch: dict[str, Any], weights: str | None, dtype: str) -> Any:
     """A segmentor with a linear head that slides."""
-    warnings.filterwarnings("ignore")
-    from mmengine.config import ConfigDict
-    from mmengine.registry import init_default_scope
-    from mmseg.registry import MODELS
-
-    import internvl_seg  # noqa: F401
-
     init_default_scope("mmseg")
     torch.manual_seed(0)
     init_cfg = {"type": "Pretrained", "checkpoint": weights} if weights else None
@@ -61,8 +60,6 @@ def status(field: str) -> int:
 
 def measure(job: dict[str, Any]) -> None:
     """Run one side and print what it took; a process of its own."""
-    from mmseg.structures import SegDataSample
-
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
     model = build(job["kind"], job["classes"], job["arch"], job["weights"], job["dtype"])
     generator = torch.Generator().manual_seed(0)

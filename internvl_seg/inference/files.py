@@ -14,7 +14,7 @@ from ..data.confusion import IGNORED
 from ..data.names import output_names
 from ..visualization.overlay import draw_labelled, draw_overlay
 from .pictures import PictureError, read_picture
-from .rasters import LabelWriter, RasterError, RasterReader
+from .rasters import RASTER_SUFFIXES, LabelWriter, RasterError, RasterReader
 from .results import ResultsFolder
 from .segmenter import Segmenter
 from .videos import VIDEO_SUFFIXES, VideoError, VideoReader, VideoWriter
@@ -22,7 +22,6 @@ from .videos import VIDEO_SUFFIXES, VideoError, VideoReader, VideoWriter
 # 8192 x 8192: what is larger is read in parts.
 RASTER_PIXELS = 1 << 26
 _MAX_SIDE = 2048
-_GEOREFERENCED = frozenset({".tif", ".tiff", ".jp2", ".j2k", ".vrt", ".img"})
 Advance = Callable[[int, int], None]
 
 
@@ -116,8 +115,8 @@ def _is_raster(file: Path, raster_pixels: int) -> bool:
         except Image.DecompressionBombError:
             return True
         except (OSError, SyntaxError, ValueError):
-            return file.suffix.lower() in _GEOREFERENCED
-    if file.suffix.lower() not in _GEOREFERENCED:
+            return file.suffix.lower() in RASTER_SUFFIXES
+    if file.suffix.lower() not in RASTER_SUFFIXES:
         return False
     with RasterReader(file) as raster:
         return raster.georeferenced

@@ -7,10 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from .rasters import RASTER_SUFFIXES
 from .videos import VIDEO_SUFFIXES
-
-# Formats of GDAL that Pillow does not list.
-_RASTER_SUFFIXES = frozenset({".vrt", ".img", ".jp2", ".j2k", ".hdr"})
 
 
 class InputError(RuntimeError):
@@ -52,4 +50,4 @@ def find_files(patterns: Sequence[str | os.PathLike[str]], leave_out: str | os.P
 
 
 def _suffixes() -> frozenset[str]:
-    return frozenset(Image.registered_extensions()) | VIDEO_SUFFIXES | _RASTER_SUFFIXES
+    return frozenset(Image.registered_extensions()) | VIDEO_SUFFIXES | RASTER_SUFFIXES

@@ -14,6 +14,9 @@ from rasterio.windows import Window
 from .gdal import RasterError, gdal
 from .raster_rows import RasterRows
 
+# Of formats that GDAL reads and that may say where on Earth they are.
+RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".jp2", ".j2k", ".vrt", ".img"})
+
 
 class RasterReader:
     """A picture of any size of which some rows at a time are read.

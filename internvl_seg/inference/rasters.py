@@ -2,6 +2,6 @@
 
 from .gdal import RasterError
 from .label_raster import LabelWriter
-from .raster_reader import RasterReader
+from .raster_reader import RASTER_SUFFIXES, RasterReader
 
-__all__ = ["LabelWriter", "RasterError", "RasterReader"]
+__all__ = ["RASTER_SUFFIXES", "LabelWriter", "RasterError", "RasterReader"]

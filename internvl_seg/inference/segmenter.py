@@ -1,8 +1,9 @@
 """A trained model as a function from pictures to labels."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, overload
 
@@ -141,28 +142,28 @@ class Segmenter:
         Raises:
             PictureError: A picture cannot be read, or is not one.
         """
-        if isinstance(picture, (list, tuple)) or (isinstance(picture, (np.ndarray, Tensor)) and picture.ndim == 4):
-            return list(self.iterate(list(picture), probabilities=probabilities))
-        return next(self.iterate([picture], probabilities=probabilities))  # type: ignore[list-item]
+        if isinstance(picture, (np.ndarray, Tensor)) and picture.ndim == 4:
+            picture = list(picture)
+        if isinstance(picture, Sequence) and not isinstance(picture, str):
+            return list(self.iterate(picture, probabilities=probabilities))
+        return next(self.iterate([picture], probabilities=probabilities))
 
     @torch.no_grad()
-    def iterate(self, pictures: Sequence[PictureLike], *, probabilities: bool = False) -> Iterator[Segmentation]:
-        """Segment pictures one after the other; those of one size next to each other may share a batch.
+    def iterate(self, pictures: Iterable[PictureLike], *, probabilities: bool = False) -> Iterator[Segmentation]:
+        """Segment pictures one after the other, reading no more of them than go through the encoder at once.
 
         Args:
             pictures: As for calling it.
             probabilities: Whether to give those of every class.
         """
         settings = Inference.read(self.model.test_cfg)
-        ready = [self._prepare(picture) for picture in pictures]
-        while ready:
-            sizes = [[tuple(view.shape) for view, _ in views] for views in ready]
-            alike = next((i for i, size in enumerate(sizes) if size != sizes[0]), len(sizes))
-            batch, ready = ready[:alike], ready[alike:]
-            times = [zip(*seen, strict=True) for seen in zip(*batch, strict=True)]
-            inputs, metas = zip(*((torch.stack(images), list(found)) for images, found in times), strict=True)
-            for views in self.model.look_at_all(inputs, metas, settings):
-                yield self._segment(views, settings, probabilities)
+        ready = map(self._prepare, pictures)
+        for sizes, alike in groupby(ready, key=lambda views: [tuple(view.shape[-2:]) for view, _ in views]):
+            while batch := list(islice(alike, self.model.pictures_at_once(sizes[0], settings))):
+                times = [zip(*seen, strict=True) for seen in zip(*batch, strict=True)]
+                inputs, metas = zip(*((torch.stack(images), list(found)) for images, found in times), strict=True)
+                for views in self.model.look_at_all(inputs, metas, settings):
+                    yield self._segment(views, settings, probabilities)
 
     def _prepare(self, picture: PictureLike) -> list[tuple[Tensor, dict[str, Any]]]:
         """Every view of a picture as the model takes it, (3, H, W), and what became of it."""

@@ -131,7 +131,7 @@ class StreamingEncoderDecoder(EncoderDecoder):
         """
         done = 0
         while done < len(inputs[0]):
-            chunk = slice(done, done + self._pictures_at_once(inputs[0].shape[-2:], settings))
+            chunk = slice(done, done + self.pictures_at_once(inputs[0].shape[-2:], settings))
             seen = [self.look(Picture.of(i[chunk]), m[chunk], settings) for i, m in zip(inputs, metas, strict=True)]
             yield from map(list, zip(*seen, strict=True))
             done = chunk.stop
@@ -197,14 +197,15 @@ class StreamingEncoderDecoder(EncoderDecoder):
         padding = (0, width - windows.shape[-1], 0, height - windows.shape[-2])
         windows = F.pad(windows, padding, value=getattr(self.data_preprocessor, "pad_val", 0))
         maps = self.extract_feat(windows)
-        head = self.decode_head
+        logits: Tensor
         if self._classifier() is not None:
-            return head.features(maps)  # type: ignore[no-any-return]
-        if _only_resizes(head):
-            return head(maps)  # type: ignore[no-any-return]
-        # A head that does more than to resize its logits is asked for them at full size.
-        metas = [{"img_shape": windows.shape[-2:], "pad_shape": windows.shape[-2:]} for _ in windows]
-        return head.predict(maps, metas, self.test_cfg)  # type: ignore[no-any-return]
+            logits = self.decode_head.features(maps)
+        elif _only_resizes(self.decode_head):
+            logits = self.decode_head(maps)
+        else:  # A head that does more than to resize its logits is asked for them at full size.
+            metas = [{"img_shape": windows.shape[-2:], "pad_shape": windows.shape[-2:]} for _ in windows]
+            logits = self.decode_head.predict(maps, metas, self.test_cfg)
+        return logits
 
     def _encode_batches(self, windows: list[Tensor], settings: Inference) -> Iterator[Tensor]:
         """Logits (C, h, w) of windows (3, H, W) of one size, computed some of them at a time."""
@@ -223,7 +224,7 @@ class StreamingEncoderDecoder(EncoderDecoder):
         """How many windows go through the encoder at once; one while that is not known."""
         return settings.window_batch or self._batches.get(shape, 1)
 
-    def _pictures_at_once(self, size: Sequence[int], settings: Inference) -> int:
+    def pictures_at_once(self, size: Sequence[int], settings: Inference) -> int:
         """How many pictures have so few windows that all of them are one batch."""
         down, across = settings.cut(size)
         batch = self._batch((down.window, across.window), settings)

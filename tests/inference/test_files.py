@@ -1,6 +1,7 @@
 """Files of every kind, readable or not."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,10 +132,10 @@ def test_a_killed_run_goes_on(
     original = files._segment
     done: list[str] = []
 
-    def interrupted(segmenter: Segmenter, file: Path, *rest: object) -> None:
+    def interrupted(segmenter: Segmenter, file: Path, *rest: Any) -> None:
         if file.name == "photo.jpg":
             raise KeyboardInterrupt
-        original(segmenter, file, *rest)  # type: ignore[arg-type]
+        original(segmenter, file, *rest)
 
     monkeypatch.setattr(files, "_segment", interrupted)
     with pytest.raises(KeyboardInterrupt):

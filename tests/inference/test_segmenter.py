@@ -1,5 +1,6 @@
 """A trained model as a function from pictures to labels."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,6 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import init_default_scope
 from mmseg.apis import inference_model
 from mmseg.registry import DATASETS, MODELS
 from PIL import Image
@@ -63,6 +63,21 @@ def test_it_takes_pictures_in_any_form_one_or_several(segmenter: Segmenter, tmp_
     assert all((several[i].labels == want).all() for i in (0, 1, 3))
     assert len(segmenter(np.stack([image, image]))) == len(segmenter(torch.stack([tensor, tensor]))) == 2
     assert segmenter([]) == []
+
+
+def test_pictures_are_read_when_their_turn_comes(segmenter: Segmenter) -> None:
+    segmenter.model.test_cfg.window_batch = 2
+    read: list[int] = []
+
+    def pictures() -> Iterator[np.ndarray]:
+        for i in range(6):
+            read.append(i)
+            yield picture(30, 44, i)
+
+    for done, found in enumerate(segmenter.iterate(pictures()), start=1):
+        assert len(read) <= done + 1
+        assert (found.labels == segmenter(picture(30, 44, done - 1)).labels).all()
+    assert done == 6
 
 
 def test_areas_and_probabilities(segmenter: Segmenter) -> None:
@@ -168,5 +183,4 @@ def test_what_does_not_fit_is_told(
 
 
 def test_it_is_part_of_the_package() -> None:
-    init_default_scope("mmseg")
     assert internvl_seg.Segmenter is Segmenter

@@ -67,7 +67,7 @@ def test_what_is_no_number_stays_visible() -> None:
 def test_scores_are_those_of_every_class() -> None:
     low = torch.randn(6, 4, 5)
     for kind, want in (("logits", upsampled(low)), ("probabilities", upsampled(low).softmax(0))):
-        for tile in stream_tiles([view_of(low)], 4000, scores=kind):  # type: ignore[arg-type]
+        for tile in stream_tiles([view_of(low)], 4000, scores=kind):
             torch.testing.assert_close(tile.scores, want[:, tile.rows, tile.columns], rtol=1e-5, atol=1e-5)
             assert tile.labels.equal(want[:, tile.rows, tile.columns].argmax(0))
 

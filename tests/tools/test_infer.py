@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from ..inference.conftest import checkpoint, config, picture  # noqa: F401
+from ..inference.conftest import checkpoint, config, picture  # noqa: F401  (checkpoint and config are fixtures)
 
 TOOL = Path(__file__).resolve().parents[2] / "tools/infer.py"
 
@@ -18,11 +19,12 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
-def test_a_folder_with_something_broken_in_it(config: Path, checkpoint: Path, tmp_path: Path) -> None:  # noqa: F811
+@pytest.mark.usefixtures("checkpoint")
+def test_a_folder_with_something_broken_in_it(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     for i in range(2):
         Image.fromarray(picture(30, 44, i)).save(tmp_path / f"in/{i}.png")
-    command = [str(config), str(checkpoint), "in", "--out", "out", "--device", "cpu"]
+    command = ["config.py", "weights.pth", "in", "--out", "out", "--device", "cpu"]
     done = run(tmp_path, *command)
     assert done.returncode == 0, done.stderr
     assert "2 files segmented: out" in done.stdout
@@ -47,8 +49,9 @@ def test_a_folder_with_something_broken_in_it(config: Path, checkpoint: Path, tm
     assert done.stderr.splitlines()[-1].startswith("ResultsError: out holds results of another run: tta was 'False'")
 
 
-def test_a_mistake_is_one_line(config: Path, checkpoint: Path, tmp_path: Path) -> None:  # noqa: F811
-    done = run(tmp_path, str(config), str(checkpoint), "none/*.jpg")
+@pytest.mark.usefixtures("checkpoint")
+def test_a_mistake_is_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "config.py", "weights.pth", "none/*.jpg")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("InputError: 'none/*.jpg' names no file")
     assert not (tmp_path / "segmented").exists()
