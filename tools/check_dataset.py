@@ -5,13 +5,12 @@ import sys
 from dataclasses import asdict
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.preflight import KINDS, check_dataset, print_report
 from internvl_seg.training import ConfigError
-from internvl_seg.training.config import check_data_paths, load_config
+from internvl_seg.training.config import add_options, check_data_paths, load_config
 from internvl_seg.training.results import write_json
 
 
@@ -24,13 +23,7 @@ def main() -> None:
         "--allow", nargs="+", default=[], choices=KINDS, metavar="KIND", help="findings that are as they should be"
     )
     parser.add_argument("--json", type=Path, help="file for the findings")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="dotted keys that replace config values",
-    )
+    add_options(parser)
     args = parser.parse_args()
     console = Console()
     try:

@@ -4,7 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 
 from internvl_seg import CheckpointError
@@ -13,6 +12,7 @@ from internvl_seg.inference.files import RASTER_PIXELS
 from internvl_seg.inference.inputs import InputError
 from internvl_seg.inference.results import ResultsError
 from internvl_seg.training import ConfigError
+from internvl_seg.training.config import add_options
 
 
 def main() -> None:
@@ -28,13 +28,7 @@ def main() -> None:
     parser.add_argument(
         "--raster-pixels", type=int, default=RASTER_PIXELS, help="pixels from which a picture is read in parts"
     )
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="dotted keys that replace config values",
-    )
+    add_options(parser)
     args = parser.parse_args()
     try:
         report = infer(

@@ -4,10 +4,9 @@ import argparse
 import os
 import sys
 
-from mmengine.config import DictAction
-
 from internvl_seg import CheckpointError
 from internvl_seg.training import ConfigError, evaluate
+from internvl_seg.training.config import add_options
 
 
 def main() -> None:
@@ -21,13 +20,7 @@ def main() -> None:
     labels.add_argument("--submit", help="the same in the format of ADE20K's server; a test set needs no masks then")
     parser.add_argument("--show-dir", help="folder for pictures with the predicted labels over them")
     parser.add_argument("--tta", action="store_true", help="average over the scales and flips of tta_pipeline")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="dotted keys that replace config values",
-    )
+    add_options(parser)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()

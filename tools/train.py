@@ -4,12 +4,11 @@ import argparse
 import os
 import sys
 
-from mmengine.config import DictAction
-
 from internvl_seg import CheckpointError
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, train
+from internvl_seg.training.config import add_options
 
 
 def main() -> None:
@@ -19,13 +18,7 @@ def main() -> None:
     parser.add_argument("--work-dir", help="folder for logs and checkpoints; work_dirs/<config name> by default")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the work folder")
     parser.add_argument("--amp", action="store_true", help="mixed precision: fp16 on accelerators, bf16 on a CPU")
-    parser.add_argument(
-        "--cfg-options",
-        nargs="+",
-        action=DictAction,
-        metavar="KEY=VALUE",
-        help="dotted keys that replace config values",
-    )
+    add_options(parser)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()

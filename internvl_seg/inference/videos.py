@@ -3,12 +3,15 @@
 import math
 import os
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+from ..data.writing import whole_file
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
 _FRAMES_PER_SECOND = 25.0
@@ -88,23 +91,24 @@ class VideoWriter:
     def __init__(self, path: str | os.PathLike[str], fps: float, height: int, width: int) -> None:
         self._path, self._fps, self._size = Path(path), fps, (height, width)
         self._count = 0
-        # OpenCV chooses the container by the suffix.
-        self._temporary = self._path.with_name(f".{self._path.stem}.{os.getpid()}.tmp{self._path.suffix}")
 
     def __enter__(self) -> "VideoWriter":
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         height, width = self._size
-        self._video = cv2.VideoWriter(
-            os.fspath(self._temporary),
-            cv2.CAP_FFMPEG,
-            cv2.VideoWriter.fourcc(*"mp4v"),
-            self._fps,
-            (width + width % 2, height + height % 2),
-        )
-        if not self._video.isOpened():
-            raise VideoError(
-                f"{self._path} cannot be written as a video of {width} x {height} at {self._fps:g} frames a second."
+        with ExitStack() as stack:
+            self._temporary = stack.enter_context(whole_file(self._path))
+            self._video = cv2.VideoWriter(
+                os.fspath(self._temporary),
+                cv2.CAP_FFMPEG,
+                cv2.VideoWriter.fourcc(*"mp4v"),
+                self._fps,
+                (width + width % 2, height + height % 2),
             )
+            if not self._video.isOpened():
+                raise VideoError(
+                    f"{self._path} cannot be written as a video of {width} x {height} at {self._fps:g} frames a second."
+                )
+            stack.push(self._close)
+            self._stack = stack.pop_all()
         return self
 
     def write(self, frame: NDArray[np.uint8]) -> None:
@@ -123,14 +127,13 @@ class VideoWriter:
         self._video.write(np.ascontiguousarray(np.pad(frame[..., ::-1], [*odd, (0, 0)], mode="edge")))
         self._count += 1
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        try:
-            self._video.release()
-            if kind is None:
-                self._check()
-                self._temporary.replace(self._path)
-        finally:
-            self._temporary.unlink(missing_ok=True)
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def _close(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._video.release()
+        if kind is None:
+            self._check()
 
     def _check(self) -> None:
         """OpenCV does not tell what fails on writing, as on a full disk."""

@@ -3,12 +3,13 @@
 import os
 import re
 import traceback
+from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config, ConfigDict, DictAction
 
 from ..checkpoints import CheckpointError
 
@@ -29,6 +30,17 @@ def walk(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
     elif isinstance(node, (list, tuple)):
         for i, child in enumerate(node):
             yield from walk(child, f"{key}[{i}]")
+
+
+def add_options(parser: ArgumentParser) -> None:
+    """Give a command ``--cfg-options``, whose value is the ``options`` of :func:`load_config`."""
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        action=DictAction,
+        metavar="KEY=VALUE",
+        help="dotted keys that replace config values",
+    )
 
 
 def load_config(path: str | os.PathLike[str], options: dict[str, Any] | None = None) -> Config:

@@ -314,7 +314,7 @@ def test_a_run_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
 def test_what_a_killed_run_left_is_no_hindrance(tmp_path: Path) -> None:
     source = write_rgb(tmp_path / "a.tif", picture(20, 30))
     # In a container every run has the same number.
-    (tmp_path / f".out.tif.{os.getpid()}.tmp").write_bytes(source.read_bytes()[:20])
+    (tmp_path / f".out.{os.getpid()}.tmp.tif").write_bytes(source.read_bytes()[:20])
     write_labels(tmp_path / "out.tif", source, np.full((20, 30), 3, np.uint8))
     assert (read_labels(tmp_path / "out.tif") == 3).all()
     assert {path.name for path in tmp_path.iterdir()} == {"a.tif", "out.tif"}

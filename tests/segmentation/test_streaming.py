@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from internvl_seg.segmentation.memory import measure
+from internvl_seg.segmentation.memory import choose_tile_bytes, measure
 from internvl_seg.segmentation.resize import bilinear_taps
-from internvl_seg.segmentation.streaming import Tile, View, WindowRows, _candidates, stream_tiles
+from internvl_seg.segmentation.streaming import Scores, Tile, View, WindowRows, _candidates, stream_tiles
 
 SIZE = (40, 50)
 
@@ -121,3 +121,16 @@ def test_memory_does_not_grow_with_classes() -> None:
     few, many = peak(2), peak(500)
     assert many < 1.5 * few
     assert many < 500 * 512 * 512 * 4 / 50
+
+
+@pytest.mark.parametrize("scores", [None, "probabilities"])
+@pytest.mark.parametrize("max_memory", [300_000, 1_000_000])
+def test_a_bound_on_memory_is_kept(max_memory: int, scores: Scores | None) -> None:
+    def peak(tile_bytes: int) -> int:
+        view = view_of(torch.randn(40, 4, 4), (512, 512))
+        return measure(lambda: sum(1 for _ in stream_tiles([view], tile_bytes, scores=scores)))[1]
+
+    # Beside the tiles there are the columns of the matrices, which only sizes determine.
+    matrices = peak(1)
+    assert peak(choose_tile_bytes(torch.device("cpu"), max_memory)) <= max_memory + matrices
+    assert peak(1 << 22) > max_memory + matrices
