@@ -4,7 +4,7 @@ import hashlib
 import json
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..encoder import InternViT
 from ..encoder.lora import is_lora, official_name
@@ -25,6 +25,16 @@ def hash_encoder(encoder: InternViT) -> str:
     for _, parameter in sorted(blocks.items()):
         # In bf16, which every release survives exactly, so that one encoder has one hash in any dtype.
         digest.update(parameter.detach().bfloat16().contiguous().view(torch.int16).cpu().numpy().data)
+    return digest.hexdigest()
+
+
+def hash_parameters(module: nn.Module) -> str:
+    """A SHA-256 of all parameters and buffers of a module, with their names, shapes and dtypes, in hexadecimal."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted([*module.named_parameters(), *module.named_buffers()]):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        # As bytes: NumPy knows no bf16. Of a tensor on the CPU nothing is copied.
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 

@@ -22,3 +22,21 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed in a :func:`whole_file` left in a folder."""
+    for path in folder.glob(".*.tmp*"):
+        pid = path.name.split(".tmp")[0].rpartition(".")[2]
+        if pid.isdecimal() and not _runs(int(pid)):
+            path.unlink(missing_ok=True)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # Of another user.
+        return True
+    return True

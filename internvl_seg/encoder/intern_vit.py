@@ -4,7 +4,7 @@ Parameters have the names of the official ``.pth`` files, so a state dict needs 
 """
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, overload
 
 import torch
 from torch import Tensor, nn
@@ -186,19 +186,41 @@ class InternViT(nn.Module):
                 )
         return [index % self.depth for index in indices]
 
+    @overload
     def forward_intermediates(
         self, images: Tensor, indices: Sequence[int], output_fmt: Literal["NCHW", "NLC"] = "NCHW"
-    ) -> list[Tensor]:
+    ) -> list[Tensor]: ...
+
+    @overload
+    def forward_intermediates(
+        self,
+        images: Tensor,
+        indices: Sequence[int],
+        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
+        *,
+        return_prefix_tokens: Literal[True],
+    ) -> list[tuple[Tensor, Tensor]]: ...
+
+    def forward_intermediates(
+        self,
+        images: Tensor,
+        indices: Sequence[int],
+        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
+        *,
+        return_prefix_tokens: bool = False,
+    ) -> list[Tensor] | list[tuple[Tensor, Tensor]]:
         """Patch tokens after chosen blocks; no block after the last chosen one is run.
 
         Args:
             images: (B, in_chans, H, W), normalised; H and W are any multiples of the patch size.
             indices: Blocks to tap, counted from 0; negative ones count from the last block.
             output_fmt: 'NCHW' for maps, 'NLC' for tokens.
+            return_prefix_tokens: Whether to give the CLS token, too, as timm does.
 
         Returns:
             One tensor per index, in the order of ``indices`` and in the encoder's dtype: (B, C, H/p, W/p), in
-            channels-last memory, or (B, H/p * W/p, C). The CLS token is left out and no norm is applied.
+            channels-last memory, or (B, H/p * W/p, C). No norm is applied. With ``return_prefix_tokens`` each is a
+            pair with the CLS token, (B, 1, C).
 
         Raises:
             ValueError: An index, the format or the size of the images is not possible.
@@ -207,7 +229,10 @@ class InternViT(nn.Module):
             raise ValueError(f"output_fmt={output_fmt!r} is not known; choose 'NCHW' or 'NLC'.")
         wanted = self.resolve_indices(indices)
         tokens, grid = self._embed(images)
-        taps = {i: tap[:, 1:] for i, tap in self._run(tokens, wanted).items()}
+        taps = self._run(tokens, wanted)
+        patches = {i: tap[:, 1:] for i, tap in taps.items()}
         if output_fmt == "NCHW":
-            taps = {i: tap.unflatten(1, grid).permute(0, 3, 1, 2) for i, tap in taps.items()}
-        return [taps[i] for i in wanted]
+            patches = {i: tap.unflatten(1, grid).permute(0, 3, 1, 2) for i, tap in patches.items()}
+        if return_prefix_tokens:
+            return [(patches[i], taps[i][:, :1]) for i in wanted]
+        return [patches[i] for i in wanted]

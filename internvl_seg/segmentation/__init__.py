@@ -3,15 +3,19 @@
 from .backbone import InternViTBackbone
 from .feature_pyramid import FeaturePyramid
 from .linear_head import LinearHead
+from .mlp_head import MLPHead
 from .resize import resize_bilinear
 from .segmentor import StreamingEncoderDecoder
+from .timm_vit import TimmViT
 from .tta import StreamingTTAModel
 
 __all__ = [
     "FeaturePyramid",
     "InternViTBackbone",
     "LinearHead",
+    "MLPHead",
     "StreamingEncoderDecoder",
     "StreamingTTAModel",
+    "TimmViT",
     "resize_bilinear",
 ]

@@ -19,7 +19,8 @@ from ..encoder.lora import add_lora, is_lora
 from ..encoder.position import resize_pos_embed
 from ..encoder.releases import building
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+# Names of dtypes in configs.
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @MODELS.register_module(name="InternViT")
@@ -66,8 +67,8 @@ class InternViTBackbone(InternViT):
         lora: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
-        if dtype not in _DTYPES:
-            raise ValueError(f"backbone.dtype={dtype!r} is not known; choose one of {', '.join(_DTYPES)}.")
+        if dtype not in DTYPES:
+            raise ValueError(f"backbone.dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
         if init_cfg is not None and (init_cfg.get("type") != "Pretrained" or "checkpoint" not in init_cfg):
             raise ValueError(
                 f"backbone.init_cfg={init_cfg} is not known; use dict(type='Pretrained', checkpoint=...) or None."
@@ -80,13 +81,13 @@ class InternViTBackbone(InternViT):
             arguments["img_size"] = img_size
         # Weights that a file holds need not be drawn first. A model built on the meta device is only looked at.
         from_file = init_cfg is not None and torch.get_default_device().type != "meta"
-        with building("meta" if from_file else None, _DTYPES[dtype] if frozen else torch.float32):
+        with building("meta" if from_file else None, DTYPES[dtype] if frozen else torch.float32):
             super().__init__(**arguments)
         self.out_indices = self.resolve_indices(out_indices)
         self.init_cfg = init_cfg
         self.frozen = frozen
         self.lora = lora
-        self.compute_dtype = _DTYPES[dtype]
+        self.compute_dtype = DTYPES[dtype]
         self.is_init = not from_file
         self._hash: str | None = None
         if from_file and frozen:

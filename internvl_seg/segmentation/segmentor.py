@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import chain
-from math import ceil
 from typing import Any
 
 import torch
@@ -18,7 +17,8 @@ from .inference import Inference
 from .linear_head import LinearHead
 from .memory import choose_tile_bytes, choose_window_batch, measure
 from .picture import Picture, undo
-from .streaming import Scores, Tile, View, WindowRows, stream_tiles
+from .streaming import Scores, Tile, View, WindowRows, stream_tiles, undo_windows
+from .windows import padded_size
 
 
 def _only_resizes(head: BaseDecodeHead) -> bool:
@@ -164,11 +164,8 @@ class StreamingEncoderDecoder(EncoderDecoder):
             return _side_by_side(self._encode_batches(windows, settings), len(tops), len(pixels), len(across.starts))
 
         windows = WindowRows(compute, len(down.starts), at_once, self._classifier())
-        low_sizes = windows.low_size[0], windows.low_size[1] // len(across.starts)
-        rows, columns = (
-            side.taps(low, padded, self.align_corners, windows.device)
-            for side, low, padded in zip((down, across), low_sizes, self._padded(shape), strict=True)
-        )
+        padded = self._padded(shape)
+        rows, columns = undo_windows(windows.low_size, (down, across), padded, self.align_corners, windows.device)
         views = []
         for i, meta in enumerate(metas):
             after = undo(meta, picture.size, self.align_corners, windows.device)
@@ -177,9 +174,8 @@ class StreamingEncoderDecoder(EncoderDecoder):
 
     def _padded(self, size: Sequence[int]) -> list[int]:
         """Height and width that the backbone takes of a window, in pixels."""
-        patch = getattr(self.backbone, "patch_size", 1)
-        least = patch * getattr(getattr(self, "neck", None), "min_grid", 1)
-        return [max(ceil(side / patch) * patch, least) for side in size]
+        neck = getattr(self, "neck", None)
+        return padded_size(size, getattr(self.backbone, "patch_size", 1), getattr(neck, "min_grid", 1))
 
     def _classifier(self) -> tuple[Tensor, Tensor] | None:
         """Weight (C, channels) and bias of a linear head that has more classes than channels, if it is one."""

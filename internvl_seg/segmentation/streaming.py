@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from .resize import Taps
+from .windows import Side
 
 # A class is left out of a tile only if it is behind by more than rounding could make up, relative to the logits.
 _MARGIN = 1e-4
@@ -93,6 +94,29 @@ class View:
         """The rows of windows that some rows of the output are made of."""
         index = self.rows.index[rows][self.rows.weight[rows] != 0]
         return set((index // self.windows.low_size[0]).unique().tolist())
+
+
+def undo_windows(
+    low_size: tuple[int, int],
+    sides: tuple[Side, Side],
+    padded: Sequence[int],
+    align_corners: bool,
+    device: torch.device | str = "cpu",
+) -> tuple[Taps, Taps]:
+    """Matrices, for rows and for columns, that make an image's logits out of those of its windows.
+
+    Args:
+        low_size: Logits down and across a row of windows, as of :class:`WindowRows`.
+        sides: How the image is cut, down and across.
+        padded: Height and width of a window as the encoder takes it, in pixels.
+        align_corners: As in ``F.interpolate``.
+        device: Where PyTorch would resize.
+    """
+    low = low_size[0], low_size[1] // len(sides[1].starts)
+    rows, columns = (
+        side.taps(size, whole, align_corners, device) for side, size, whole in zip(sides, low, padded, strict=True)
+    )
+    return rows, columns
 
 
 class Tile(NamedTuple):

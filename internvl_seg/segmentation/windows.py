@@ -1,5 +1,7 @@
 """Where sliding windows lie, as MMSegmentation places them, and how their logits add up to an image's."""
 
+from collections.abc import Sequence
+from math import ceil
 from typing import NamedTuple
 
 import torch
@@ -17,6 +19,17 @@ def window_starts(size: int, crop: int, stride: int) -> list[int]:
     """
     count = max(size - crop + stride - 1, 0) // stride + 1
     return [max(min(i * stride + crop, size) - crop, 0) for i in range(count)]
+
+
+def padded_size(size: Sequence[int], patch: int, min_grid: int = 1) -> list[int]:
+    """Height and width to which a window is padded, at the right and below, for an encoder of some patch size.
+
+    Args:
+        size: Height and width of the window, in pixels.
+        patch: Side of a patch, in pixels.
+        min_grid: Patches down and across that are needed at least.
+    """
+    return [max(ceil(side / patch), min_grid) * patch for side in size]
 
 
 class Side(NamedTuple):

@@ -13,7 +13,8 @@ from ..data.writing import whole_file
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
     packages = (
-        "internvl-seg torch torchvision numpy onedl-mmengine onedl-mmcv onedl-mmsegmentation safetensors opencv-python"
+        "internvl-seg torch torchvision numpy onedl-mmengine onedl-mmcv onedl-mmsegmentation onedl-mmpretrain timm "
+        "safetensors opencv-python"
     )
     found = {"python": platform.python_version()}
     for package in packages.split():

@@ -58,13 +58,64 @@ class ScoreTable:
 
     def html(self) -> str:
         """The table in HTML."""
+        return html_table(self.header(), self.rows(), classes={len(self.classes): "mean"})
 
-        def row(cells: Sequence[str], tag: str, attributes: str = "") -> str:
-            return f"<tr{attributes}>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>\n"
 
-        *body, mean = self.rows()
-        lines = [row(self.header(), "th"), *(row(cells, "td") for cells in body), row(mean, "td", ' class="mean"')]
-        return f'<div class="wide"><table>\n{"".join(lines)}</table></div>'
+def html_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], classes: Mapping[int, str] | None = None, box: str = "wide"
+) -> str:
+    """A table in HTML, in a box that scrolls if the table is wider than the page.
+
+    Args:
+        header: Titles of the columns, as text.
+        rows: Cells of every row, as text.
+        classes: CSS classes of rows, by their index.
+        box: CSS classes of the box.
+    """
+
+    def row(cells: Sequence[str], tag: str, style: str = "") -> str:
+        attribute = f' class="{style}"' if style else ""
+        return f"<tr{attribute}>{''.join(f'<{tag}>{html.escape(cell)}</{tag}>' for cell in cells)}</tr>\n"
+
+    styles = classes or {}
+    lines = [row(header, "th"), *(row(cells, "td", styles.get(i, "")) for i, cells in enumerate(rows))]
+    return f'<div class="{box}"><table>\n{"".join(lines)}</table></div>'
+
+
+def html_facts(facts: Mapping[str, str], commands: Sequence[str]) -> str:
+    """A list of facts by their name, and of commands, in HTML."""
+    described = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>\n" for name, value in facts.items())
+    typed = "".join(f"<dt>command</dt><dd><code>{html.escape(command)}</code></dd>\n" for command in commands)
+    return f"<dl>\n{described}{typed}</dl>"
+
+
+def html_picture(name: str, png: bytes) -> str:
+    """A picture in HTML that holds the bytes of its PNG file, and its name for those who cannot see it."""
+    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
+    return f'<figure><img alt="{html.escape(name)}" src="{source}"></figure>'
+
+
+def html_page(title: str, body: str, style: str = STYLE) -> str:
+    """A page in HTML under a heading.
+
+    Args:
+        title: Heading, as text.
+        body: What follows it, as HTML that ends in a newline.
+        style: CSS.
+    """
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{html.escape(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>{html.escape(title)}</h1>
+{body}</body>
+</html>
+"""
 
 
 def write_results_page(
@@ -85,31 +136,10 @@ def write_results_page(
         scores: The table.
         pictures: PNG files to embed, each under its name.
     """
-    described = "".join(f"<dt>{html.escape(name)}</dt><dd>{html.escape(value)}</dd>\n" for name, value in facts.items())
-    typed = "".join(f"<dt>command</dt><dd><code>{html.escape(command)}</code></dd>\n" for command in commands)
-    figures = "".join(
-        f'<figure><img alt="{html.escape(picture.stem)}" '
-        f'src="data:image/png;base64,{base64.b64encode(picture.read_bytes()).decode()}"></figure>\n'
-        for picture in pictures
-    )
-    path.write_text(
-        f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{html.escape(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>{html.escape(title)}</h1>
-{scores.html()}
+    figures = "".join(f"{html_picture(picture.stem, picture.read_bytes())}\n" for picture in pictures)
+    body = f"""{scores.html()}
 <h2>What was run</h2>
-<dl>
-{described}{typed}</dl>
+{html_facts(facts, commands)}
 <h2>Test images</h2>
-{figures}</body>
-</html>
-""",
-        encoding="utf-8",
-    )
+{figures}"""
+    path.write_text(html_page(title, body), encoding="utf-8")

@@ -9,7 +9,10 @@ from mmengine.config import Config
 from internvl_seg.training.config import load_config
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs"
-CONFIGS = sorted(path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.py") if "_base_" not in path.parts)
+# Studies extend these; they are tested by themselves.
+CONFIGS = sorted(
+    path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.py") if not {"_base_", "probing"} & {*path.parts}
+)
 # Those of the official recipe: not CamVid's and the demo's, which are for a CPU, nor LoRA.
 OFFICIAL = [name for name in CONFIGS if "504x504" in name and "_lora_" not in name]
 

@@ -1,0 +1,82 @@
+"""Heads without training: ridge regression and k nearest neighbours on pooled vectors."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..data.confusion import pair_counts
+from .extraction import Content
+from .features import vectors
+from .head_spec import HeadSpec
+from .knn import knn_votes
+from .ridge import fit_ridge
+from .sources import Source
+
+
+def read_vectors(
+    source: Source, images: Sequence[int], blocks: Sequence[int], content: Content
+) -> tuple[Tensor, Tensor]:
+    """Pooled vectors of some images, (N, channels) float32 with all blocks side by side, and their labels (N,)."""
+    rows, labels = [], []
+    for sample in source.samples(images, blocks):
+        parts = [vectors(sample.features[block].float(), content).flatten(0, 2) for block in blocks]
+        rows.append(torch.cat(parts, dim=1))
+        labels.append(sample.label)
+    return torch.cat(rows), torch.stack(labels)
+
+
+class ClosedForm:
+    """Fits heads and scores them.
+
+    Args:
+        train: Features of the training images, seen without augmentation.
+        val: Features of the validation images.
+        val_images: Indices of the validation images.
+        content: What the features are.
+        num_classes: Classes.
+        temperature: Of the votes of neighbours.
+    """
+
+    def __init__(
+        self,
+        train: Source,
+        val: Source,
+        val_images: Sequence[int],
+        content: Content,
+        num_classes: int,
+        temperature: float,
+    ) -> None:
+        self._train, self._val, self._val_images = train, val, val_images
+        self._content: Content = content
+        self._num_classes = num_classes
+        self._temperature = temperature
+
+    def fit(
+        self, specs: Sequence[HeadSpec], images: Sequence[int]
+    ) -> tuple[list[NDArray[np.int64]], list[Mapping[str, Tensor]]]:
+        """Fit heads of one kind on the same blocks and images.
+
+        Args:
+            specs: The heads; they differ in penalty or neighbours.
+            images: Indices of the training images.
+
+        Returns:
+            Of every head, counts (C + 1, C + 1), and its tensors, which are none of k-NN.
+        """
+        blocks = specs[0].blocks
+        features, labels = read_vectors(self._train, images, blocks, self._content)
+        queries, truth = read_vectors(self._val, self._val_images, blocks, self._content)
+        tensors: list[Mapping[str, Tensor]] = [{} for _ in specs]
+        if specs[0].kind == "knn":
+            asked = [spec.neighbours for spec in specs]
+            votes = knn_votes(features, labels, queries, self._num_classes, asked, self._temperature)
+            scores = [votes[k] for k in asked]
+        else:
+            found = fit_ridge(features, labels, self._num_classes, [spec.weight_decay for spec in specs])
+            tensors = [{"head.weight": weight.float(), "head.bias": bias.float()} for weight, bias in found]
+            scores = [queries.to(weight) @ weight.T + bias for weight, bias in found]
+        counts = [pair_counts(truth.numpy(), score.argmax(1).numpy(), self._num_classes, -1) for score in scores]
+        return counts, tensors

@@ -1,0 +1,154 @@
+"""Running a study: what ``tools/probe.py`` calls."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from ..data.writing import remove_leftovers
+from ..training import ConfigError
+from ..training.config import check_data_paths, explaining, load_config
+from .encoder_features import EncoderFeatures, Need
+from .encoder_study import EncoderStudy, Scored, Study
+from .frozen_encoder import FrozenEncoder
+from .planning import plan, repeats
+from .settings import ProbeSettings
+from .study_report import write_study_report
+from .task import Task
+
+
+def backbones(config: Config, settings: ProbeSettings) -> dict[str, dict[str, Any]]:
+    """Configs of a study's encoders by name.
+
+    Raises:
+        ConfigError: The config has none.
+    """
+    base = dict(config.model.get("backbone") or {})
+    if not settings.encoders:
+        if not base:
+            raise ConfigError(f"{config.filename}: model.backbone is missing, and probe.encoders is empty.")
+        source = base.get("arch")
+        if not isinstance(source, str):
+            source = Path((base.get("init_cfg") or {}).get("checkpoint", "random")).stem
+        return {source.replace("/", "-"): base}
+    return {name: dict(given) if "type" in given else base | dict(given) for name, given in settings.encoders.items()}
+
+
+def _task(config: Config) -> Task:
+    for key in ("model", "train_dataloader", "val_dataloader"):
+        if config.get(key) is None:
+            raise ConfigError(f"{config.filename}: {key} is missing.")
+    for loader in ("train_dataloader", "val_dataloader"):
+        check_data_paths(config, loader)
+    seed = config.get("randomness", {}).get("seed")
+    return Task(config, 0 if seed is None else int(seed))
+
+
+def _tracker(progress: Progress, console: Console) -> Any:
+    @contextmanager
+    def track(name: str, total: int) -> Iterator[Callable[[int], None]]:
+        if not total:
+            yield lambda _count: None
+            return
+        start = time.monotonic()
+        bar = progress.add_task(name, total=total)
+        yield lambda count: progress.advance(bar, count)
+        progress.remove_task(bar)
+        console.print(f"{name}: {time.monotonic() - start:.1f} s", highlight=False)
+
+    return track
+
+
+def _print_needs(needs: Mapping[str, Sequence[Need]], settings: ProbeSettings, console: Console) -> None:
+    folder = Path(settings.store.folder).expanduser()
+    table = Table("encoder", "split", "images", "views", "MB a view", "GB", title=f"Features to keep in {folder}")
+    for name, found in needs.items():
+        for need in found:
+            numbers = (str(need.images), str(need.views), f"{need.sample_bytes / 1e6:.3f}", f"{need.nbytes / 1e9:.2f}")
+            table.add_row(name, need.split, *numbers)
+    console.print(table)
+    total = sum(need.nbytes for found in needs.values() for need in found)
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    free = shutil.disk_usage(there).free
+    console.print(f"All: {total / 1e9:.2f} GB as {settings.store.dtype}; the disk has {free / 1e9:.2f} GB free.")
+
+
+def probe(
+    config_file: str | os.PathLike[str],
+    *,
+    work_dir: str | None = None,
+    resume: bool = False,
+    stream: bool = False,
+    dry_run: bool = False,
+    options: dict[str, Any] | None = None,
+    console: Console | None = None,
+) -> Scored | None:
+    """Run a study: features once, all heads, scores, files and a report.
+
+    Args:
+        config_file: A config with a ``probe``.
+        work_dir: Where results go; ``work_dirs/<name of the config>`` if None.
+        resume: Go on from what a killed run left; features are always gone on from.
+        stream: Compute features when they are needed and keep none.
+        dry_run: Only say which features would be kept and how large they are.
+        options: Dotted keys that replace values of the config.
+        console: Where to print; the standard output if None.
+
+    Returns:
+        All heads with their scores; None of a dry run.
+
+    Raises:
+        ConfigError: The config does not describe a study; the message names file and key.
+        ProbeError: Features cannot be kept or put together.
+        CheckpointError: Weights could not be read.
+    """
+    console = console or Console()
+    config = load_config(config_file, options)
+    settings = ProbeSettings.read(config.get("probe"))
+    init_default_scope(config.get("default_scope", "mmseg"))
+    task = _task(config)
+    folder = Path(work_dir or config.get("work_dir") or Path("work_dirs", Path(config.filename).stem))
+    if not resume and not dry_run:
+        shutil.rmtree(folder / "state", ignore_errors=True)
+    for part in ("", "state", "heads"):
+        remove_leftovers(folder / part)
+    study = Study()
+    columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with explaining(config), Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        track = _tracker(progress, console)
+        chosen = backbones(config, settings)
+        planned = {}
+        for name, backbone in chosen.items():
+            # Of shapes only: what is to be made, and how much of it, before any weight is read.
+            with torch.device("meta"):
+                shapes = FrozenEncoder(name, backbone, (-1,))
+            specs = plan(settings, shapes, task.name)
+            planned[name] = specs, EncoderFeatures(task, settings, shapes, specs, stream, track).needs()
+        if dry_run:
+            _print_needs({name: needs for name, (_, needs) in planned.items()}, settings, console)
+            return None
+        for name, (specs, needs) in planned.items():
+            encoder = FrozenEncoder(name, chosen[name], sorted({block for spec in specs for block in spec.blocks}))
+            features = EncoderFeatures(task, settings, encoder, specs, stream, track)
+            features.prepare(needs)
+            one = EncoderStudy(task, settings, features, folder, track)
+            study.add(one, one.run(specs, "sweep"))
+            if not stream:
+                encoder.release()
+        again = repeats(study.scored.results, settings)
+        for name, one in study.parts.items():
+            if own := [spec for spec in again if spec.encoder == name]:
+                study.add(one, one.run(own, "repeats"))
+        with track("report", 1):
+            write_study_report(folder, config, settings, task, study)
+    return study.scored

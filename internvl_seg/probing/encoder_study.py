@@ -1,0 +1,253 @@
+"""All heads of a study on one encoder: its features, their training, their scores, their files."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..training import ConfigError
+from ..training.results import write_json
+from .batched_heads import BatchedHeads
+from .closed_form import ClosedForm
+from .convex import ConvexFit
+from .encoder_features import EncoderFeatures, Track
+from .exporting import export_classifier, export_segmentor
+from .extraction import Content
+from .features import Norms
+from .head_spec import HeadResult, HeadSpec
+from .head_training import HeadTraining
+from .heads import Heads
+from .module_heads import AttentionProbe, ModuleHeads, UperNet, upernet_parts
+from .planning import group
+from .settings import ProbeSettings
+from .sources import Batch, collate
+from .store_key import hash_json
+from .task import Task
+from .validation import count_all
+
+
+class Scored(NamedTuple):
+    """What came of some heads.
+
+    Attributes:
+        results: A head each.
+        counts: Pixels or images by label and prediction, (C + 1, C + 1), a head each.
+    """
+
+    results: list[HeadResult]
+    counts: list[NDArray[np.int64]]
+
+    def write(self, path: Path) -> None:
+        """Write all of it to a JSON file."""
+        write_json(path, {"results": [asdict(r) for r in self.results], "counts": [c.tolist() for c in self.counts]})
+
+    @classmethod
+    def read(cls, path: Path) -> "Scored":
+        """What :meth:`write` wrote."""
+        found = json.loads(path.read_text())
+        counts = [np.array(count, np.int64) for count in found["counts"]]
+        return cls([HeadResult.from_json(result) for result in found["results"]], counts)
+
+
+class EncoderStudy:
+    """Trains and scores heads on one encoder.
+
+    Args:
+        task: Data and loss.
+        settings: Of the study.
+        features: Of the encoder, prepared.
+        folder: Of the study.
+        track: Shows how far a part is.
+
+    Attributes:
+        features: Of the encoder.
+        timing: Seconds of this run by part.
+    """
+
+    def __init__(
+        self, task: Task, settings: ProbeSettings, features: EncoderFeatures, folder: Path, track: Track
+    ) -> None:
+        self.features = features
+        self.timing = features.timing
+        self._task = task
+        self._settings = settings
+        self._encoder = features.encoder
+        self._content: Content = features.content
+        self._folder = folder
+        self._track = track
+
+    def run(self, specs: Sequence[HeadSpec], phase: str) -> Scored:
+        """Train, score and write heads; what was done before a kill is gone on from.
+
+        Args:
+            specs: The heads.
+            phase: Name of this part of the study, for files.
+        """
+        # What was done with other heads, features or settings has another name, and is not found.
+        about = [self.features.keys, asdict(self._settings), [asdict(spec) for spec in specs]]
+        self._state = self._folder / "state" / f"{self._encoder.name}-{phase}-{hash_json(about)[:8]}"
+        done = self._state.with_suffix(".json")
+        if done.is_file():
+            return Scored.read(done)
+        scored = Scored([], [])
+        stepwise = [spec for spec in specs if spec.solver in ("adamw", "sgd")]
+        convex = [spec for spec in specs if spec.solver == "lbfgs"]
+        if stepwise:
+            heads = [self._build(members) for members in group(stepwise)]
+            training = self._train(heads)
+            self._score(heads, [training.norms(one) for one in heads], scored, training.losses, None)
+        if convex:
+            fits = [self._fit(members, i) for i, members in enumerate(group(convex))]
+            losses = [fit.losses for _, fit in fits]
+            norms = [fit.gradient_norms for _, fit in fits]
+            self._score([heads for heads, _ in fits], [fit.norms for _, fit in fits], scored, losses, norms)
+        self._closed_form([spec for spec in specs if spec.solver == "closed_form"], scored)
+        scored.write(done)
+        return scored
+
+    def _build(self, specs: Sequence[HeadSpec]) -> Heads:
+        """Heads that are trained in one computation."""
+        kind, blocks, width = specs[0].kind, specs[0].blocks, self._encoder.embed_dim
+        classes = len(self._task.classes)
+        if kind == "upernet":
+            parts = upernet_parts(width, self._task.config.model.decode_head, specs[0].channels)
+            return ModuleHeads(specs, lambda: UperNet(parts, blocks))
+        if kind == "attention_pooling":
+            heads = int(getattr(self._encoder.backbone, "num_heads", 0)) or width // 64
+            return ModuleHeads(specs, lambda: AttentionProbe(width, heads, classes, blocks[0]))
+        return BatchedHeads(specs, width if self._content == "maps" else 2 * width, classes, self._content)
+
+    def _train(self, heads: Sequence[Heads]) -> HeadTraining:
+        settings = self._settings
+        training = HeadTraining(
+            heads,
+            self.features.source("train"),
+            self._task.images_of,
+            settings,
+            self._task.objectives(settings.loss_stride),
+            self._content,
+            self._state.with_suffix(".pth"),
+        )
+        count = sum(len(one.specs) for one in heads)
+        with self._track(f"{self._encoder.name}: training {count} heads", settings.iterations) as advance:
+            seconds = training.run(advance)
+        self.timing["training"] = self.timing.get("training", 0.0) + seconds
+        return training
+
+    def _fit(self, specs: Sequence[HeadSpec], number: int) -> tuple[BatchedHeads, ConvexFit]:
+        if not self.features.stores:
+            raise ConfigError("probe.heads[].solver='lbfgs' reads all features again and again: leave --stream out.")
+        start = time.monotonic()
+        heads = self._build(specs)
+        assert isinstance(heads, BatchedHeads)
+        settings, images, blocks = self._settings, self._task.images_of(specs[0].subset), specs[0].blocks
+        store = self.features.stores["train"]
+
+        def batches() -> Iterator[Batch]:
+            for view in range(settings.views):
+                for first in range(0, len(images), settings.batch_size):
+                    chosen = images[first : first + settings.batch_size]
+                    yield collate([store.read(view, image, blocks) for image in chosen], blocks, {})
+
+        objectives = self._task.objectives(settings.loss_stride)
+        state = self._state.with_name(f"{self._state.name}-lbfgs{number}.pth")
+        limits = (settings.lbfgs_iterations, settings.lbfgs_tolerance)
+        fit = ConvexFit(heads, batches, objectives, self._content, *limits, state)
+        name = f"{self._encoder.name}: L-BFGS, blocks {blocks}"
+        with self._track(name, settings.lbfgs_iterations) as advance:
+            fit.run(advance)
+        self.timing["L-BFGS"] = self.timing.get("L-BFGS", 0.0) + time.monotonic() - start
+        return heads, fit
+
+    def _score(
+        self,
+        heads: Sequence[Heads],
+        norms: Sequence[Norms],
+        scored: Scored,
+        losses: list[list[float]],
+        gradient_norms: list[list[float]] | None,
+    ) -> None:
+        """Score trained heads on the validation images, and write them."""
+        start = time.monotonic()
+        images = range(len(self._task.val))
+        with self._track(f"{self._encoder.name}: validation", len(images)) as advance:
+            counts = count_all(
+                heads,
+                norms,
+                self.features.source("val").samples(images, sorted({b for one in heads for b in one.specs[0].blocks})),
+                self._content,
+                self._task.decide(self._encoder),
+                len(self._task.classes),
+                self._task.ignore_index,
+                advance,
+            )
+        self.timing["validation"] = self.timing.get("validation", 0.0) + time.monotonic() - start
+        for i, one in enumerate(heads):
+            for j, spec in enumerate(one.specs):
+                norm = None if gradient_norms is None else gradient_norms[i][j]
+                self._add(scored, spec, counts[i][j], one.exported(j, norms[i]), losses[i][j], norm)
+
+    def _closed_form(self, specs: Sequence[HeadSpec], scored: Scored) -> None:
+        if not specs:
+            return
+        start = time.monotonic()
+        classes, images = len(self._task.classes), range(len(self._task.val))
+        temperature = self._settings.temperature
+        solver = ClosedForm(
+            self.features.source("plain"), self.features.source("val"), images, self._content, classes, temperature
+        )
+        alike: dict[Any, list[HeadSpec]] = {}
+        for spec in specs:
+            alike.setdefault((spec.kind, spec.blocks, spec.subset), []).append(spec)
+        with self._track(f"{self._encoder.name}: closed forms", len(alike)) as advance:
+            for members in alike.values():
+                counts, tensors = solver.fit(members, self._task.images_of(members[0].subset))
+                for spec, count, found in zip(members, counts, tensors, strict=True):
+                    self._add(scored, spec, count, found, None, None)
+                advance(1)
+        self.timing["closed forms"] = self.timing.get("closed forms", 0.0) + time.monotonic() - start
+
+    def _add(
+        self,
+        scored: Scored,
+        spec: HeadSpec,
+        counts: NDArray[np.int64],
+        tensors: Mapping[str, Tensor],
+        loss: float | None,
+        norm: float | None,
+    ) -> None:
+        per_class, score = self._task.score(counts)
+        folder, checkpoint, config = self._folder / "heads", None, None
+        if self._task.is_dense:
+            meta = {"classes": self._task.classes, "palette": self._task.val.metainfo.get("palette")}
+            found = export_segmentor(folder, self._task.config, self._encoder, spec, tensors, meta)
+            checkpoint, config = (path.relative_to(self._folder).as_posix() for path in found)
+        elif tensors:
+            checkpoint = export_classifier(folder, spec, tensors).relative_to(self._folder).as_posix()
+        scored.results.append(HeadResult(spec, round(score, 2), per_class, loss, norm, checkpoint, config))
+        scored.counts.append(counts)
+
+
+class Study:
+    """What a study came to.
+
+    Attributes:
+        scored: All heads.
+        parts: By encoder's name, its part.
+    """
+
+    def __init__(self) -> None:
+        self.scored = Scored([], [])
+        self.parts: dict[str, EncoderStudy] = {}
+
+    def add(self, part: EncoderStudy, scored: Scored) -> None:
+        """Add heads of an encoder."""
+        self.parts[part.features.encoder.name] = part
+        self.scored.results.extend(scored.results)
+        self.scored.counts.extend(scored.counts)

@@ -1,0 +1,106 @@
+"""A frozen encoder and what feeds it, from the backbone of a config."""
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import torch
+from mmengine.device import get_device
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from ..checkpoints.reference import hash_parameters
+from ..training import ConfigError
+
+
+class FrozenEncoder:
+    """An encoder whose tokens after some blocks are asked for.
+
+    Args:
+        name: Name in results.
+        backbone: Config of the backbone, an ``InternViT`` or a ``TimmViT``.
+        blocks: Blocks that will be asked for, from 0; negative ones count from the last.
+
+    Attributes:
+        config: Of the backbone, frozen, tapped after the last of the blocks.
+        backbone: The module.
+
+    Raises:
+        ConfigError: The backbone has no blocks to tap, or learns.
+    """
+
+    def __init__(self, name: str, backbone: Mapping[str, Any], blocks: Sequence[int]) -> None:
+        if backbone.get("lora") is not None or not backbone.get("frozen", True):
+            raise ConfigError(
+                f"backbone={dict(backbone)}: a probe's encoder is frozen; leave lora and frozen=False out."
+            )
+        self.name = name
+        self.config = dict(backbone) | {"out_indices": tuple(blocks)}
+        self.backbone: Any = MODELS.build(self.config)
+        if not hasattr(self.backbone, "forward_intermediates"):
+            raise ConfigError(f"backbone.type={backbone.get('type')!r} has no blocks: use 'InternViT' or 'TimmViT'.")
+        self.device = torch.device("meta" if self.is_meta else get_device())
+        self.backbone.to(self.device)
+
+    @property
+    def is_meta(self) -> bool:
+        """Whether it has no weights, only shapes."""
+        return bool(next(self.backbone.parameters()).is_meta)
+
+    def resolve(self, blocks: Sequence[int]) -> tuple[int, ...]:
+        """Block indices from 0."""
+        return tuple(self.backbone.resolve_indices(blocks))
+
+    @property
+    def depth(self) -> int:
+        """Number of blocks."""
+        return int(self.backbone.depth)
+
+    @property
+    def embed_dim(self) -> int:
+        """Channels of a token."""
+        return int(self.backbone.embed_dim)
+
+    def sha256(self) -> str:
+        """Hash of all weights."""
+        return hash_parameters(self.backbone)
+
+    @cached_property
+    def state(self) -> dict[str, Tensor]:
+        """What stands for it in a checkpoint: a reference, or all weights if they are in no file."""
+        return {name: tensor.cpu() for name, tensor in self.backbone.state_dict().items()}
+
+    def release(self) -> None:
+        """Give the memory of the weights back; shapes and :attr:`state` stay."""
+        self.state  # noqa: B018
+        self.backbone.to("meta")
+
+    @torch.no_grad()
+    def maps(self, images: Tensor, blocks: Sequence[int]) -> dict[int, Tensor]:
+        """Patch tokens after some blocks, (B, h, w, C) each, in the encoder's dtype, on the CPU.
+
+        Args:
+            images: (B, 3, H, W), normalised.
+            blocks: From 0.
+        """
+        found = self.backbone.forward_intermediates(images.to(self.device), blocks)
+        return {block: _home(f.permute(0, 2, 3, 1)) for block, f in zip(blocks, found, strict=True)}
+
+    @torch.no_grad()
+    def tokens(self, images: Tensor, blocks: Sequence[int]) -> dict[int, Tensor]:
+        """All tokens after some blocks, the CLS token first, (B, 1 + N, C) each, in the encoder's dtype, on the CPU.
+
+        Args:
+            images: (B, 3, H, W), normalised.
+            blocks: From 0.
+        """
+        found = self.backbone.forward_intermediates(images.to(self.device), blocks, return_prefix_tokens=True)
+        return {
+            block: _home(torch.cat([prefix, patches.flatten(2).transpose(1, 2)], dim=1))
+            for block, (patches, prefix) in zip(blocks, found, strict=True)
+        }
+
+
+def _home(tensor: Tensor) -> Tensor:
+    """The tensor on the CPU, or one of shapes only as it is."""
+    return tensor if tensor.is_meta else tensor.cpu()

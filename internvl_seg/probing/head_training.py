@@ -1,0 +1,134 @@
+"""Training all heads of an encoder in one pass over its features."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..checkpoints.reading import read_pickle
+from ..data.writing import whole_file
+from .extraction import Content
+from .features import Features, Norms, norm_eps
+from .head_spec import Subset
+from .heads import Heads
+from .objectives import Objectives
+from .optimizers import schedule
+from .settings import ProbeSettings
+from .sources import Source
+
+# Seconds between states from which a killed run goes on; it ends the same whenever they are written.
+_SAVE_EVERY = 20.0
+# Share of the steps, at the end, over which the reported loss is averaged.
+_LAST = 0.05
+
+
+class HeadTraining:
+    """Heads that take their steps together.
+
+    Args:
+        heads: The heads.
+        source: Their features.
+        images: Indices of the training images by subset.
+        settings: Of the study.
+        objectives: The loss.
+        content: What the features are.
+        state: File from which a killed run goes on.
+    """
+
+    def __init__(
+        self,
+        heads: Sequence[Heads],
+        source: Source,
+        images: Callable[[Subset | None], Sequence[int]],
+        settings: ProbeSettings,
+        objectives: Objectives,
+        content: Content,
+        state: Path,
+    ) -> None:
+        self._heads = heads
+        self._settings = settings
+        self._objectives = objectives
+        self._content: Content = content
+        self._state = state
+        self._step = 0
+        self._losses: list[Tensor] = [torch.zeros(len(h.specs)) for h in heads]
+        self._seconds = 0.0
+        # Heads of one seed and subset see the same images at the same step. By these: the blocks they read.
+        self._orders: dict[tuple[int, Subset | None], list[int]] = {}
+        for one in heads:
+            blocks = self._orders.setdefault(_order_of(one), [])
+            blocks += [block for block in one.specs[0].blocks if block not in blocks]
+        self._norms = {order: Norms(norm_eps(content)) for order in self._orders}
+        if state.is_file():
+            self._resume(read_pickle(state))
+        self._batches = [
+            source.batches(seed, images(subset), settings.batch_size, self._step, settings.iterations, blocks)
+            for (seed, subset), blocks in self._orders.items()
+        ]
+
+    def run(self, advance: Callable[[int], None]) -> float:
+        """Take all steps that are left.
+
+        Args:
+            advance: Told how many steps were taken.
+
+        Returns:
+            Seconds that all steps took, those before a kill included.
+        """
+        advance(self._step)
+        iterations = self._settings.iterations
+        last = max(round(iterations * _LAST), 1)
+        saved = start = time.monotonic()
+        while self._step < iterations:
+            factor = schedule(self._step, iterations, self._settings.warmup, self._settings.schedule)
+            for order, batches in zip(self._orders, self._batches, strict=True):
+                batch = next(batches)
+                objective = self._objectives.at(order[0], self._step)
+                features = Features(batch.maps, self._content, self._norms[order], training=True)
+                for one, total in zip(self._heads, self._losses, strict=True):
+                    if _order_of(one) == order:
+                        losses = one.step(features, batch.labels, objective, factor)
+                        total += losses / last * (self._step >= iterations - last)
+            self._step += 1
+            advance(1)
+            now = time.monotonic()
+            if now - saved > _SAVE_EVERY or self._step == iterations:
+                self._seconds += now - start
+                saved = start = now
+                self._save()
+        return self._seconds
+
+    @property
+    def losses(self) -> list[list[float]]:
+        """Mean loss of the last steps, of every head of every group."""
+        return [losses.tolist() for losses in self._losses]
+
+    def norms(self, heads: Heads) -> Norms:
+        """The statistics by which features are normalised for some heads."""
+        return self._norms[_order_of(heads)]
+
+    def _save(self) -> None:
+        state = {
+            "step": self._step,
+            "seconds": self._seconds,
+            "losses": self._losses,
+            "heads": [one.state_dict() for one in self._heads],
+            "norms": [norms.state_dict() for norms in self._norms.values()],
+        }
+        with whole_file(self._state) as file:
+            torch.save(state, file)
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        self._step, self._seconds, self._losses = state["step"], state["seconds"], state["losses"]
+        for one, found in zip(self._heads, state["heads"], strict=True):
+            one.load_state_dict(found)
+        for norms, found in zip(self._norms.values(), state["norms"], strict=True):
+            norms.load_state_dict(found)
+
+
+def _order_of(heads: Heads) -> tuple[int, Subset | None]:
+    """Seed and subset: what the images of a step depend on."""
+    return heads.specs[0].seed, heads.specs[0].subset

@@ -1,0 +1,168 @@
+"""Cross entropy of many heads' logits at the resolution of the labels, without holding them at that resolution."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..segmentation.resize import bilinear_taps
+
+# Logits that are upsampled at once: what the second-level caches of two cores hold.
+_CHUNK = 1 << 19
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """The loss of MMSegmentation's heads.
+
+    Attributes:
+        class_weight: Of every class, or None.
+        ignore_index: Label of pixels without one.
+        avg_non_ignore: Whether the mean is over labelled pixels; over all of them if not.
+        loss_weight: Factor of the loss.
+    """
+
+    class_weight: Sequence[float] | None = None
+    ignore_index: int = 255
+    avg_non_ignore: bool = False
+    loss_weight: float = 1.0
+
+    @classmethod
+    def read(cls, loss_decode: dict[str, Any], ignore_index: int) -> "CrossEntropy":
+        """From the ``loss_decode`` of a config.
+
+        Raises:
+            ValueError: It is another loss, or has a field that a probe does not know.
+        """
+        known = {"type", "loss_name", "class_weight", "avg_non_ignore", "loss_weight", "use_sigmoid"}
+        if (
+            loss_decode.get("type") != "CrossEntropyLoss"
+            or loss_decode.get("use_sigmoid")
+            or loss_decode.keys() - known
+        ):
+            raise ValueError(
+                f"decode_head.loss_decode={loss_decode}: a probe trains with dict(type='CrossEntropyLoss') and its "
+                "fields class_weight, avg_non_ignore and loss_weight."
+            )
+        fields = {k: v for k, v in loss_decode.items() if k in ("class_weight", "avg_non_ignore", "loss_weight")}
+        return cls(ignore_index=ignore_index, **fields)
+
+    def pixel_weights(self, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, float]:
+        """What every pixel counts, and its class.
+
+        Args:
+            labels: (...) ids of any integer dtype.
+            num_classes: C; labels from C on are ignored too.
+
+        Returns:
+            Weights (...) float32; classes (...) int64, 0 where ignored; and what the sum of the weighted losses is to
+            be divided by for the mean.
+        """
+        ids = labels.long()
+        there = (ids != self.ignore_index) & (ids >= 0) & (ids < num_classes)
+        ids = ids * there
+        weights = there.float()
+        if self.class_weight is not None:
+            weights *= torch.tensor(self.class_weight)[ids]
+        counts = self.class_weight is not None or self.avg_non_ignore
+        count = float(weights.sum(dtype=torch.float64)) if counts else float(labels.numel())
+        return weights * self.loss_weight, ids, max(count, torch.finfo(torch.float32).eps)
+
+
+class Grid:
+    """Which pixels of the labels are compared, and how low-resolution logits become theirs.
+
+    Args:
+        low: Height and width of the logits.
+        high: Height and width of the labels.
+        stride: Every how many-th pixel is compared, down and across; 1 for all.
+        phase: First row and column, below ``stride``.
+        align_corners: As in ``F.interpolate``.
+    """
+
+    def __init__(
+        self,
+        low: tuple[int, int],
+        high: tuple[int, int],
+        stride: int = 1,
+        phase: tuple[int, int] = (0, 0),
+        align_corners: bool = False,
+    ) -> None:
+        self.rows, self.columns = (slice(min(p, size - 1), None, stride) for p, size in zip(phase, high, strict=True))
+        sides = []
+        for i, o, kept in zip(low, high, (self.rows, self.columns), strict=True):
+            matrix, used = bilinear_taps(i, o, align_corners).block(kept)
+            # Columns of all inputs, also of those that no kept pixel lies near.
+            sides.append(torch.zeros(len(matrix), i).index_copy_(1, used, matrix))
+        self.down, self.across = sides
+
+    def labels(self, labels: Tensor) -> Tensor:
+        """The compared pixels of labels (..., H, W)."""
+        return labels[..., self.rows, self.columns]
+
+
+class _ResizedCrossEntropy(torch.autograd.Function):
+    """Loss of every head, and its gradient, chunk by chunk: the upsampled logits of one are never all there."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, weights: Tensor, ids: Tensor, down: Tensor, across: Tensor) -> Tensor:
+        heads, classes, batch = logits.shape[:3]
+        area = len(down) * len(across)
+        losses = logits.new_zeros(heads)
+        gradient = torch.empty_like(logits)
+        weights, ids = weights.flatten(1), ids.flatten(1)
+        # Some heads of one sample; or, of few heads, several samples.
+        at_once = max(_CHUNK // (classes * area), 1)
+        many = min(at_once, heads)
+        samples = max(at_once // many, 1)
+        columns = across.T.contiguous()
+        rows = down.T.contiguous()
+        for first in range(0, batch, samples):
+            batch_part = slice(first, first + samples)
+            weight, target = weights[batch_part], ids[batch_part, None]
+            for start in range(0, heads, many):
+                head_part = slice(start, start + many)
+                low = logits[head_part, :, batch_part].transpose(1, 2)  # (heads, samples, classes, h, w)
+                log = (down @ (low @ columns)).flatten(3).log_softmax(2)
+                index = target.expand(len(log), -1, -1, -1)
+                losses[head_part] -= (log.gather(2, index)[:, :, 0] * weight).sum((1, 2))
+                # Softmax minus one at the label.
+                change = log.exp_().scatter_add_(2, index, log.new_full((1, 1, 1, 1), -1.0).expand_as(index))
+                change *= weight[:, None]
+                low_change = rows @ change.unflatten(3, (len(down), len(across))) @ across
+                gradient[head_part, :, batch_part] = low_change.transpose(1, 2)
+        ctx.save_for_backward(gradient)
+        return losses
+
+    @staticmethod
+    def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
+        (gradient,) = ctx.saved_tensors
+        return gradient * upstream[0][:, None, None, None, None], None, None, None, None
+
+
+def resized_cross_entropy(logits: Tensor, labels: Tensor, grid: Grid, loss: CrossEntropy) -> Tensor:
+    """The loss that MMSegmentation computes from logits upsampled to the labels, of many heads at once.
+
+    With a stride above 1 it is the loss of a grid of the pixels: over random phases its mean is that of all of them.
+
+    Args:
+        logits: (heads, C, B, h, w) float32.
+        labels: (B, H, W), of any integer dtype.
+        grid: For these sizes.
+        loss: Weights and what is ignored.
+
+    Returns:
+        Loss of every head, (heads,); gradients flow to ``logits``.
+    """
+    weights, ids, count = loss.pixel_weights(grid.labels(labels), logits.shape[1])
+    out: Tensor = _ResizedCrossEntropy.apply(logits, weights / count, ids, grid.down, grid.across)
+    return out
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, loss: CrossEntropy) -> Tensor:
+    """The loss of one label a sample, of many heads: logits (heads, C, B) and labels (B,) to (heads,)."""
+    weights, ids, count = loss.pixel_weights(labels, logits.shape[1])
+    log = logits.log_softmax(1)
+    return -(log.gather(1, ids.expand(len(logits), 1, -1))[:, 0] * (weights / count)).sum(1)

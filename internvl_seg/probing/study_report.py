@@ -1,0 +1,157 @@
+"""What stands in a study's folder when it is done: tables, JSON, the resolved config and the report."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import mmcv
+import numpy as np
+from matplotlib.figure import Figure
+from mmengine.config import Config
+from numpy.typing import NDArray
+
+from ..data.names import output_names
+from ..data.writing import whole_file
+from ..inference import Segmenter
+from ..segmentation.inference import Inference
+from ..training.results import versions, write_json
+from ..visualization.feature_pca import draw_feature_pca
+from ..visualization.overlay import draw_panel
+from .encoder_study import EncoderStudy, Study
+from .head_spec import HeadResult
+from .report import Report, write_report
+from .settings import ProbeSettings
+from .summary import best_head, mean_and_std, write_tables
+from .task import Task
+
+# Blocks whose features are drawn, at most.
+_DRAWN_BLOCKS = 6
+
+
+def _chosen(task: Task, settings: ProbeSettings) -> list[int]:
+    """Validation images to show, spread over all of them."""
+    count = min(settings.pictures, len(task.val))
+    return [i * len(task.val) // count for i in range(count)]
+
+
+def _examples(folder: Path, task: Task, settings: ProbeSettings, best: HeadResult) -> list[tuple[str, Figure]]:
+    """Images with their labels and what the best head, read like any other checkpoint, predicts."""
+    if best.checkpoint is None or best.config is None:
+        return []
+    segmenter = Segmenter.from_checkpoint(folder / best.config, folder / best.checkpoint)
+    palette = task.val.metainfo["palette"]
+    figures = []
+    paths = [info["img_path"] for info in task.infos(task.val)]
+    names = output_names(paths)
+    for index in _chosen(task, settings):
+        sample = task.val.dataset[index]["data_samples"]
+        image = mmcv.imread(paths[index], channel_order="rgb")
+        truth = sample.gt_sem_seg.data[0].numpy()
+        figures.append((names[index], draw_panel(image, truth, segmenter(image).labels, task.classes, palette)))
+    return figures
+
+
+def _features(task: Task, settings: ProbeSettings, part: EncoderStudy) -> Figure | None:
+    """Feature maps of some images, after some blocks, as colours."""
+    if not task.is_dense:
+        return None
+    blocks = part.features.blocks
+    drawn = [blocks[i] for i in np.linspace(0, len(blocks) - 1, min(len(blocks), _DRAWN_BLOCKS)).round().astype(int)]
+    images: list[NDArray[np.uint8]] = []
+    maps: dict[str, list[Any]] = {f"block {block}": [] for block in drawn}
+    chosen = _chosen(task, settings)
+    infos = task.infos(task.val)
+    for index, sample in zip(chosen, part.features.source("val").samples(chosen, drawn), strict=True):
+        height, width = sample.meta["size"]
+        image = mmcv.imresize(mmcv.imread(infos[index]["img_path"], channel_order="rgb"), (width, height))
+        # The first window, of an image that has several.
+        down, across = Inference.read(task.test_cfg).cut((height, width))
+        images.append(image[: down.window, : across.window])
+        for block in drawn:
+            maps[f"block {block}"].append(sample.features[block][0].permute(2, 0, 1).float())
+    return draw_feature_pca(images, maps) if images else None
+
+
+def _stores(study: Study) -> dict[str, dict[str, Any]]:
+    return {
+        f"{name}, {split}": {
+            "folder": str(store.folder),
+            "bytes": store.nbytes(),
+            "seconds_to_make": round(store.seconds(), 1),
+            "key": store.key,
+        }
+        for name, part in study.parts.items()
+        for split, store in part.features.stores.items()
+    }
+
+
+def _timing(study: Study) -> dict[str, float]:
+    several = len(study.parts) > 1
+    return {
+        f"{name}: {phase}" if several else phase: seconds
+        for name, part in study.parts.items()
+        for phase, seconds in part.timing.items()
+        if seconds >= 0.05
+    }
+
+
+def write_study_report(folder: Path, config: Config, settings: ProbeSettings, task: Task, study: Study) -> None:
+    """Write ``results.csv``, ``results.json``, the resolved config and ``index.html``.
+
+    Args:
+        folder: Of the study.
+        config: Its config.
+        settings: Of it.
+        task: Its data.
+        study: What it came to.
+    """
+    results, stores = study.scored.results, _stores(study)
+    best = best_head(results)
+    confusion = study.scored.counts[results.index(best)][:-1, :-1]
+    resolved = folder / Path(config.filename).name
+    with whole_file(resolved) as file:
+        file.write_text(config.pretty_text)
+    write_tables(folder, results)
+    facts: Mapping[str, Any] = {
+        "config": str(config.filename),
+        "resolved_config": str(resolved),
+        "seed": task.seed,
+        "versions": versions(),
+        "encoders": {name: part.features.weights for name, part in study.parts.items()},
+        "stores": stores,
+        "seconds": _timing(study),
+    }
+    repeated = [
+        {"name": one.spec.name, "mean": one.mean, "std": one.std, "n": one.n}
+        for one in mean_and_std(results)
+        if one.n > 1
+    ]
+    content = {"metric": task.metric, "best": best.spec.name, "repeated": repeated, "classes": task.classes}
+    content |= {"heads": [asdict(result) for result in results], "confusion": confusion.tolist(), **facts}
+    write_json(folder / "results.json", content)
+    told = {
+        "config": str(config.filename),
+        "seed of augmentation": str(task.seed),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+    }
+    told |= {f"encoder {name}": f"SHA-256 {part.features.weights}" for name, part in study.parts.items()}
+    for name, store in stores.items():
+        told[f"features, {name}"] = (
+            f"{store['folder']}, {store['bytes'] / 1e9:.3g} GB, made in {store['seconds_to_make']} s"
+        )
+    report = Report(
+        title=f"Probing {', '.join(study.parts)}",
+        metric=task.metric,
+        results=results,
+        classes=task.classes,
+        confusion=confusion,
+        pictures=_examples(folder, task, settings, best) if settings.pictures else [],
+        features=_features(task, settings, study.parts[best.spec.encoder]) if settings.pictures else None,
+        timing=_timing(study),
+        facts=told,
+        commands=[" ".join(["python", *sys.argv])],
+        config=config.pretty_text,
+    )
+    write_report(folder / "index.html", report)

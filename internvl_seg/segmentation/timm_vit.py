@@ -1,0 +1,242 @@
+"""Any ViT of timm as a frozen backbone of MMEngine configs, to stand beside InternViT under one protocol."""
+
+import difflib
+import inspect
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, cast
+
+import timm
+import torch
+import torch.nn.functional as F
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+
+from ..checkpoints.errors import HubUnavailableError, KeyMismatchError, ShapeMismatchError, list_names
+from ..checkpoints.reading import open_file
+from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_parameters, read_reference, write_reference
+from ..encoder.releases import building
+from .backbone import DTYPES
+
+# How the images of all configs come, on the scale of 0 to 1: ImageNet's mean and standard deviation.
+_MEAN = (0.485, 0.456, 0.406)
+_STD = (0.229, 0.224, 0.225)
+HUB = "hub"
+
+
+def _create(arch: str, pretrained: bool) -> Any:
+    """Build a ViT of timm without a classifier.
+
+    Raises:
+        ValueError: timm has no such model, or it is no ViT.
+        HubUnavailableError: Its weights cannot be had.
+    """
+    name = arch.removeprefix("timm/")
+    if not timm.is_model(name.partition(".")[0]):
+        near = difflib.get_close_matches(name, timm.list_models(), n=5)
+        raise ValueError(f"backbone.arch={arch!r} is no model of timm {timm.__version__}; near it are: {near}.")
+    try:
+        model: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=True)
+    except TypeError as error:
+        raise ValueError(f"backbone.arch={arch!r} takes images of one size only; choose a ViT.") from error
+    except Exception as error:
+        if not pretrained:
+            raise
+        raise HubUnavailableError(
+            f"The weights of timm's {name!r} cannot be downloaded ({error}). Connect, set HF_ENDPOINT to a mirror, or "
+            "download them elsewhere and set backbone.init_cfg.checkpoint to the file."
+        ) from error
+    if "return_prefix_tokens" not in inspect.signature(model.forward_intermediates).parameters:
+        raise ValueError(f"backbone.arch={arch!r} is no plain ViT: it has no tokens of one grid after every block.")
+    return model
+
+
+def _read(model: nn.Module, path: Path) -> None:
+    """Read weights from a file in timm's names, or in those that timm renames, to any size of the position grid.
+
+    Raises:
+        CheckpointError: A subclass says what is wrong.
+    """
+    reader = open_file(path)
+    state = {name: reader.read(name) for name in reader.names}
+    rename = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    try:
+        missing, unexpected = model.load_state_dict(rename(state, model) if rename else state, strict=False)
+    except RuntimeError as error:
+        raise ShapeMismatchError(f"{path} does not fit timm's model: {error}") from error
+    unexpected = [name for name in unexpected if not name.startswith(("head", "fc_norm"))]
+    if missing or unexpected:
+        raise KeyMismatchError(
+            f"{path} does not fit timm's model."
+            + (f" It lacks {len(missing)}: {list_names(missing)}." if missing else "")
+            + (f" It has {len(unexpected)} too many: {list_names(unexpected)}." if unexpected else "")
+        )
+
+
+@MODELS.register_module()
+class TimmViT(nn.Module):
+    """A frozen ViT of timm that gives a tuple of feature maps, as ``InternViT`` does.
+
+    Images come as all configs normalise them; where the model was trained with another mean and deviation they are
+    changed to these. A side that is no multiple of the model's patch is resized to the nearest one, so that models of
+    other patches stand in the same config: maps then cover the whole image with fewer patches, or more.
+
+    Args:
+        arch: Name of timm's model, with or without ``timm/``, such as ``vit_small_patch14_dinov2.lvd142m``.
+        out_indices: Blocks whose patch tokens are given, from 0; negative ones count from the last.
+        frozen: True.
+        dtype: 'float32', 'bfloat16' or 'float16', of weights and computation; the maps are fp32 always.
+        norm: Whether the model's last norm is applied to every map, as DINOv2's evaluations do.
+        init_cfg: None for random weights, or ``dict(type='Pretrained', checkpoint=...)`` with a file, or ``'hub'`` for
+            the weights that timm downloads.
+
+    Raises:
+        ValueError: An argument is not among the allowed values.
+        CheckpointError: The weights could not be read.
+    """
+
+    # Of any size: what is no multiple of the patch is resized here, not padded before.
+    patch_size = 1
+
+    def __init__(
+        self,
+        arch: str,
+        out_indices: Sequence[int] = (-1,),
+        frozen: bool = True,
+        dtype: str = "float32",
+        norm: bool = False,
+        init_cfg: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__()
+        if dtype not in DTYPES:
+            raise ValueError(f"backbone.dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
+        if not frozen:
+            raise ValueError("backbone.frozen=False: a TimmViT is a frozen backbone; use 'InternViT' to tune.")
+        if init_cfg is not None and (init_cfg.get("type") != "Pretrained" or "checkpoint" not in init_cfg):
+            raise ValueError(
+                f"backbone.init_cfg={init_cfg} is not known; use dict(type='Pretrained', checkpoint=...) or None."
+            )
+        source = None if init_cfg is None or torch.get_default_device().type == "meta" else init_cfg["checkpoint"]
+        # In fp32 first: timm resizes position embeddings when it reads weights.
+        with building(None, torch.float32):
+            self.model = _create(arch, pretrained=source == HUB)
+        if source not in (None, HUB):
+            _read(self.model, Path(source).expanduser())
+        self.model.to(DTYPES[dtype]).requires_grad_(False).eval()
+        self.init_cfg = init_cfg
+        self.frozen = True
+        self.norm = norm
+        self.embed_dim = int(self.model.embed_dim)
+        self.depth = len(self.model.blocks)
+        self.out_indices = self.resolve_indices(out_indices)
+        self._patch = tuple(self.model.patch_embed.patch_size)
+        mean, std = (torch.tensor(self.model.pretrained_cfg[name]) for name in ("mean", "std"))
+        # From images normalised by ImageNet's to those that the model was trained on.
+        self._scale = (torch.tensor(_STD) / std).view(3, 1, 1)
+        self._shift = ((torch.tensor(_MEAN) - mean) / std).view(3, 1, 1)
+        self.register_state_dict_post_hook(_leave_out)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_check)  # type: ignore[no-untyped-call]
+
+    def train(self, mode: bool = True) -> "TimmViT":
+        """Stay in eval mode."""
+        return super().train(False)
+
+    def resolve_indices(self, indices: Sequence[int]) -> list[int]:
+        """Turn block indices, negative ones counted from the end, into the range 0 to depth - 1.
+
+        Raises:
+            ValueError: There are none, or one lies outside the encoder.
+        """
+        if not indices or (bad := [index for index in indices if not -self.depth <= index < self.depth]):
+            raise ValueError(
+                f"indices={list(indices)} names {f'block {bad[0]}' if indices else 'no block'} of an encoder of "
+                f"{self.depth} blocks: use {-self.depth} to {self.depth - 1}."
+            )
+        return [index % self.depth for index in indices]
+
+    def _prepare(self, images: Tensor) -> Tensor:
+        """Images of whole patches, normalised as the model wants them."""
+        size = [max(round(side / patch), 1) * patch for side, patch in zip(images.shape[-2:], self._patch, strict=True)]
+        if size != list(images.shape[-2:]):
+            images = F.interpolate(images, size, mode="bilinear", antialias=True)
+        images = images * self._scale.to(images) + self._shift.to(images)
+        return images.to(next(self.model.parameters()).dtype)
+
+    @torch.no_grad()
+    def forward_intermediates(
+        self,
+        images: Tensor,
+        indices: Sequence[int],
+        output_fmt: Literal["NCHW", "NLC"] = "NCHW",
+        *,
+        return_prefix_tokens: bool = False,
+    ) -> list[Tensor] | list[tuple[Tensor, Tensor]]:
+        """Patch tokens after chosen blocks; no block after the last chosen one is run.
+
+        Args:
+            images: (B, 3, H, W), normalised by ImageNet's mean and deviation, of any size.
+            indices: Blocks to tap, counted from 0; negative ones count from the last block.
+            output_fmt: 'NCHW' for maps, 'NLC' for tokens.
+            return_prefix_tokens: Whether to give the CLS token, too; of a model without one, the mean of the patches.
+
+        Returns:
+            One tensor per index, in the order of ``indices``: (B, C, h, w) or (B, h w, C). With
+            ``return_prefix_tokens`` each is a pair with the CLS token, (B, 1, C). Registers are left out.
+        """
+        wanted = self.resolve_indices(indices)
+        unique = sorted(set(wanted))
+        found = self.model.forward_intermediates(
+            self._prepare(images),
+            unique,
+            return_prefix_tokens=True,
+            norm=self.norm,
+            stop_early=True,
+            output_fmt=output_fmt,
+            intermediates_only=True,
+        )
+        # timm leaves the prefix out of models that have none.
+        pairs = [entry if isinstance(entry, tuple) else (entry, None) for entry in found]
+        maps = {i: patches for i, (patches, _) in zip(unique, pairs, strict=True)}
+        if not return_prefix_tokens:
+            return [maps[i] for i in wanted]
+        has_cls = getattr(self.model, "cls_token", None) is not None
+        prefixes = {
+            i: prefix[:, :1] if has_cls else _mean(patches, output_fmt)
+            for i, (patches, prefix) in zip(unique, pairs, strict=True)
+        }
+        return [(maps[i], prefixes[i]) for i in wanted]
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Map normalised images (B, 3, H, W) to fp32 maps (B, C, h, w), one per ``out_indices``."""
+        maps = cast(list[Tensor], self.forward_intermediates(images, self.out_indices))
+        return tuple(tokens.float() for tokens in maps)
+
+
+def _mean(patches: Tensor, output_fmt: str) -> Tensor:
+    """Mean of all patches, (B, 1, C)."""
+    return patches.flatten(2).mean(2)[:, None] if output_fmt == "NCHW" else patches.mean(1, keepdim=True)
+
+
+def _leave_out(module: TimmViT, state: dict[str, Any], prefix: str, _metadata: object) -> None:
+    """Replace weights that are in a file by a reference."""
+    if module.init_cfg is None or next(module.parameters()).is_meta:
+        return
+    for name in [name for name in state if name.startswith(f"{prefix}model.")]:
+        del state[name]
+    state[prefix + REFERENCE] = write_reference(str(module.init_cfg["checkpoint"]), hash_parameters(module))
+
+
+def _check(module: TimmViT, state: dict[str, Any], prefix: str, *_rest: object) -> None:
+    """Compare the reference in a state dict with the encoder that is there, which then stands in for its weights."""
+    if prefix + REFERENCE not in state:
+        return
+    trained_on, sha256 = read_reference(state.pop(prefix + REFERENCE))
+    if sha256 != (own := hash_parameters(module)):
+        raise WrongEncoderError(
+            f"This checkpoint's heads were trained on the frozen encoder {trained_on!r} (SHA-256 {sha256[:12]}...), "
+            f"but the config reads {(module.init_cfg or {}).get('checkpoint')!r} ({own[:12]}...). Set "
+            "backbone.init_cfg.checkpoint to the encoder it was trained on."
+        )
+    for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
+        state.setdefault(prefix + name, tensor.detach())

@@ -1,0 +1,37 @@
+"""Probe a frozen encoder with many heads: python tools/probe.py CONFIG."""
+
+import argparse
+import sys
+
+from internvl_seg import CheckpointError
+from internvl_seg.data.folder import FolderError
+from internvl_seg.probing import ProbeError, probe
+from internvl_seg.training import ConfigError
+from internvl_seg.training.config import add_options
+
+
+def main() -> None:
+    """Parse the command line and run the study."""
+    parser = argparse.ArgumentParser(description="Probe a frozen encoder: features once, heads many.")
+    parser.add_argument("config", help="config file with a probe")
+    parser.add_argument("--work-dir", help="folder for results; work_dirs/<config name> by default")
+    parser.add_argument("--resume", action="store_true", help="go on from what a killed run left in the work folder")
+    parser.add_argument("--stream", action="store_true", help="compute features when they are needed and keep none")
+    parser.add_argument("--dry-run", action="store_true", help="only say how large the features would be")
+    add_options(parser)
+    args = parser.parse_args()
+    try:
+        probe(
+            args.config,
+            work_dir=args.work_dir,
+            resume=args.resume,
+            stream=args.stream,
+            dry_run=args.dry_run,
+            options=args.cfg_options,
+        )
+    except (ConfigError, FolderError, CheckpointError, ProbeError) as error:
+        sys.exit(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()
