@@ -24,6 +24,7 @@ from .frozen_encoder import FrozenEncoder
 from .planning import plan, repeats
 from .settings import ProbeSettings
 from .study_report import write_study_report
+from .summary import best_head
 from .task import Task
 
 
@@ -151,4 +152,7 @@ def probe(
                 study.add(one, one.run(own, "repeats"))
         with track("report", 1):
             write_study_report(folder, config, settings, task, study)
+    best = best_head(study.scored.results)
+    console.print(f"{task.metric} {best.score:.2f} %: {best.spec.name}, of {len(study.scored.results)} heads")
+    console.print(f"Report: {folder / 'index.html'}", soft_wrap=True)
     return study.scored

@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 from ..data.writing import whole_file
 from ..visualization.class_figures import MOST_NUMBERS, draw_confusion, draw_per_class, row_shares
 from ..visualization.few_shot_figure import draw_few_shot
-from ..visualization.probe_figures import (
-    draw_score_over_blocks,
-    draw_score_over_lr,
-    name_blocks,
-    name_kind,
-    name_with_word,
+from ..visualization.probe_figures import draw_score_over_blocks, draw_score_over_lr, name_kind, name_with_word
+from ..visualization.results_page import (
+    STYLE,
+    html_details,
+    html_facts,
+    html_note,
+    html_page,
+    html_picture,
+    html_table,
 )
-from ..visualization.results_page import STYLE, html_facts, html_page, html_picture, html_table
-from .head_spec import HeadResult, HeadSpec, Subset
+from .head_spec import HeadResult
+from .report_tables import all_heads_table, best_table, repeats_table, settings_of
 from .summary import best_by_blocks, best_head, mean_and_std, on_all_images, without_seeds
 
 _STYLE = (
@@ -40,7 +43,6 @@ summary { cursor: pointer; margin: .8rem 0; } pre { overflow-x: auto; font-size:
 _DPI = 120
 # CSS pixels per inch of a figure: below the first its letters are too small, above the second needlessly large.
 _LEAST_SCALE, _MOST_SCALE = 62, 104
-_REPEATS_SHOWN = 15
 _MIXUPS_SHOWN = 15
 _COMPARED = 3
 
@@ -88,14 +90,6 @@ def _section(title: str, *parts: str) -> str:
     return "\n".join([f"<h2>{html.escape(title)}</h2>", *there, ""]) if there else ""
 
 
-def _note(text: str) -> str:
-    return f'<p class="note">{html.escape(text)}</p>'
-
-
-def _hidden(summary: str, content: str) -> str:
-    return f"<details><summary>{html.escape(summary)}</summary>\n{content}\n</details>"
-
-
 def _picture(name: str, picture: Figure | bytes) -> str:
     """A picture that is scrolled where the page is too narrow for its letters."""
     if isinstance(picture, bytes):
@@ -108,57 +102,10 @@ def _picture(name: str, picture: Figure | bytes) -> str:
     return f'<div class="wide"><div style="{size}">{html_picture(name, file.getvalue())}</div></div>'
 
 
-def _head(spec: HeadSpec) -> str:
-    parts = [name_kind(spec)]
-    parts += [f"k = {spec.neighbours}"] * (spec.kind == "knn") + [f"{spec.channels} channels"] * (spec.channels > 0)
-    return ", ".join(parts)
-
-
-def _images(subset: Subset | None) -> str:
-    if subset is None:
-        return "all"
-    return f"{100 * subset.fraction:g} %" if subset.fraction else f"{subset.per_class} a class"
-
-
-def _settings(spec: HeadSpec) -> dict[str, str]:
-    return {
-        "encoder": spec.encoder,
-        "blocks": name_blocks(spec.blocks),
-        "head": _head(spec),
-        "batch norm": "yes" if spec.batch_norm else "no",
-        "lr": f"{spec.lr:g}" if spec.lr else "–",
-        "weight decay": f"{spec.weight_decay:g}",
-        "training images": _images(spec.subset),
-    }
-
-
-def _compare(specs: Sequence[HeadSpec], scores: Sequence[Mapping[str, str]]) -> tuple[str, list[str], list[list[str]]]:
-    """What heads differ in, beside their scores.
-
-    Args:
-        specs: Heads.
-        scores: What is told of each, by the column's title.
-
-    Returns:
-        A note of what all heads have in common, the titles of columns and the rows. Scores follow the blocks, where a
-        narrow page still shows them.
-    """
-    settings = [_settings(spec) for spec in specs]
-    common = [name for name in settings[0] if name != "blocks" and len({one[name] for one in settings}) == 1]
-    note = "; ".join(f"{name} {settings[0][name]}" for name in common)
-    before = [name for name in ("encoder", "blocks") if name not in common]
-    after = [name for name in settings[0] if name not in (*common, *before)]
-    rows = [
-        [*(own[name] for name in before), *told.values(), *(own[name] for name in after)]
-        for own, told in zip(settings, scores, strict=True)
-    ]
-    return _note(f"In common: {note}.") if note else "", [*before, *scores[0], *after], rows
-
-
 def _headline(report: Report) -> str:
     best = best_head(report.results)
     spec = best.spec
-    facts = _settings(spec) | {"seed": str(spec.seed)}
+    facts = settings_of(spec) | {"seed": str(spec.seed)}
     (repeated,) = mean_and_std([one for one in report.results if without_seeds(one.spec) == without_seeds(spec)])
     if repeated.n > 1:
         facts["with all its seeds"] = f"{repeated} (mean ± std of {repeated.n})"
@@ -166,50 +113,14 @@ def _headline(report: Report) -> str:
     chosen = f"The best of {len(report.results)} heads, chosen by this very score: expect less on other images."
     return (
         f'<p class="score">{best.score:.2f} % {html.escape(report.metric)}</p>\n'
-        f"<p><code>{html.escape(spec.name)}</code></p>\n{_note(chosen)}\n{html_facts(facts, ())}\n"
+        f"<p><code>{html.escape(spec.name)}</code></p>\n{html_note(chosen)}\n{html_facts(facts, ())}\n"
     )
-
-
-def _best_table(report: Report) -> list[str]:
-    best, found = best_head(report.results), best_by_blocks(report.results)
-    scores = [
-        {
-            f"{report.metric} in %": f"{one.score:.2f}",
-            "below the best": f"{best.score - one.score:.2f}",
-            "seed": str(one.spec.seed),
-        }
-        for one in found
-    ]
-    note, header, rows = _compare([one.spec for one in found], scores)
-    marked = {i: "best" for i, one in enumerate(found) if one.score == best.score}
-    return [note, html_table(header, rows, marked, "wide heads")]
-
-
-def _repeats(report: Report) -> list[str]:
-    groups = sorted((one for one in mean_and_std(report.results) if one.n > 1), key=lambda one: -one.mean)
-    if not groups:
-        return []
-    scores = [
-        {
-            f"{report.metric} in %, mean ± std": str(one),
-            "lowest": f"{min(one.scores):.2f}",
-            "highest": f"{max(one.scores):.2f}",
-            "n": str(one.n),
-        }
-        for one in groups
-    ]
-    what = "Heads that differ in their seed, or in the draw of their images, alone; std is that of a sample."
-    note, header, rows = _compare([one.spec for one in groups], scores)
-    parts = [_note(what), note, html_table(header, rows[:_REPEATS_SHOWN], box="wide heads")]
-    if more := rows[_REPEATS_SHOWN:]:
-        parts.append(_hidden(f"{len(more)} more", html_table(header, more, box="scroll heads")))
-    return parts
 
 
 def _curves(report: Report) -> list[str]:
     heads = on_all_images(report.results)
     parts = [
-        _note("Every point is the best over weight decays, seeds and whatever else heads differ in."),
+        html_note("Every point is the best over weight decays, seeds and whatever else heads differ in."),
         _picture(f"{report.metric} over blocks", draw_score_over_blocks(heads, report.metric)),
     ]
     if len({one.spec.lr for one in heads} - {0.0}) > 1:
@@ -229,7 +140,7 @@ def _per_class(report: Report) -> list[str]:
     rows = [[name, *("–" if one is None else f"{one:.1f}" for one in found)] for name, *found in values]
     table = html_table([label, *columns], rows, box="scroll heads")
     name = f"{label} of every class"
-    return [_picture(name, draw_per_class(report.classes, columns, label)), _hidden("as numbers", table)]
+    return [_picture(name, draw_per_class(report.classes, columns, label)), html_details("as numbers", table)]
 
 
 def _confusion(report: Report) -> list[str]:
@@ -246,7 +157,7 @@ def _confusion(report: Report) -> list[str]:
             for i, j in pairs
         ]
         header = ["true", "predicted", "pixels" if report.metric == "mIoU" else "images", "% of the true class"]
-        parts += [_note("The most frequent mistakes:"), html_table(header, rows, box="wide heads")] if rows else []
+        parts += [html_note("The most frequent mistakes:"), html_table(header, rows, box="wide heads")] if rows else []
     return parts
 
 
@@ -254,7 +165,7 @@ def _features(report: Report) -> list[str]:
     if report.features is None:
         return []
     note = "The three largest principal components of each block's feature maps, as red, green and blue."
-    return [_note(note), _picture("feature maps as colours", report.features)]
+    return [html_note(note), _picture("feature maps as colours", report.features)]
 
 
 def _timing(report: Report) -> list[str]:
@@ -263,41 +174,22 @@ def _timing(report: Report) -> list[str]:
     total = sum(report.timing.values())
     rows = [
         [name, f"{seconds:.1f}", f"{100 * seconds / total:.1f}" if total else "–"]
-        for name, seconds in {**report.timing, "all": total}.items()
+        for name, seconds in [*report.timing.items(), ("all", total)]
     ]
     return [html_table(["phase", "seconds", "share in %"], rows, {len(rows) - 1: "mean"})]
-
-
-def _all_heads(report: Report) -> str:
-    """Every head, the best first, with the columns that say something."""
-    rows = sorted((one.row() for one in report.results), key=lambda row: -row["score"])
-    names = ["score", "name", "loss", "gradient_norm", "checkpoint", "config"]
-    shown = [name for name in names if any(row[name] is not None for row in rows)]
-
-    def text(name: str, value: object) -> str:
-        if isinstance(value, float):
-            return f"{value:.2f}" if name == "score" else f"{value:.4g}"
-        return "" if value is None else str(value)
-
-    table = html_table(
-        [name.replace("_", " ") for name in shown],
-        [[text(name, row[name]) for name in shown] for row in rows],
-        box="scroll heads",
-    )
-    return _hidden(f"all {len(rows)} heads", table)
 
 
 def _body(report: Report) -> str:
     groups = mean_and_std(report.results)
     few = any(one.spec.subset for one in report.results)
     pictures = [f"<p>{html.escape(name)}</p>\n{_picture(name, picture)}" for name, picture in report.pictures]
-    config = _hidden("the whole config", f"<pre>{html.escape(report.config)}</pre>") if report.config else ""
+    config = html_details("the whole config", f"<pre>{html.escape(report.config)}</pre>") if report.config else ""
     facts = html_facts(report.facts, report.commands) if report.facts or report.commands else ""
     return "".join(
         [
             _headline(report),
-            _section("Best head per block", *_best_table(report)),
-            _section("Repeated heads", *_repeats(report)),
+            _section("Best head per block", *best_table(report.results, report.metric)),
+            _section("Repeated heads", *repeats_table(report.results, report.metric)),
             _section("Blocks and learning rates", *_curves(report)),
             _section("Classes", *_per_class(report)),
             _section("Confusion of the best head, in % of each true class", *_confusion(report)),
@@ -305,7 +197,7 @@ def _body(report: Report) -> str:
             _section("Features as colours", *_features(report)),
             _section("Few images", _picture("score by images", draw_few_shot(groups, report.metric)) if few else ""),
             _section("Time", *_timing(report)),
-            _section("All heads", _all_heads(report)),
+            _section("All heads", all_heads_table(report.results)),
             _section("To repeat it", facts, config),
         ]
     )

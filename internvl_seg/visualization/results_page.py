@@ -89,6 +89,16 @@ def html_facts(facts: Mapping[str, str], commands: Sequence[str]) -> str:
     return f"<dl>\n{described}{typed}</dl>"
 
 
+def html_note(text: str) -> str:
+    """A remark in HTML."""
+    return f'<p class="note">{html.escape(text)}</p>'
+
+
+def html_details(summary: str, content: str) -> str:
+    """HTML that is shown once its summary, which is text, is clicked."""
+    return f"<details><summary>{html.escape(summary)}</summary>\n{content}\n</details>"
+
+
 def html_picture(name: str, png: bytes) -> str:
     """A picture in HTML that holds the bytes of its PNG file, and its name for those who cannot see it."""
     source = f"data:image/png;base64,{base64.b64encode(png).decode()}"

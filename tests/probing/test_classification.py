@@ -1,0 +1,174 @@
+"""Studies of whole images: on a few tiny ones, and on photographs with a real encoder."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.registry import init_default_scope
+from PIL import Image
+from rich.console import Console
+from sklearn.linear_model import RidgeClassifier
+from torch.testing import assert_close
+
+from internvl_seg import load_classifier, load_encoder
+from internvl_seg.probing import probe
+from internvl_seg.probing.closed_form import read_vectors
+from internvl_seg.probing.encoder_study import Scored
+from internvl_seg.probing.feature_store import FeatureStore
+from internvl_seg.probing.knn import knn_votes
+from internvl_seg.probing.ridge import fit_ridge
+from internvl_seg.probing.sources import StoreSource
+from internvl_seg.training import ConfigError
+
+from .conftest import save_encoder
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = """
+_base_ = "{root}/configs/probing/vit_s_imagefolder-224x224.py"
+data_root = "photos"
+vit_s = dict(embed_dim=32, depth=4, num_heads=2, img_size=42)
+model = dict(backbone=dict(
+    dtype="float32", arch=dict(_delete_=True, embed_dim=32, depth=4, num_heads=2, img_size=42),
+    init_cfg=dict(checkpoint="encoder.safetensors")))
+train_pipeline = [
+    dict(type="LoadImageFromFile"), dict(type="RandomFlip", prob=0.5, direction="horizontal"), dict(type="PackInputs")]
+test_pipeline = [dict(type="LoadImageFromFile"), dict(type="PackInputs")]
+train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+probe = dict(
+    blocks=[3, [1, 3]], views=2, iterations=30, batch_size=8, warmup=2,
+    heads=[
+        dict(kind="linear", solver="sgd", lr=[1e-2, 1e-1]),
+        dict(kind="linear", solver="lbfgs", weight_decay=[1e-2]),
+        dict(kind="attention_pooling", lr=[1e-3, 1e-2]),
+        dict(kind="ridge", weight_decay=[1.0, 10.0]),
+        dict(kind="knn", neighbours=[1, 3]),
+    ],
+    few_shot=dict(per_class=[2], fractions=[0.5], draws=2),
+    store=dict(folder="features", dtype="float32", workers=0),
+)
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Images of three classes by colour, as one folder a class."""
+    monkeypatch.chdir(tmp_path)
+    Path("config.py").write_text(CONFIG.format(root=ROOT))
+    draw = np.random.default_rng(0)
+    for split, count in (("train", 5), ("val", 3)):
+        for label, name in enumerate(("ant", "bee", "cat")):
+            folder = Path("photos", split, name)
+            folder.mkdir(parents=True)
+            for i in range(count):
+                image = draw.integers(0, 120, (28, 42, 3))
+                image[..., label] += 100
+                Image.fromarray(image.astype(np.uint8)).save(folder / f"{i}.png")
+    save_encoder(Path("encoder.safetensors"), seed=0)
+    init_default_scope("mmpretrain")
+    return Path("config.py")
+
+
+def run(config: Path, **options: object) -> Scored:
+    found = probe(config, work_dir="out", options=options, console=Console(quiet=True))
+    assert found is not None
+    return found
+
+
+def test_every_kind_of_head(config: Path) -> None:
+    scored = run(config)
+    kinds = {(result.spec.kind, result.spec.solver) for result in scored.results}
+    assert kinds == {
+        ("linear", "sgd"),
+        ("linear", "lbfgs"),
+        ("attention_pooling", "adamw"),
+        ("ridge", "closed_form"),
+        ("knn", "closed_form"),
+    }
+    on_all = [result for result in scored.results if result.spec.subset is None]
+    assert len(on_all) == 2 * 2 + 2 + 2 + 2 * 2 + 2 * 2
+    assert len(scored.results) == len(on_all) * (1 + 2 * 2)
+    for kind in kinds:  # The colours are easily told apart.
+        assert max(r.score for r in on_all if (r.spec.kind, r.spec.solver) == kind) > 80, kind
+    assert all(r.gradient_norm < 1e-2 for r in on_all if r.spec.solver == "lbfgs")
+    assert all(np.sum(count) == 9 for count in scored.counts)
+    results = json.loads(Path("out/results.json").read_text())
+    assert results["metric"] == "top-1"
+    assert results["classes"] == ["ant", "bee", "cat"]
+    assert Path("out/index.html").is_file()
+
+
+def test_exported_heads_are_official_classifiers(config: Path) -> None:
+    scored = run(config, **{"probe.few_shot.per_class": [], "probe.few_shot.fractions": []})
+    folders = sorted(Path("photos/val").iterdir())
+    images = torch.stack(
+        [
+            torch.from_numpy(np.asarray(Image.open(p))).permute(2, 0, 1).float()
+            for f in folders
+            for p in sorted(f.iterdir())
+        ]
+    )
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
+    truth = torch.arange(3).repeat_interleave(3)
+    checked = set()
+    for result in scored.results:
+        if result.spec.blocks != (3,) or result.checkpoint is None or result.spec.kind == "ridge":
+            continue
+        classifier = load_classifier(
+            f"out/{result.checkpoint}", encoder=load_encoder("encoder.safetensors", num_heads=2)
+        )
+        with torch.no_grad():
+            predicted = classifier((images - mean) / std).argmax(1)
+        assert 100 * (predicted == truth).float().mean().item() == pytest.approx(result.score, abs=0.01)
+        checked.add(result.spec.kind)
+    assert checked == {"linear", "attention_pooling"}
+
+
+def test_more_images_of_a_class_than_there_are(config: Path) -> None:
+    with pytest.raises(ConfigError, match=r"asks for 6 images of a class, but 'ant' has 5"):
+        run(config, **{"probe.few_shot.per_class": [6]})
+
+
+def test_photographs_with_a_real_encoder(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    options = {
+        "data_root": str(shared / "data" / "imagefolder"),
+        "model.backbone.init_cfg.checkpoint": str(shared / "weights" / "vit_small_patch14_518.safetensors"),
+        "probe.blocks": [11],
+        "probe.views": 1,
+        "probe.iterations": 30,
+        "probe.few_shot.per_class": [],
+        "probe.store.folder": "features",
+    }
+    scored = run(ROOT / "configs" / "probing" / "vit_s_imagefolder-224x224.py", **options)
+    best = {kind: max(r.score for r in scored.results if r.spec.kind == kind) for kind in ("linear", "ridge", "knn")}
+    assert min(best.values()) > 4  # Of 50 classes chance is 2 %; these weights are weak here.
+
+    def vectors(split: str, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        (folder,) = Path("features").glob(f"{split}-*")
+        store = FeatureStore.open(folder, json.loads((folder / "store.json").read_text())["key"])
+        return read_vectors(StoreSource(store, 1), range(count), [11], "tokens")
+
+    (train, labels), (queries, truth) = vectors("plain", 200), vectors("val", 50)
+    rows = [row / math.sqrt(row @ row) for row in train.double().numpy()]
+    right = 0
+    for query, answer in zip(queries.double().numpy(), truth.tolist(), strict=True):
+        similarity = [float(row @ query) / math.sqrt(query @ query) for row in rows]
+        nearest = sorted(range(200), key=lambda i: -similarity[i])[:10]
+        votes = [0.0] * 50
+        for i in nearest:
+            votes[int(labels[i])] += math.exp(similarity[i] / 0.07)
+        right += int(np.argmax(votes)) == answer
+    (ten,) = [r.score for r in scored.results if r.spec.kind == "knn" and r.spec.neighbours == 10]
+    assert ten == pytest.approx(100 * right / 50)
+    assert_close(knn_votes(train, labels, queries, 50, [10])[10].argmax(1).eq(truth).sum(), torch.tensor(right))
+
+    for alpha, (weight, bias) in zip([1e1, 1e3], fit_ridge(train, labels, 50, [1e1, 1e3]), strict=True):
+        model = RidgeClassifier(alpha=alpha).fit(train.double().numpy(), labels.numpy())
+        scores = model.decision_function(queries.double().numpy())
+        assert_close(queries.double() @ weight.T + bias, torch.tensor(scores), rtol=1e-6, atol=1e-6)
+        (found,) = [r.score for r in scored.results if r.spec.kind == "ridge" and r.spec.weight_decay == alpha]
+        assert found == pytest.approx(100 * float(np.mean(scores.argmax(1) == truth.numpy())))
