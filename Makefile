@@ -37,6 +37,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/metric.py
+	$(BIN)/python benchmarks/probing.py
 
 clean:
 	rm -rf $(VENV) work_dirs

@@ -65,4 +65,5 @@ probe = dict(
         dict(kind="knn", neighbours=[1, 4, 10]),
     ],
     few_shot=dict(per_class=[1, 2], draws=3),
+    pictures=12,
 )

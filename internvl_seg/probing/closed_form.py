@@ -56,7 +56,7 @@ class ClosedForm:
 
     def fit(
         self, specs: Sequence[HeadSpec], images: Sequence[int]
-    ) -> tuple[list[NDArray[np.int64]], list[Mapping[str, Tensor]]]:
+    ) -> tuple[list[NDArray[np.int64]], list[list[int]], list[Mapping[str, Tensor]]]:
         """Fit heads of one kind on the same blocks and images.
 
         Args:
@@ -64,7 +64,8 @@ class ClosedForm:
             images: Indices of the training images.
 
         Returns:
-            Of every head, counts (C + 1, C + 1), and its tensors, which are none of k-NN.
+            Of every head, counts (C + 1, C + 1); what it predicts of every validation image; and its tensors, which
+            are none of k-NN.
         """
         blocks = specs[0].blocks
         features, labels = read_vectors(self._train, images, blocks, self._content)
@@ -78,5 +79,6 @@ class ClosedForm:
             found = fit_ridge(features, labels, self._num_classes, [spec.weight_decay for spec in specs])
             tensors = [{"head.weight": weight.float(), "head.bias": bias.float()} for weight, bias in found]
             scores = [queries.to(weight) @ weight.T + bias for weight, bias in found]
-        counts = [pair_counts(truth.numpy(), score.argmax(1).numpy(), self._num_classes, -1) for score in scores]
-        return counts, tensors
+        predicted = [score.argmax(1).numpy() for score in scores]
+        counts = [pair_counts(truth.numpy(), one, self._num_classes, -1) for one in predicted]
+        return counts, [one.tolist() for one in predicted], tensors

@@ -38,21 +38,24 @@ class Scored(NamedTuple):
     Attributes:
         results: A head each.
         counts: Pixels or images by label and prediction, (C + 1, C + 1), a head each.
+        predicted: Class of every validation image, a head each; nothing where pixels are labelled.
     """
 
     results: list[HeadResult]
     counts: list[NDArray[np.int64]]
+    predicted: list[list[int]]
 
     def write(self, path: Path) -> None:
         """Write all of it to a JSON file."""
-        write_json(path, {"results": [asdict(r) for r in self.results], "counts": [c.tolist() for c in self.counts]})
+        content = {"counts": [count.tolist() for count in self.counts], "predicted": self.predicted}
+        write_json(path, content | {"results": [asdict(result) for result in self.results]})
 
     @classmethod
     def read(cls, path: Path) -> "Scored":
         """What :meth:`write` wrote."""
         found = json.loads(path.read_text())
         counts = [np.array(count, np.int64) for count in found["counts"]]
-        return cls([HeadResult.from_json(result) for result in found["results"]], counts)
+        return cls([HeadResult.from_json(result) for result in found["results"]], counts, found["predicted"])
 
 
 class EncoderStudy:
@@ -95,7 +98,7 @@ class EncoderStudy:
         done = self._state.with_suffix(".json")
         if done.is_file():
             return Scored.read(done)
-        scored = Scored([], [])
+        scored = Scored([], [], [])
         stepwise = [spec for spec in specs if spec.solver in ("adamw", "sgd")]
         convex = [spec for spec in specs if spec.solver == "lbfgs"]
         if stepwise:
@@ -177,7 +180,7 @@ class EncoderStudy:
         start = time.monotonic()
         images = range(len(self._task.val))
         with self._track(f"{self._encoder.name}: validation", len(images)) as advance:
-            counts = count_all(
+            counts, predicted = count_all(
                 heads,
                 norms,
                 self.features.source("val").samples(images, sorted({b for one in heads for b in one.specs[0].blocks})),
@@ -191,7 +194,7 @@ class EncoderStudy:
         for i, one in enumerate(heads):
             for j, spec in enumerate(one.specs):
                 norm = None if gradient_norms is None else gradient_norms[i][j]
-                self._add(scored, spec, counts[i][j], one.exported(j, norms[i]), losses[i][j], norm)
+                self._add(scored, spec, counts[i][j], predicted[i][j], one.exported(j, norms[i]), losses[i][j], norm)
 
     def _closed_form(self, specs: Sequence[HeadSpec], scored: Scored) -> None:
         if not specs:
@@ -207,9 +210,9 @@ class EncoderStudy:
             alike.setdefault((spec.kind, spec.blocks, spec.subset), []).append(spec)
         with self._track(f"{self._encoder.name}: closed forms", len(alike)) as advance:
             for members in alike.values():
-                counts, tensors = solver.fit(members, self._task.images_of(members[0].subset))
-                for spec, count, found in zip(members, counts, tensors, strict=True):
-                    self._add(scored, spec, count, found, None, None)
+                fitted = solver.fit(members, self._task.images_of(members[0].subset))
+                for spec, count, predicted, tensors in zip(members, *fitted, strict=True):
+                    self._add(scored, spec, count, predicted, tensors, None, None)
                 advance(1)
         self.timing["closed forms"] = self.timing.get("closed forms", 0.0) + time.monotonic() - start
 
@@ -218,6 +221,7 @@ class EncoderStudy:
         scored: Scored,
         spec: HeadSpec,
         counts: NDArray[np.int64],
+        predicted: list[int],
         tensors: Mapping[str, Tensor],
         loss: float | None,
         norm: float | None,
@@ -232,6 +236,7 @@ class EncoderStudy:
             checkpoint = export_classifier(folder, spec, tensors).relative_to(self._folder).as_posix()
         scored.results.append(HeadResult(spec, round(score, 2), per_class, loss, norm, checkpoint, config))
         scored.counts.append(counts)
+        scored.predicted.append(predicted)
 
 
 class Study:
@@ -243,7 +248,7 @@ class Study:
     """
 
     def __init__(self) -> None:
-        self.scored = Scored([], [])
+        self.scored = Scored([], [], [])
         self.parts: dict[str, EncoderStudy] = {}
 
     def add(self, part: EncoderStudy, scored: Scored) -> None:
@@ -251,3 +256,4 @@ class Study:
         self.parts[part.features.encoder.name] = part
         self.scored.results.extend(scored.results)
         self.scored.counts.extend(scored.counts)
+        self.scored.predicted.extend(scored.predicted)

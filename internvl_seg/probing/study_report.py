@@ -1,7 +1,7 @@
 """What stands in a study's folder when it is done: tables, JSON, the resolved config and the report."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from ..data.writing import whole_file
 from ..inference import Segmenter
 from ..segmentation.inference import Inference
 from ..training.results import versions, write_json
+from ..visualization.classified import draw_classified
 from ..visualization.feature_pca import draw_feature_pca
 from ..visualization.overlay import draw_panel
 from .encoder_study import EncoderStudy, Study
@@ -51,6 +52,16 @@ def _examples(folder: Path, task: Task, settings: ProbeSettings, best: HeadResul
         truth = sample.gt_sem_seg.data[0].numpy()
         figures.append((names[index], draw_panel(image, truth, segmenter(image).labels, task.classes, palette)))
     return figures
+
+
+def _classified(task: Task, settings: ProbeSettings, predicted: Sequence[int]) -> list[tuple[str, Figure]]:
+    """Images with their classes and those that the best head predicts."""
+    infos = [task.infos(task.val)[index] for index in _chosen(task, settings)]
+    images = [mmcv.imread(info["img_path"], channel_order="rgb") for info in infos]
+    found = [task.classes[predicted[index]] for index in _chosen(task, settings)]
+    return [
+        ("class and prediction", draw_classified(images, [task.classes[info["gt_label"]] for info in infos], found))
+    ]
 
 
 def _features(task: Task, settings: ProbeSettings, part: EncoderStudy) -> Figure | None:
@@ -110,6 +121,11 @@ def write_study_report(folder: Path, config: Config, settings: ProbeSettings, ta
     results, stores = study.scored.results, _stores(study)
     best = best_head(results)
     confusion = study.scored.counts[results.index(best)][:-1, :-1]
+    pictures: list[tuple[str, Figure]] = []
+    if settings.pictures and task.is_dense:
+        pictures = _examples(folder, task, settings, best)
+    elif settings.pictures:
+        pictures = _classified(task, settings, study.scored.predicted[results.index(best)])
     resolved = folder / Path(config.filename).name
     with whole_file(resolved) as file:
         file.write_text(config.pretty_text)
@@ -147,7 +163,7 @@ def write_study_report(folder: Path, config: Config, settings: ProbeSettings, ta
         results=results,
         classes=task.classes,
         confusion=confusion,
-        pictures=_examples(folder, task, settings, best) if settings.pictures else [],
+        pictures=pictures,
         features=_features(task, settings, study.parts[best.spec.encoder]) if settings.pictures else None,
         timing=_timing(study),
         facts=told,

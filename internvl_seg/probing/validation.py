@@ -90,7 +90,7 @@ def count_all(
     num_classes: int,
     ignore_index: int,
     advance: Callable[[int], None],
-) -> list[list[NDArray[np.int64]]]:
+) -> tuple[list[list[NDArray[np.int64]]], list[list[list[int]]]]:
     """Count what every head predicts.
 
     Args:
@@ -104,8 +104,10 @@ def count_all(
         advance: Told how many images are done.
 
     Returns:
-        Of every group and every head of it, (C + 1, C + 1) as :func:`internvl_seg.data.confusion.pair_counts`.
+        Of every group and every head of it, (C + 1, C + 1) as :func:`internvl_seg.data.confusion.pair_counts`; and
+        what it predicts of every image, which is nothing where pixels are labelled.
     """
+    predicted: list[list[list[int]]] = [[[] for _ in one.specs] for one in heads]
     counts = [[np.zeros((num_classes + 1, num_classes + 1), np.int64) for _ in one.specs] for one in heads]
 
     def count(label: NDArray[Any], prediction: NDArray[Any]) -> NDArray[np.int64]:
@@ -117,15 +119,18 @@ def count_all(
             label = sample.label.numpy()
             # Normalised once for all heads that share the statistics.
             seen = {id(norm): Features(maps, content, norm, training=False) for norm in norms}
-            jobs = [
-                [pool.submit(count, label, labels) for labels in decide(one.predict(seen[id(norm)]), sample)]
-                for one, norm in zip(heads, norms, strict=True)
-            ]
+            jobs = []
+            for one, norm, kept in zip(heads, norms, predicted, strict=True):
+                decided = decide(one.predict(seen[id(norm)]), sample)
+                jobs.append([pool.submit(count, label, labels) for labels in decided])
+                if label.ndim == 0:
+                    for own, labels in zip(kept, decided, strict=True):
+                        own.append(int(labels))
             for found, waiting in zip(counts, jobs, strict=True):
                 for total, job in zip(found, waiting, strict=True):
                     total += job.result()
             advance(1)
-    return counts
+    return counts, predicted
 
 
 def iou_and_mean(counts: NDArray[np.int64]) -> tuple[list[float | None], float]:
