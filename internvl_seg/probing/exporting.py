@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from ..data.writing import whole_file
+from ..training.config import python_text
 from ..training.results import versions
 from .frozen_encoder import FrozenEncoder
 from .head_spec import HeadSpec
@@ -72,9 +73,10 @@ def export_segmentor(
     state = {f"backbone.{name}": tensor for name, tensor in encoder.state.items()}
     state |= {prefix + name: tensor for name, tensor in tensors.items()}
     checkpoint, written = folder / f"{spec.name}.pth", folder / f"{spec.name}.py"
-    about = {"cfg": cut.pretty_text, "seed": spec.seed, "dataset_meta": meta, "versions": versions()}
+    text = python_text(cut)
+    about = {"cfg": text, "seed": spec.seed, "dataset_meta": meta, "versions": versions()}
     with whole_file(written) as file:
-        file.write_text(cut.pretty_text)
+        file.write_text(text)
     with whole_file(checkpoint) as file:
         torch.save({"state_dict": state, "meta": about}, file)
     return checkpoint, written

@@ -69,4 +69,5 @@ def measure_sample(dataset: SeededDataset, extractor: Extractor, store_dtype: st
     count = min(looked_at, len(dataset))
     chosen = [i * len(dataset) // count for i in range(count)]
     (items,) = load_items(dataset, [(image, image) for image in chosen], 0, count)
+    extractor.batch_size = 1 << 20  # Of shapes, all that are alike at once.
     return sum(sample.nbytes(store_dtype) for sample in extractor.samples(items)) // count

@@ -16,6 +16,7 @@ from ..data.names import output_names
 from ..data.writing import whole_file
 from ..inference import Segmenter
 from ..segmentation.inference import Inference
+from ..training.config import python_text
 from ..training.results import versions, write_json
 from ..visualization.classified import draw_classified
 from ..visualization.feature_pca import draw_feature_pca
@@ -128,7 +129,7 @@ def write_study_report(folder: Path, config: Config, settings: ProbeSettings, ta
         pictures = _classified(task, settings, study.scored.predicted[results.index(best)])
     resolved = folder / Path(config.filename).name
     with whole_file(resolved) as file:
-        file.write_text(config.pretty_text)
+        file.write_text(python_text(config))
     write_tables(folder, results)
     facts: Mapping[str, Any] = {
         "config": str(config.filename),
@@ -168,6 +169,6 @@ def write_study_report(folder: Path, config: Config, settings: ProbeSettings, ta
         timing=_timing(study),
         facts=told,
         commands=[" ".join(["python", *sys.argv])],
-        config=config.pretty_text,
+        config=python_text(config),
     )
     write_report(folder / "index.html", report)

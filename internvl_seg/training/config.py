@@ -7,6 +7,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from pprint import pformat
 from typing import Any
 
 from mmengine.config import Config, ConfigDict, DictAction
@@ -81,6 +82,12 @@ def load_config(path: str | os.PathLike[str], options: dict[str, Any] | None = N
             }
         )
     return config
+
+
+def python_text(config: Config) -> str:
+    """A config as the text of a Python file; MMEngine's ``pretty_text`` takes a hundred times as long."""
+    content = config.to_dict()
+    return "".join(f"{key} = {pformat(content[key], width=116, sort_dicts=False)}\n" for key in sorted(content))
 
 
 def check_data_paths(config: Config, loader: str) -> None:

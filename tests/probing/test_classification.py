@@ -139,7 +139,7 @@ def test_photographs_with_a_real_encoder(shared: Path, tmp_path: Path, monkeypat
         "model.backbone.init_cfg.checkpoint": str(shared / "weights" / "vit_small_patch14_518.safetensors"),
         "probe.blocks": [11],
         "probe.views": 1,
-        "probe.iterations": 30,
+        "probe.iterations": 8,
         "probe.few_shot.per_class": [],
         "probe.store.folder": "features",
     }

@@ -22,10 +22,10 @@ from ..error_table import DocumentedError
 from .conftest import Run, save_encoder
 
 EVERY_KIND = [
-    {"kind": "linear", "lr": [1e-1, 1e-2], "batch_norm": [True, False]},
+    {"kind": "linear", "lr": [1e-1], "batch_norm": [True, False]},
     {"kind": "mlp", "channels": 8, "solver": "sgd"},
     {"kind": "upernet", "blocks": [[0, 1, 2, 3]], "channels": 8},
-    {"kind": "linear", "solver": "lbfgs", "weight_decay": [1e-3, 1e-1]},
+    {"kind": "linear", "solver": "lbfgs", "weight_decay": [1e-2]},
 ]
 
 
@@ -49,7 +49,7 @@ def shards() -> dict[str, int]:
 def test_heads_are_read_and_scored_by_other_tools(run: Run, window: tuple[int, int] | None) -> None:
     options = {} if window is None else {"model__test_cfg": {"mode": "slide", "crop_size": window, "stride": (14, 20)}}
     scored = run(probe__heads=EVERY_KIND, **options)
-    assert len(scored.results) == 3 * 4 + 3 + 1 + 3 * 2
+    assert len(scored.results) == 3 * 2 + 3 + 1 + 3
     for result in scored.results:
         metrics = evaluate(f"out/{result.config}", f"out/{result.checkpoint}", work_dir="test")
         # Upsampled logits of UperNet differ in the last bits.
