@@ -1,6 +1,7 @@
 """Probing: features once and all heads on them, against training the head with the frozen encoder in the loop.
 
-``python benchmarks/probing.py --data CAMVID --weights VIT_S`` prints Markdown tables, in about 40 minutes on two cores:
+``python benchmarks/probing.py --data CAMVID --weights VIT_S`` prints Markdown tables, in about 40 minutes on two cores;
+without the two, the last one only:
 
 1. the official linear probe (63 epochs of batch 16, as 80,000 iterations on ADE20K) on CamVid, against ``train`` of the
    same config on a shorter schedule of as many samples for both, and its seconds a step from there on;

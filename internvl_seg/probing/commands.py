@@ -153,6 +153,7 @@ def probe(
         with track("report", 1):
             write_study_report(folder, config, settings, task, study)
     best = best_head(study.scored.results)
-    console.print(f"{task.metric} {best.score:.2f} %: {best.spec.name}, of {len(study.scored.results)} heads")
+    told = f"{task.metric} {best.score:.2f} %: {best.spec.name}, the best of {len(study.scored.results)} heads"
+    console.print(told, soft_wrap=True, highlight=False)
     console.print(f"Report: {folder / 'index.html'}", soft_wrap=True)
     return study.scored
