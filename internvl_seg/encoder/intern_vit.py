@@ -18,6 +18,22 @@ from .position import resize_pos_embed
 Size = int | tuple[int, int]
 
 
+def resolve_indices(indices: Sequence[int], depth: int) -> list[int]:
+    """Turn indices of blocks, negative ones counted from the end, into the range 0 to depth - 1.
+
+    Raises:
+        ValueError: There are none, or one lies outside an encoder of this depth.
+    """
+    if not indices:
+        raise ValueError("indices is empty: name at least one block to tap.")
+    for position, index in enumerate(indices):
+        if not -depth <= index < depth:
+            raise ValueError(
+                f"indices[{position}] = {index} is outside this encoder of {depth} blocks: use {-depth} to {depth - 1}."
+            )
+    return [index % depth for index in indices]
+
+
 class PatchEmbed(nn.Module):
     """Cut an image into patches and project each to a token."""
 
@@ -176,15 +192,7 @@ class InternViT(nn.Module):
         Raises:
             ValueError: There are none, or one lies outside the encoder.
         """
-        if not indices:
-            raise ValueError("indices is empty: name at least one block to tap.")
-        for position, index in enumerate(indices):
-            if not -self.depth <= index < self.depth:
-                raise ValueError(
-                    f"indices[{position}] = {index} is outside this encoder of {self.depth} blocks: "
-                    f"use {-self.depth} to {self.depth - 1}."
-                )
-        return [index % self.depth for index in indices]
+        return resolve_indices(indices, self.depth)
 
     @overload
     def forward_intermediates(

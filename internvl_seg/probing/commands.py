@@ -18,7 +18,7 @@ from rich.table import Table
 from ..data.writing import remove_leftovers
 from ..training import ConfigError
 from ..training.config import check_data_paths, explaining, load_config
-from .encoder_features import EncoderFeatures, Need
+from .encoder_features import EncoderFeatures, Need, Track
 from .encoder_study import EncoderStudy, Scored, Study
 from .frozen_encoder import FrozenEncoder
 from .planning import plan, repeats
@@ -55,7 +55,7 @@ def _task(config: Config) -> Task:
     return Task(config, 0 if seed is None else int(seed))
 
 
-def _tracker(progress: Progress, console: Console) -> Any:
+def _tracker(progress: Progress, console: Console) -> Track:
     @contextmanager
     def track(name: str, total: int) -> Iterator[Callable[[int], None]]:
         if not total:

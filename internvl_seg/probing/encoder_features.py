@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ..training import ConfigError
 from ..training.stream import SeededDataset
 from .extraction import Content, Extractor
 from .feature_store import FeatureStore, check_room
@@ -14,7 +15,7 @@ from .frozen_encoder import FrozenEncoder
 from .head_spec import HeadSpec
 from .settings import ProbeSettings
 from .sources import Source, StoreSource, StreamSource
-from .store_key import FORMAT, code_versions, hash_code, hash_data, without_places
+from .store_key import FORMAT, code_versions, hash_code, without_places
 from .task import Task
 
 # Shows how far a part is: gives, for a name and a total, what is told of every step.
@@ -53,6 +54,9 @@ class EncoderFeatures:
         stream: Whether to keep nothing.
         track: Shows how far a part is.
 
+    Raises:
+        ConfigError: A head cannot be trained without a store.
+
     Attributes:
         encoder: The encoder.
         blocks: Blocks that are kept, from 0.
@@ -74,6 +78,8 @@ class EncoderFeatures:
         stream: bool,
         track: Track,
     ) -> None:
+        if stream and any(spec.solver == "lbfgs" for spec in specs):
+            raise ConfigError("probe.heads[].solver='lbfgs' reads all features again and again: leave --stream out.")
         self.encoder = encoder
         self.blocks = sorted({block for spec in specs for block in spec.blocks})
         self.content: Content = task.content(specs)
@@ -108,7 +114,7 @@ class EncoderFeatures:
             for split, data, views in self._splits()
         ]
 
-    def _key(self, split: str, data: SeededDataset) -> dict[str, Any]:
+    def _key(self, split: str) -> dict[str, Any]:
         dataset = self._task.split(split)
         return {
             "format": FORMAT,
@@ -118,7 +124,7 @@ class EncoderFeatures:
             "content": self.content,
             "dtype": self._dtype,
             "batch_size": self._settings.store.batch_size,
-            "data": hash_data(self._task.infos(data)),
+            "data": self._task.val_hash if split == "val" else self._task.train_hash,
             "dataset": without_places(dataset),
             "transforms": dataset["pipeline"],
             "preprocessor": self._task.preprocessor,
@@ -138,7 +144,7 @@ class EncoderFeatures:
             StoreError: A store cannot be written.
         """
         self.weights, workers = self.encoder.sha256(), self._settings.store.workers
-        self.keys = {split: self._key(split, data) for split, data, _ in self._splits()}
+        self.keys = {split: self._key(split) for split, _, _ in self._splits()}
         if self._stream:
             for split, data, _ in self._splits():
                 self._sources[split] = StreamSource(self._extractor(split), data, workers)

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..training import ConfigError
 from ..training.results import write_json
 from .batched_heads import BatchedHeads
 from .closed_form import ClosedForm
@@ -93,7 +92,8 @@ class EncoderStudy:
             phase: Name of this part of the study, for files.
         """
         # What was done with other heads, features or settings has another name, and is not found.
-        about = [self.features.keys, asdict(self._settings), [asdict(spec) for spec in specs]]
+        settings = {name: value for name, value in asdict(self._settings).items() if name not in ("store", "pictures")}
+        about = [self.features.keys, settings, [asdict(spec) for spec in specs]]
         self._state = self._folder / "state" / f"{self._encoder.name}-{phase}-{hash_json(about)[:8]}"
         done = self._state.with_suffix(".json")
         if done.is_file():
@@ -144,8 +144,6 @@ class EncoderStudy:
         return training
 
     def _fit(self, specs: Sequence[HeadSpec], number: int) -> tuple[BatchedHeads, ConvexFit]:
-        if not self.features.stores:
-            raise ConfigError("probe.heads[].solver='lbfgs' reads all features again and again: leave --stream out.")
         start = time.monotonic()
         heads = self._build(specs)
         assert isinstance(heads, BatchedHeads)

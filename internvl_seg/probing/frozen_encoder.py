@@ -1,7 +1,6 @@
 """A frozen encoder and what feeds it, from the backbone of a config."""
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 from typing import Any
 
 import torch
@@ -24,6 +23,7 @@ class FrozenEncoder:
     Attributes:
         config: Of the backbone, frozen, tapped after the last of the blocks.
         backbone: The module.
+        state: What stands for it in a checkpoint: a reference, or all weights if they are in no file.
 
     Raises:
         ConfigError: The backbone has no blocks to tap, or learns.
@@ -41,6 +41,9 @@ class FrozenEncoder:
             raise ConfigError(f"backbone.type={backbone.get('type')!r} has no blocks: use 'InternViT' or 'TimmViT'.")
         self.device = torch.device("meta" if self.is_meta else get_device())
         self.backbone.to(self.device)
+        self.state: dict[str, Tensor] = {}
+        if not self.is_meta:
+            self.state = {name: tensor.cpu() for name, tensor in self.backbone.state_dict().items()}
 
     @property
     def is_meta(self) -> bool:
@@ -65,14 +68,8 @@ class FrozenEncoder:
         """Hash of all weights."""
         return hash_parameters(self.backbone)
 
-    @cached_property
-    def state(self) -> dict[str, Tensor]:
-        """What stands for it in a checkpoint: a reference, or all weights if they are in no file."""
-        return {name: tensor.cpu() for name, tensor in self.backbone.state_dict().items()}
-
     def release(self) -> None:
         """Give the memory of the weights back; shapes and :attr:`state` stay."""
-        self.state  # noqa: B018
         self.backbone.to("meta")
 
     @torch.no_grad()

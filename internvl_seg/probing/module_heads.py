@@ -64,9 +64,9 @@ class UperNet(nn.Module):
         super().__init__()
         self.blocks = blocks
         for name, config in parts.items():
-            self.add_module(name, MODELS.build(dict(config)))
-        for child in self.children():
-            child.init_weights()  # type: ignore[operator]
+            part = MODELS.build(dict(config))
+            part.init_weights()
+            self.add_module(name, part)
 
     def _pyramid(self, maps: Mapping[int, Tensor]) -> Any:
         return self.get_submodule("neck")([maps[block].permute(0, 3, 1, 2) for block in self.blocks])

@@ -16,6 +16,7 @@ from .frozen_encoder import FrozenEncoder
 from .head_spec import HeadSpec, Subset
 from .loss import CrossEntropy
 from .objectives import Objectives
+from .store_key import hash_data
 from .validation import Decide, Labeller, accuracy_and_mean, best_class, iou_and_mean
 
 
@@ -85,6 +86,16 @@ class Task:
     def plain(self) -> SeededDataset:
         """The training images without augmentation."""
         return SeededDataset(self.split("plain"), self.seed)
+
+    @cached_property
+    def train_hash(self) -> str:
+        """Hash of all that the training images and their labels hold."""
+        return hash_data(self.infos(self.train))
+
+    @cached_property
+    def val_hash(self) -> str:
+        """Hash of all that the validation images and their labels hold."""
+        return hash_data(self.infos(self.val))
 
     @cached_property
     def classes(self) -> list[str]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from ..checkpoints.errors import HubUnavailableError, KeyMismatchError, ShapeMismatchError, list_names
 from ..checkpoints.reading import open_file
 from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_parameters, read_reference, write_reference
+from ..encoder.intern_vit import resolve_indices
 from ..encoder.releases import building
 from .backbone import DTYPES
 
@@ -148,12 +149,7 @@ class TimmViT(nn.Module):
         Raises:
             ValueError: There are none, or one lies outside the encoder.
         """
-        if not indices or (bad := [index for index in indices if not -self.depth <= index < self.depth]):
-            raise ValueError(
-                f"indices={list(indices)} names {f'block {bad[0]}' if indices else 'no block'} of an encoder of "
-                f"{self.depth} blocks: use {-self.depth} to {self.depth - 1}."
-            )
-        return [index % self.depth for index in indices]
+        return resolve_indices(indices, self.depth)
 
     def _prepare(self, images: Tensor) -> Tensor:
         """Images of whole patches, normalised as the model wants them."""

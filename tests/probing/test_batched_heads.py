@@ -10,7 +10,6 @@ from mmseg.structures import SegDataSample
 from torch import Tensor
 from torch.testing import assert_close
 
-import internvl_seg  # noqa: F401
 from internvl_seg.probing.batched_heads import BatchedHeads
 from internvl_seg.probing.features import Features, Norms
 from internvl_seg.probing.head_spec import HeadSpec
@@ -25,7 +24,7 @@ OBJECTIVES = Objectives(CrossEntropy(), stride=1, dense=True)
 def make(kind: str, blocks: tuple[int, ...], solver: str = "adamw", batch_norm: bool = True) -> BatchedHeads:
     hidden = 5 if kind == "mlp" else 0
     specs = [
-        HeadSpec("e", kind, blocks, solver, lr, decay, batch_norm, 0, channels=hidden)  # type: ignore[arg-type]
+        HeadSpec("e", kind, blocks, solver, lr, decay, batch_norm, 0, channels=hidden)
         for lr, decay in ((1e-2, 0.0), (1e-1, 0.3))
     ]
     return BatchedHeads(specs, CHANNELS, CLASSES, "maps")

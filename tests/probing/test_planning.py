@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 import torch
 
-import internvl_seg  # noqa: F401
 from internvl_seg.probing.frozen_encoder import FrozenEncoder
 from internvl_seg.probing.head_spec import HeadResult, HeadSpec
 from internvl_seg.probing.planning import group, plan, repeats
