@@ -15,7 +15,3 @@ class StoreMismatchError(StoreError):
 
 class StoreSizeError(StoreError):
     """The disk has no room for the store."""
-
-
-class StudyError(ProbeError):
-    """A study's folder holds another study, or one that is to be gone on with expressly."""

@@ -64,7 +64,7 @@ def collate(samples: Sequence[Sample], blocks: Sequence[int], memory: Mapping[in
     shapes = {(tuple(s.features[blocks[0]].shape), tuple(s.label.shape)) for s in samples}
     if len(shapes) > 1:
         raise ProbeError(
-            f"Training samples have several sizes, {sorted(s[1] for s in shapes)}: batches need one. Let the "
+            f"Training samples have several sizes, {sorted(s[1] for s in shapes)}: batches need one. Let the"
             " pipeline end with a crop, and set model.data_preprocessor.size to it."
         )
     maps = {}
