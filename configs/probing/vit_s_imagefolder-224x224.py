@@ -53,14 +53,14 @@ randomness = dict(seed=0)
 probe = dict(
     blocks=[11, [8, 9, 10, 11]],
     views=8,
-    iterations=500,
+    iterations=200,
     batch_size=64,
-    warmup=50,
+    warmup=20,
     schedule="cosine",
     heads=[
         dict(kind="linear", solver="sgd", lr=[1e-3, 1e-2, 1e-1]),
         dict(kind="linear", solver="lbfgs", weight_decay=[1e-3, 1e-2, 1e-1]),
-        dict(kind="attention_pooling", solver="adamw", lr=[1e-4, 1e-3]),
+        dict(kind="attention_pooling", solver="adamw", lr=[1e-3]),
         dict(kind="ridge", weight_decay=[1e1, 1e3, 1e5]),
         dict(kind="knn", neighbours=[1, 4, 10]),
     ],
