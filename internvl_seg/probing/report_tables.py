@@ -43,13 +43,13 @@ def _compare(specs: Sequence[HeadSpec], scores: Sequence[Mapping[str, str]]) -> 
         scores: What is told of each, by the column's title.
 
     Returns:
-        A note of what all heads have in common, the titles of columns and the rows. Scores follow the blocks, where a
-        narrow page still shows them.
+        A note of what all heads have in common, the titles of columns and the rows. Scores follow the blocks and the
+        amount of images, where a narrow page still shows them.
     """
     settings = [settings_of(spec) for spec in specs]
     common = [name for name in settings[0] if name != "blocks" and len({one[name] for one in settings}) == 1]
     note = "; ".join(f"{name} {settings[0][name]}" for name in common)
-    before = [name for name in ("encoder", "blocks") if name not in common]
+    before = [name for name in ("encoder", "blocks", "training images") if name not in common]
     after = [name for name in settings[0] if name not in (*common, *before)]
     rows = [
         [*(own[name] for name in before), *told.values(), *(own[name] for name in after)]

@@ -162,6 +162,16 @@ def test_everything_is_on_the_page_and_nothing_elsewhere(report: Report, tmp_pat
     assert not re.search(r"https?:|@import|url\(", style[1])
 
 
+def test_amounts_of_images_stand_before_the_scores_of_repeated_heads(tmp_path: Path) -> None:
+    results = [result(9.0 * n + i, subset=Subset(None, n, i)) for n in (1, 2) for i in (0, 1)]
+    rows = written(Report("t", "top-1", results, CLASSES), tmp_path).rows
+    start = rows.index(["blocks", "training images", "top-1 in %, mean ± std", "lowest", "highest", "n"])
+    assert [row[1:3] for row in rows[start + 1 : start + 3]] == [
+        ["2 a class", "18.50 ± 0.71"],
+        ["1 a class", "9.50 ± 0.71"],
+    ]
+
+
 def test_the_same_report_is_the_same_bytes(report: Report, tmp_path: Path) -> None:
     assert written(report, tmp_path / "a").text == written(report, tmp_path / "b").text
 
