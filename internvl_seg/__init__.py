@@ -1,6 +1,6 @@
 """InternViT for dense prediction: importing this package registers its modules with MMEngine."""
 
-from . import segmentation, training
+from . import classification, segmentation, training
 from .checkpoints import CheckpointError, convert_checkpoint, export_encoder, load_classifier, load_encoder
 from .data import datasets
 from .encoder import InternViT, Release, create_encoder, list_encoders, register_encoder
@@ -15,6 +15,7 @@ __all__ = [
     "Release",
     "Segmentation",
     "Segmenter",
+    "classification",
     "convert_checkpoint",
     "create_encoder",
     "datasets",

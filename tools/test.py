@@ -20,6 +20,9 @@ def main() -> None:
     labels.add_argument("--submit", help="the same in the format of ADE20K's server; a test set needs no masks then")
     parser.add_argument("--show-dir", help="folder for pictures with the predicted labels over them")
     parser.add_argument("--tta", action="store_true", help="average over the scales and flips of tta_pipeline")
+    parser.add_argument(
+        "--only", nargs="+", metavar="VARIANT", help="of ImageNet's test sets these, such as imagenet_a"
+    )
     add_options(parser)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -34,6 +37,7 @@ def main() -> None:
             submit=args.submit,
             show_dir=args.show_dir,
             tta=args.tta,
+            only=args.only,
             options=args.cfg_options,
             launcher=args.launcher,
         )

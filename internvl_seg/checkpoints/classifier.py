@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..encoder.classifier import Classifier, Pooling
+from ..encoder.classifier import InternViTClassifier, Pooling, TokenClassifier
 from ..encoder.intern_vit import InternViT
 from ..encoder.releases import building
 from .errors import KeyMismatchError, NotACheckpointError, ShapeMismatchError, list_names
@@ -14,9 +14,10 @@ from .formats import find_encoders
 from .loading import load_encoder
 from .sources import Source, open_source
 
+# Modules of an official classifier beside its encoder.
+PARTS = ("norm.", "head.", "attn_pooling.", "clip_projector.")
 # ``attn_pool_num_heads`` of the official code, which no file tells; other poolings have the encoder's heads.
 _CLIP_PROJECTOR_HEADS = {3200: 16}
-_PARTS = ("norm.", "head.", "attn_pooling.", "clip_projector.")
 
 
 def _kind(source: Source, embed_dim: int) -> tuple[Pooling, int, int]:
@@ -55,7 +56,7 @@ def load_classifier(
     device: torch.device | str = "cpu",
     attn_pool_num_heads: int | None = None,
     **overrides: Any,
-) -> Classifier:
+) -> InternViTClassifier:
     """Load an official classifier: pooling, BatchNorm and linear layer on an InternViT.
 
     A file with ``clip_projector`` and no ``head`` (the released 224px encoder) gives the image embedding of CLIP.
@@ -90,13 +91,36 @@ def load_classifier(
     if attn_pool_num_heads is None and pooling == "clip_projector":
         pool_heads = _CLIP_PROJECTOR_HEADS.get(encoder.embed_dim, encoder.num_heads)
     with building("meta", torch.float32):
-        classifier = Classifier(encoder, pooling, pool_heads=pool_heads, pool_dim=pool_dim, num_classes=num_classes)
+        classifier = InternViTClassifier(
+            encoder, pooling, pool_heads=pool_heads, pool_dim=pool_dim, num_classes=num_classes
+        )
+    classifier.load_state_dict(_read(opened, classifier, device), strict=False, assign=True)
+    return classifier.eval()
+
+
+def read_head(classifier: TokenClassifier, source: str | os.PathLike[str]) -> None:
+    """Copy an official classification head into one that is there.
+
+    Args:
+        classifier: Of the pooling and classes that the file holds.
+        source: As in :func:`load_classifier`; an encoder in it is left out.
+
+    Raises:
+        CheckpointError: A subclass says what is wrong; nothing was read.
+    """
+    opened = open_source(source)
+    _kind(opened, classifier.embed_dim)
+    classifier.load_state_dict(_read(opened, classifier, "cpu"), strict=False)
+
+
+def _read(opened: Source, classifier: TokenClassifier, device: torch.device | str) -> dict[str, Tensor]:
+    """All tensors of a classifier but its encoder's, in fp32."""
     wanted = {k: v for k, v in classifier.state_dict().items() if not k.startswith("encoder.")}
-    used_parts = tuple(part for part in _PARTS if any(name.startswith(part) for name in wanted))
+    used_parts = tuple(part for part in PARTS if any(name.startswith(part) for name in wanted))
     present = {name for name in opened.reader.names if name.startswith(used_parts)}
     if present != set(wanted):
         raise KeyMismatchError(
-            f"{opened.where} does not fit a classifier with {pooling}. "
+            f"{opened.where} does not fit a classifier with {classifier.pooling}. "
             f"It lacks {list_names(wanted.keys() - present) or 'nothing'}; "
             f"it has too many: {list_names(present - wanted.keys()) or 'none'}."
         )
@@ -107,5 +131,4 @@ def load_classifier(
                 f"{opened.where}: {name} is {opened.reader.shape(name)}, expected {tuple(want.shape)}."
             )
         state[name] = opened.reader.read(name).to(device, want.dtype, copy=True)
-    classifier.load_state_dict(state, strict=False, assign=True)
-    return classifier.eval()
+    return state

@@ -3,7 +3,7 @@
 Source: OpenGVLab/InternVL ``classification/models/intern_vit_6b.py``; parameters outside the encoder keep its names.
 """
 
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,9 @@ from .attention import attention
 from .intern_vit import InternViT
 
 Pooling = Literal["cls_patch_concat", "attention_pooling", "clip_projector"]
+POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
+# What the official code calls the module of a pooling.
+_PART = {"attention_pooling": "attn_pooling", "clip_projector": "clip_projector"}
 
 
 class CrossAttention(nn.Module):
@@ -53,41 +56,69 @@ class AttentionPooling(nn.Module):
         return pooled.squeeze(1)
 
 
-class Classifier(nn.Module):
-    """Images to logits, or to an embedding when there are no classes; all but the encoder runs in fp32.
+class TokenClassifier(nn.Module):
+    """Tokens to logits, or to an embedding when there are no classes; in fp32.
 
     Args:
-        encoder: The encoder.
+        embed_dim: Channels of a token, C.
         pooling: 'cls_patch_concat' puts the CLS token beside the mean of the patches, 'attention_pooling' and
             'clip_projector' attend over all tokens, the latter into CLIP's space.
         pool_heads: Attention heads of the pooling; unused by 'cls_patch_concat'.
-        pool_dim: Channels out of 'clip_projector'; the encoder's for the others.
+        pool_dim: Channels out of 'clip_projector'; the others give as many as they get.
         num_classes: Classes; 0 for the pooled vector itself, without BatchNorm.
+
+    Raises:
+        ValueError: There is no such pooling, or its heads do not divide the channels.
     """
 
-    def __init__(
-        self, encoder: InternViT, pooling: Pooling, *, pool_heads: int, pool_dim: int, num_classes: int
-    ) -> None:
+    def __init__(self, embed_dim: int, pooling: Pooling, *, pool_heads: int, pool_dim: int, num_classes: int) -> None:
         super().__init__()
-        self.encoder = encoder
+        if pooling not in POOLINGS:
+            raise ValueError(f"pooling={pooling!r} is not known; choose one of {', '.join(POOLINGS)}.")
+        self.embed_dim = embed_dim
         self.pooling = pooling
-        dim = 2 * encoder.embed_dim
+        dim = 2 * embed_dim
         if pooling != "cls_patch_concat":
-            dim = pool_dim if pooling == "clip_projector" else encoder.embed_dim
-            name = "clip_projector" if pooling == "clip_projector" else "attn_pooling"
-            self.add_module(name, AttentionPooling(encoder.embed_dim, pool_heads, dim))
+            if embed_dim % pool_heads:
+                raise ValueError(f"pool_heads={pool_heads} does not divide the {embed_dim} channels of a token.")
+            dim = pool_dim if pooling == "clip_projector" else embed_dim
+            self.add_module(_PART[pooling], AttentionPooling(embed_dim, pool_heads, dim))
         self.norm = nn.BatchNorm1d(dim, eps=1e-6) if num_classes else nn.Identity()
         self.head = nn.Linear(dim, num_classes) if num_classes else nn.Identity()
+        if isinstance(self.head, nn.Linear):
+            nn.init.normal_(self.head.weight, std=0.01)
+            nn.init.zeros_(self.head.bias)
 
     def pool(self, tokens: Tensor) -> Tensor:
         """Map tokens (B, N, C), CLS first, to one vector per image."""
         if self.pooling == "cls_patch_concat":
             return torch.cat([tokens[:, 0], tokens[:, 1:].mean(dim=1)], dim=-1)
-        name = "clip_projector" if self.pooling == "clip_projector" else "attn_pooling"
-        pooled: Tensor = self.get_submodule(name)(tokens)
+        pooled: Tensor = self.get_submodule(_PART[self.pooling])(tokens)
         return pooled
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Map tokens (B, N, C), CLS first, in any dtype, to fp32 logits (B, num_classes) or embeddings."""
+        logits: Tensor = self.head(self.norm(self.pool(tokens.float())))
+        return logits
+
+
+class InternViTClassifier(TokenClassifier):
+    """Images to logits, or to an embedding when there are no classes; all but the encoder runs in fp32.
+
+    Args:
+        encoder: The encoder.
+        pooling: As in :class:`TokenClassifier`, like all else.
+        pool_heads: Attention heads of the pooling.
+        pool_dim: Channels out of 'clip_projector'.
+        num_classes: Classes, or 0.
+    """
+
+    def __init__(
+        self, encoder: InternViT, pooling: Pooling, *, pool_heads: int, pool_dim: int, num_classes: int
+    ) -> None:
+        super().__init__(encoder.embed_dim, pooling, pool_heads=pool_heads, pool_dim=pool_dim, num_classes=num_classes)
+        self.encoder = encoder
 
     def forward(self, images: Tensor) -> Tensor:
         """Map normalised images (B, in_chans, H, W) to fp32 logits (B, num_classes) or embeddings."""
-        logits: Tensor = self.head(self.norm(self.pool(self.encoder.forward_features(images).float())))
-        return logits
+        return super().forward(self.encoder.forward_features(images))

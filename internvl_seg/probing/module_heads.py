@@ -9,7 +9,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from ..encoder.classifier import AttentionPooling
+from ..encoder.classifier import TokenClassifier
 from ..training.stream import seed_everything
 from .features import Features, Norms
 from .head_spec import HeadSpec
@@ -80,13 +80,13 @@ class UperNet(nn.Module):
         total: Tensor = torch.stack([v for found in losses for k, v in found.items() if k.startswith("loss")]).sum()
         return total
 
-    def forward(self, maps: Mapping[int, Tensor]) -> Tensor:
+    def predict(self, maps: Mapping[int, Tensor]) -> Tensor:
         """Logits (B, classes, h, w)."""
         logits: Tensor = self.get_submodule("decode_head")(self._pyramid(maps))
         return logits
 
 
-class AttentionProbe(nn.Module):
+class AttentionProbe(TokenClassifier):
     """The official attention-pooling classifier without its encoder.
 
     Args:
@@ -97,21 +97,18 @@ class AttentionProbe(nn.Module):
     """
 
     def __init__(self, channels: int, num_heads: int, num_classes: int, block: int) -> None:
-        super().__init__()
+        super().__init__(
+            channels, "attention_pooling", pool_heads=num_heads, pool_dim=channels, num_classes=num_classes
+        )
         self.block = block
-        self.attn_pooling = AttentionPooling(channels, num_heads, channels)
-        self.norm = nn.BatchNorm1d(channels, eps=1e-6)
-        self.head = nn.Linear(channels, num_classes)
-        nn.init.normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
 
     def loss(self, maps: Mapping[int, Tensor], labels: Tensor, objective: Objective) -> Tensor:
         """The objective's loss."""
-        return objective(self(maps).T[None, :, :, None, None], labels)[0]
+        return objective(self.predict(maps).T[None, :, :, None, None], labels)[0]
 
-    def forward(self, maps: Mapping[int, Tensor]) -> Tensor:
+    def predict(self, maps: Mapping[int, Tensor]) -> Tensor:
         """Logits (B, classes) of tokens (B, 1, N, C)."""
-        logits: Tensor = self.head(self.norm(self.attn_pooling(maps[self.block][:, 0])))
+        logits: Tensor = self(maps[self.block][:, 0])
         return logits
 
 
@@ -163,7 +160,7 @@ class ModuleHeads:
     @torch.no_grad()
     def predict(self, features: Features) -> Tensor:
         """Logits, as :class:`internvl_seg.probing.heads.Heads` says."""
-        found = [module.eval()(features.maps) for module in self.modules]
+        found = [module.eval().predict(features.maps) for module in self.modules]
         logits = torch.stack(found).transpose(1, 2)
         return logits if logits.ndim == 5 else logits[..., None, None]
 

@@ -10,8 +10,11 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..checkpoints import load_encoder
-from ..checkpoints.loading import read_weights
+from ..checkpoints.classifier import PARTS
+from ..checkpoints.encoder_file import EncoderFile
+from ..checkpoints.loading import assign_parameter, read_weights
 from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_encoder, read_reference, write_reference
+from ..checkpoints.sources import open_source
 from ..encoder import InternViT, get_release
 from ..encoder.cpu import has_bf16_products
 from ..encoder.intern_vit import Size
@@ -19,6 +22,7 @@ from ..encoder.lora import add_lora, is_lora
 from ..encoder.position import resize_pos_embed
 from ..encoder.releases import building
 
+OUT_TYPES = ("featmap", "raw")
 # Names of dtypes in configs.
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -44,6 +48,10 @@ class InternViTBackbone(InternViT):
         drop_path_rate: Stochastic depth of the last block.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         attention: Attention kernel, as in :class:`InternViT`.
+        out_type: 'featmap' for the maps of the patches, or 'raw' for all tokens, the CLS token first, as MMPretrain's
+            heads take them.
+        encoder: A frozen encoder in memory whose weights are used instead of read, and not copied: of the same
+            architecture and dtype. The position embedding of another ``img_size`` is read from ``init_cfg``.
         lora: Adapters for a frozen encoder, ``dict(rank=...)`` with the other arguments of
             :func:`internvl_seg.encoder.lora.add_lora` as wanted; none if None.
         init_cfg: None for random weights, or ``dict(type='Pretrained', checkpoint=...)`` with anything that
@@ -64,25 +72,32 @@ class InternViTBackbone(InternViT):
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
         attention: str = "auto",
+        out_type: str = "featmap",
+        encoder: InternViT | None = None,
         lora: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         if dtype not in DTYPES:
             raise ValueError(f"backbone.dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
+        if out_type not in OUT_TYPES:
+            raise ValueError(f"backbone.out_type={out_type!r} is not known; choose one of {', '.join(OUT_TYPES)}.")
         if init_cfg is not None and (init_cfg.get("type") != "Pretrained" or "checkpoint" not in init_cfg):
             raise ValueError(
                 f"backbone.init_cfg={init_cfg} is not known; use dict(type='Pretrained', checkpoint=...) or None."
             )
         if lora is not None and not frozen:
             raise ValueError(f"backbone.lora={lora} adapts a frozen encoder: set backbone.frozen=True.")
+        if encoder is not None and (not frozen or lora is not None):
+            raise ValueError("backbone.encoder is shared, so it may not be tuned: set frozen=True and leave lora out.")
         arguments = get_release(arch).arguments() if isinstance(arch, str) else dict(arch)
         arguments |= {"drop_path_rate": drop_path_rate, "attention": attention, "grad_checkpointing": with_cp}
         if img_size is not None:
             arguments["img_size"] = img_size
         # Weights that a file holds need not be drawn first. A model built on the meta device is only looked at.
-        from_file = init_cfg is not None and torch.get_default_device().type != "meta"
-        with building("meta" if from_file else None, DTYPES[dtype] if frozen else torch.float32):
+        from_file = init_cfg is not None and encoder is None and torch.get_default_device().type != "meta"
+        with building("meta" if from_file or encoder is not None else None, DTYPES[dtype] if frozen else torch.float32):
             super().__init__(**arguments)
+        self.out_type = out_type
         self.out_indices = self.resolve_indices(out_indices)
         self.init_cfg = init_cfg
         self.frozen = frozen
@@ -90,7 +105,10 @@ class InternViTBackbone(InternViT):
         self.compute_dtype = DTYPES[dtype]
         self.is_init = not from_file
         self._hash: str | None = None
-        if from_file and frozen:
+        self._is_shared = encoder is not None
+        if encoder is not None:
+            _share(encoder, self)
+        elif from_file and frozen:
             weights = load_encoder(init_cfg["checkpoint"], dtype=self.dtype, **arguments)  # type: ignore[index]
             self.load_state_dict(weights.state_dict(), assign=True)
             self.is_init = True
@@ -109,6 +127,15 @@ class InternViTBackbone(InternViT):
         if not self.is_init:
             read_weights(self, self.init_cfg["checkpoint"])  # type: ignore[index]
         self.is_init = True
+
+    @staticmethod
+    def _checkpoint_filter(state: dict[str, Any], prefix: str, *_rest: object) -> None:
+        """Give an official classifier the names of MMPretrain's models; they call this before they load anything."""
+        if prefix + "head.weight" in state:
+            for name in [name for name in state if name.startswith(prefix)]:
+                official = name.removeprefix(prefix)
+                new = f"head.classifier.{official}" if official.startswith(PARTS) else f"backbone.{official}"
+                state[prefix + new] = state.pop(name)
 
     def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:
         """Layer of a parameter, for learning rates that decay with depth, and the number of layers.
@@ -134,7 +161,14 @@ class InternViTBackbone(InternViT):
         return self
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:  # type: ignore[override]
-        """Map normalised images (B, in_chans, H, W) to fp32 maps (B, C, H/p, W/p), one per ``out_indices``."""
+        """Map normalised images to features, one per ``out_indices``.
+
+        Args:
+            images: (B, in_chans, H, W).
+
+        Returns:
+            Maps (B, C, H/p, W/p) or, with ``out_type='raw'``, tokens (B, 1 + H/p * W/p, C), in fp32.
+        """
         if not self.is_init:
             raise RuntimeError("The encoder has no weights yet: call init_weights() or load a checkpoint.")
         learns = not self.frozen or self.lora is not None
@@ -142,13 +176,60 @@ class InternViTBackbone(InternViT):
         rounds = self.compute_dtype != self.dtype and (images.device.type != "cpu" or has_bf16_products())
         rounding = torch.autocast(images.device.type, self.compute_dtype) if rounds else contextlib.nullcontext()
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns), rounding:
-            maps = self.forward_intermediates(images, self.out_indices)
-        return tuple(tokens.float() for tokens in maps)
+            return features(self, images)
 
     def _sha256(self) -> str:
         """Hash of the encoder; taken once, while it is frozen."""
         self._hash = self._hash or hash_encoder(self)
         return self._hash
+
+
+def features(encoder: Any, images: Tensor) -> tuple[Tensor, ...]:
+    """What a backbone gives of images, in fp32: maps, or tokens, as its ``out_type`` says.
+
+    Args:
+        encoder: With ``forward_intermediates``, ``out_indices`` and ``out_type``.
+        images: (B, 3, H, W), normalised.
+    """
+    if encoder.out_type == "featmap":
+        return tuple(maps.float() for maps in encoder.forward_intermediates(images, encoder.out_indices))
+    pairs = encoder.forward_intermediates(images, encoder.out_indices, "NLC", return_prefix_tokens=True)
+    return tuple(torch.cat([cls, patches], dim=1).float() for patches, cls in pairs)
+
+
+def _share(encoder: InternViT, backbone: InternViTBackbone) -> None:
+    """Let a backbone use an encoder's tensors.
+
+    Raises:
+        WrongEncoderError: It is of another architecture or dtype, or has adapters.
+    """
+    theirs = dict(encoder.named_parameters())
+    for name, own in backbone.named_parameters():
+        if name not in theirs or (name != "pos_embed" and theirs[name].shape != own.shape):
+            found = tuple(theirs[name].shape) if name in theirs else "not there"
+            raise WrongEncoderError(
+                f"backbone.encoder is of another architecture: {name} is {found}, backbone.arch makes "
+                f"{tuple(own.shape)}."
+            )
+    if extra := theirs.keys() - dict(backbone.named_parameters()).keys():
+        raise WrongEncoderError(
+            f"backbone.encoder has parameters that backbone.arch does not make, such as {min(extra)}."
+        )
+    if encoder.dtype != backbone.dtype:
+        raise WrongEncoderError(f"backbone.encoder has {encoder.dtype}, but backbone.dtype is {backbone.dtype}.")
+    for name, own in backbone.named_parameters():
+        tensor = theirs[name].detach()
+        if tensor.shape != own.shape:  # The position embedding of another image size.
+            tensor = _pos_embed(encoder, backbone)
+        assign_parameter(backbone, name, tensor)
+
+
+def _pos_embed(encoder: InternViT, backbone: InternViTBackbone) -> Tensor:
+    """The position embedding that a backbone would have read, as it stands in the file: resized once, not twice."""
+    if backbone.init_cfg is None:
+        return resize_pos_embed(encoder.pos_embed.detach(), encoder.grid_size, backbone.grid_size)
+    file = EncoderFile.find(open_source(backbone.init_cfg["checkpoint"]))
+    return file.tensor("pos_embed", backbone).to(encoder.pos_embed)
 
 
 def _leave_encoder_out(module: InternViTBackbone, state: dict[str, Any], prefix: str, _metadata: object) -> None:
@@ -176,7 +257,16 @@ def _check_reference(module: InternViTBackbone, state: dict[str, Any], prefix: s
             f"This checkpoint's adapters were trained with alpha = {int(alpha)}, but backbone.lora has {int(own)}. "
             f"Set backbone.lora.alpha={int(alpha)}."
         )
+    if not any(name.startswith(prefix) for name in state) and module.frozen and module.is_init:
+        # A file of a head alone, such as the official ones, is put on the encoder that the config reads.
+        state.update({prefix + name: parameter.detach() for name, parameter in module.named_parameters()})
+        return
     if prefix + REFERENCE not in state:
+        if module._is_shared:
+            raise WrongEncoderError(
+                "This checkpoint holds an encoder of its own, which would replace the one that another model uses, "
+                "too. Leave encoder= out."
+            )
         module._hash = None
         module.is_init |= any(name.startswith(prefix + "blocks.") for name in state)
         return

@@ -5,7 +5,7 @@ import inspect
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import timm
 import torch
@@ -18,7 +18,7 @@ from ..checkpoints.reading import open_file
 from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_parameters, read_reference, write_reference
 from ..encoder.intern_vit import resolve_indices
 from ..encoder.releases import building
-from .backbone import DTYPES
+from .backbone import DTYPES, OUT_TYPES, features
 
 # How the images of all configs come, on the scale of 0 to 1: ImageNet's mean and standard deviation.
 _MEAN = (0.485, 0.456, 0.406)
@@ -88,6 +88,8 @@ class TimmViT(nn.Module):
         out_indices: Blocks whose patch tokens are given, from 0; negative ones count from the last.
         frozen: True.
         dtype: 'float32', 'bfloat16' or 'float16', of weights and computation; the maps are fp32 always.
+        out_type: 'featmap' for the maps of the patches, or 'raw' for tokens: the CLS token (of a model without one, the
+            mean of the patches) and the patches.
         norm: Whether the model's last norm is applied to every map, as DINOv2's evaluations do.
         init_cfg: None for random weights, or ``dict(type='Pretrained', checkpoint=...)`` with a file, or ``'hub'`` for
             the weights that timm downloads.
@@ -107,11 +109,14 @@ class TimmViT(nn.Module):
         frozen: bool = True,
         dtype: str = "float32",
         norm: bool = False,
+        out_type: str = "featmap",
         init_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if dtype not in DTYPES:
             raise ValueError(f"backbone.dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
+        if out_type not in OUT_TYPES:
+            raise ValueError(f"backbone.out_type={out_type!r} is not known; choose one of {', '.join(OUT_TYPES)}.")
         if not frozen:
             raise ValueError("backbone.frozen=False: a TimmViT is a frozen backbone; use 'InternViT' to tune.")
         if init_cfg is not None and (init_cfg.get("type") != "Pretrained" or "checkpoint" not in init_cfg):
@@ -128,6 +133,7 @@ class TimmViT(nn.Module):
         self.init_cfg = init_cfg
         self.frozen = True
         self.norm = norm
+        self.out_type = out_type
         self.embed_dim = int(self.model.embed_dim)
         self.depth = len(self.model.blocks)
         self.out_indices = self.resolve_indices(out_indices)
@@ -204,9 +210,8 @@ class TimmViT(nn.Module):
         return [(maps[i], prefixes[i]) for i in wanted]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Map normalised images (B, 3, H, W) to fp32 maps (B, C, h, w), one per ``out_indices``."""
-        maps = cast(list[Tensor], self.forward_intermediates(images, self.out_indices))
-        return tuple(tokens.float() for tokens in maps)
+        """Map normalised images (B, 3, H, W) to fp32 maps (B, C, h, w), or tokens (B, 1 + h w, C)."""
+        return features(self, images)
 
 
 def _mean(patches: Tensor, output_fmt: str) -> Tensor:

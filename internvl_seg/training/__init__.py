@@ -1,6 +1,6 @@
 """Training and evaluating from configs with MMEngine."""
 
-from . import amp, checkpoint_hook, layer_decay, loop, metric, stream
+from . import amp, checkpoint_hook, ema_hook, layer_decay, loop, metric, stream
 from .commands import evaluate, train
 from .config import ConfigError
 
@@ -9,6 +9,7 @@ __all__ = [
     "ConfigError",
     "amp",
     "checkpoint_hook",
+    "ema_hook",
     "evaluate",
     "layer_decay",
     "loop",

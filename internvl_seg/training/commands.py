@@ -11,15 +11,28 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 
 from ..checkpoints.reading import read_pickle
+from ..classification.metric import ImageNetAccuracy
+from ..classification.table import print_accuracies
 from ..data.preflight import check_before_training
 from ..data.writing import whole_file
 from .checkpoint_hook import find_last_checkpoint
-from .config import ConfigError, check_accumulation, check_data_paths, explaining, load_config, prepare_submission
+from .class_count_hook import ClassCountHook
+from .config import (
+    ConfigError,
+    check_accumulation,
+    check_data_paths,
+    check_segmentation_options,
+    explaining,
+    is_segmentation,
+    keep_variants,
+    load_config,
+    prepare_submission,
+)
 from .metric import SegmentationMetric
 from .output_names_hook import OutputNamesHook
 from .progress import ProgressBarHook
 from .results import sha256_of, versions, write_json
-from .runner import SegmentationRunner
+from .runner import ResumableRunner
 
 # Where each launcher says which process this is.
 _RANK = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
@@ -31,14 +44,14 @@ def _prepare(config: Config, work_dir: str | None, launcher: str) -> None:
     config.work_dir = work_dir or config.get("work_dir") or os.path.join("work_dirs", Path(config.filename).stem)
 
 
-def _run(config: Config, action: str) -> tuple[SegmentationRunner, Any]:
+def _run(config: Config, action: str) -> tuple[ResumableRunner, Any]:
     """Build the runner of a config and let it 'train' or 'test'."""
     bar = ProgressBarHook()
     try:
         with explaining(config):
-            runner = SegmentationRunner.from_cfg(config)
+            runner = ResumableRunner.from_cfg(config)
             runner.register_hook(bar)
-            runner.register_hook(OutputNamesHook())
+            runner.register_hook(OutputNamesHook() if is_segmentation(config) else ClassCountHook())
             return runner, getattr(runner, action)()
     finally:
         bar.close()
@@ -88,7 +101,7 @@ def train(
         check_data_paths(config, "val_dataloader")
     if amp:
         _enable_amp(config)
-    if os.environ.get(_RANK.get(launcher, ""), "0") == "0":
+    if is_segmentation(config) and os.environ.get(_RANK.get(launcher, ""), "0") == "0":
         check_before_training(config)
     config.resume = resume
     if resume and (last := find_last_checkpoint(Path(config.work_dir))):
@@ -118,13 +131,14 @@ def evaluate(
     submit: str | None = None,
     show_dir: str | None = None,
     tta: bool = False,
+    only: Sequence[str] | None = None,
     options: dict[str, Any] | None = None,
     launcher: str = "none",
 ) -> dict[str, float]:
     """Evaluate a checkpoint on a config's test set and write ``test_results.json`` into the work folder.
 
-    Beside it stands ``confusion_matrix.csv``, the pixels of each class (row) by predicted class (column), unless
-    nothing was scored.
+    Beside it stands of a segmentor ``confusion_matrix.csv``, the pixels of each class (row) by predicted class
+    (column), unless nothing was scored. Accuracies on ImageNet's variants are printed as a table.
 
     Args:
         config_file: The config.
@@ -134,6 +148,7 @@ def evaluate(
         submit: The same for ADE20K's server (labels 1 to 150), also of a test set without masks, which is not scored.
         show_dir: Folder for pictures of image, ground truth and prediction, one an image.
         tta: Average over the scales and flips of the config's ``tta_pipeline``.
+        only: Which of ImageNet's variants among the test sets to evaluate on; all if None.
         options: Dotted keys that replace values of the config.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
@@ -146,6 +161,10 @@ def evaluate(
     """
     config = load_config(config_file, options)
     _prepare(config, work_dir, launcher)
+    if not is_segmentation(config):
+        check_segmentation_options(config, out=out, submit=submit, show_dir=show_dir, tta=tta)
+    if only is not None:
+        keep_variants(config, only)
     if tta:
         for key in ("tta_model", "tta_pipeline"):
             if key not in config:
@@ -179,5 +198,9 @@ def evaluate(
             "seed": runner.seed,
             "versions": versions(),
         }
+        for metric in runner.test_evaluator.metrics:
+            if isinstance(metric, ImageNetAccuracy):
+                results |= {"images": metric.counts, "published": metric.published}
+                print_accuracies(metrics, metric.counts, metric.published)
         write_json(Path(runner.work_dir, "test_results.json"), results)
     return dict(metrics)

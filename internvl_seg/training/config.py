@@ -4,7 +4,7 @@ import os
 import re
 import traceback
 from argparse import ArgumentParser
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from pprint import pformat
@@ -130,6 +130,44 @@ def check_accumulation(config: Config) -> None:
             f"optim_wrapper.accumulative_counts = {counts}: a run resumed from such a checkpoint would lose the "
             f"gradients gathered so far. Take {-(-interval // counts) * counts}."
         )
+
+
+def is_segmentation(config: Config) -> bool:
+    """Whether a config's model labels pixels, not images."""
+    return "decode_head" in config.get("model", {})
+
+
+def check_segmentation_options(config: Config, **given: Any) -> None:
+    """Check that what only segmentors have is not asked of another model.
+
+    Raises:
+        ConfigError: It is.
+    """
+    if wrong := [name for name, value in given.items() if value]:
+        raise ConfigError(
+            f"{config.filename}: model.type = {config.model.get('type')!r} labels images; "
+            f"--{wrong[0].replace('_', '-')} is for segmentation. Leave it out."
+        )
+
+
+def keep_variants(config: Config, names: Sequence[str]) -> None:
+    """Leave out all test sets but some of ImageNet's variants.
+
+    Args:
+        config: With a ``ConcatDataset`` of them.
+        names: Which to keep.
+
+    Raises:
+        ConfigError: One of them is not there.
+    """
+    datasets = config.test_dataloader.dataset.get("datasets", [])
+    there = [dataset.get("variant") for dataset in datasets]
+    if unknown := [name for name in names if name not in there]:
+        raise ConfigError(
+            f"{config.filename}: test_dataloader.dataset has no variant {unknown[0]!r}; it has "
+            f"{', '.join(map(str, there))}."
+        )
+    config.test_dataloader.dataset.datasets = [d for d in datasets if d.get("variant") in names]
 
 
 def prepare_submission(config: Config) -> None:

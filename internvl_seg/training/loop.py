@@ -21,15 +21,35 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     Args:
         runner: The runner.
         dataloader: Config of the data loader.
+        max_iters: How many iterations, if ``max_epochs`` is None.
+        max_epochs: How many passes over the training set; ``val_begin`` and ``val_interval`` count passes then, too.
+            Schedulers that count epochs have to be converted (``convert_to_iter_based=True``).
         **kwargs: Other arguments of MMEngine's ``IterBasedTrainLoop``.
+
+    Raises:
+        ValueError: Neither or both of ``max_iters`` and ``max_epochs`` are given, or a pass has no whole batch.
     """
 
-    def __init__(self, runner: Any, dataloader: dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        runner: Any,
+        dataloader: dict[str, Any],
+        max_iters: int | None = None,
+        max_epochs: int | None = None,
+        **kwargs: Any,
+    ) -> None:
+        if (max_iters is None) == (max_epochs is None):
+            raise ValueError(f"max_iters={max_iters} and max_epochs={max_epochs}: give one of the two.")
         if dataloader["sampler"]["type"] == "InfiniteSampler":
             dataset = {"type": "SeededDataset", "dataset": dataloader["dataset"], "seed": runner.seed}
             sampler = {**dataloader["sampler"], "type": "StreamSampler"}
             dataloader = {**dataloader, "dataset": dataset, "sampler": sampler}
-        super().__init__(runner, dataloader, **kwargs)
+        if max_epochs is not None:
+            dataloader = runner.build_dataloader(dataloader, seed=runner.seed)
+            epoch = len(dataloader)
+            max_iters = max_epochs * epoch
+            kwargs |= {name: kwargs.get(name, 1) * epoch for name in ("val_begin", "val_interval")}
+        super().__init__(runner, dataloader, max_iters, **kwargs)
 
     def run(self) -> nn.Module:
         """Train to the last iteration and return the model."""

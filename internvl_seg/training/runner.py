@@ -58,7 +58,7 @@ def leave_group() -> None:
         time.sleep(0.1)  # PyTorch keeps the group of a sharded model; its threads let go of their last tensors here.
 
 
-class SegmentationRunner(Runner):
+class ResumableRunner(Runner):
     """MMEngine's runner, on one process or many, with checkpoints that are whole and hold whole tensors."""
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Training samples as a function of the seed and their place in the run, so that a killed run resumes exactly."""
 
+import math
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -43,6 +44,11 @@ class StreamSampler(InfiniteSampler):
             draw = Draw(index)
             draw.position = self.rank + turn * self.world_size
             yield draw
+
+    def __len__(self) -> int:
+        """How many samples this process draws in a pass of all processes over the data."""
+        turns: int = math.ceil(self.size / self.world_size)
+        return turns
 
     def skip(self, num_samples: int) -> None:
         """Begin after this many samples of this process, whose data are not read."""

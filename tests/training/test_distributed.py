@@ -16,7 +16,7 @@ from torch.distributed.tensor import DTensor
 
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.training import evaluate, train
-from internvl_seg.training.runner import SegmentationRunner, leave_group
+from internvl_seg.training.runner import ResumableRunner, leave_group
 
 from .test_config import CONFIG
 from .test_kill_and_resume import RANDOM
@@ -59,16 +59,16 @@ def worker(rank: int, port: int, calls: Sequence[Call], kept: Any) -> None:
     os.environ.update(LOCAL_RANK=str(rank), RANK=str(rank), WORLD_SIZE="2", MASTER_ADDR="127.0.0.1")
     os.environ["MASTER_PORT"] = str(port)
     torch.set_num_threads(1)
-    wrap = SegmentationRunner.wrap_model
+    wrap = ResumableRunner.wrap_model
 
-    def look(self: SegmentationRunner, *args: Any) -> Any:
+    def look(self: ResumableRunner, *args: Any) -> Any:
         model = wrap(self, *args)
         parameters = list(model.parameters())
         local = [p.to_local() if isinstance(p, DTensor) else p for p in parameters]
         kept[rank, self.work_dir] = sum(p.numel() for p in local) / sum(p.numel() for p in parameters)
         return model
 
-    SegmentationRunner.wrap_model = look  # type: ignore[method-assign]
+    ResumableRunner.wrap_model = look  # type: ignore[method-assign]
     for command, work_dir, options in calls:
         options["visualizer.name"] = work_dir  # It is kept by name, with its folder.
         if command == "train":

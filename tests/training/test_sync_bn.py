@@ -11,7 +11,7 @@ from mmengine.config import Config
 from torch import Tensor, nn
 
 from internvl_seg.segmentation import LinearHead
-from internvl_seg.training.runner import SegmentationRunner, leave_group
+from internvl_seg.training.runner import ResumableRunner, leave_group
 from internvl_seg.training.sync_bn import CPUSyncBatchNorm, synchronise_batch_norm
 
 
@@ -87,7 +87,7 @@ def gloo_threads() -> list[str]:
     return [name for name in names if "gloo" in name]
 
 
-def build_runner(work_dir: str, **options: Any) -> SegmentationRunner:
+def build_runner(work_dir: str, **options: Any) -> ResumableRunner:
     config = Config(
         {
             "model": {
@@ -105,7 +105,7 @@ def build_runner(work_dir: str, **options: Any) -> SegmentationRunner:
             **options,
         }
     )
-    return SegmentationRunner.from_cfg(config)
+    return ResumableRunner.from_cfg(config)
 
 
 def test_the_runner_synchronises_when_distributed_and_only_then(tmp_path: Path) -> None:

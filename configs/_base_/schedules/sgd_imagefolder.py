@@ -1,0 +1,16 @@
+# A probe of a folder of one's own: SGD without mixing of images, 20 epochs; see sgd_10e.py for the official schedule.
+_base_ = "../classification_runtime.py"
+optim_wrapper = dict(
+    type="OptimWrapper",
+    optimizer=dict(type="SGD", lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.0),
+)
+auto_scale_lr = dict(enable=True, base_batch_size=512)
+param_scheduler = [
+    dict(type="LinearLR", start_factor=1e-6, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
+    dict(type="CosineAnnealingLR", T_max=19, eta_min=0.0, by_epoch=True, begin=1, end=20, convert_to_iter_based=True),
+]
+train_cfg = dict(type="IterBasedTrainLoop", max_epochs=20, val_interval=5)
+val_cfg = dict(type="ValLoop")
+test_cfg = dict(type="TestLoop")
+default_hooks = dict(checkpoint=dict(interval=100))
+randomness = dict(seed=0)

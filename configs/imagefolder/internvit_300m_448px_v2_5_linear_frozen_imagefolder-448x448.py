@@ -1,0 +1,12 @@
+# Linear probing of your own images, a folder a class (docs/classification.md).
+# To change: num_classes (folders in train) and data_root, and epochs to the number of images. No accuracy is published.
+_base_ = [
+    "../_base_/models/classifier_linear_frozen.py",
+    "../_base_/datasets/imagefolder_448x448.py",
+    "../_base_/schedules/sgd_imagefolder.py",
+]
+encoder = "internvit_300m_448px_v2_5"
+model = dict(
+    backbone=dict(arch=encoder, init_cfg=dict(type="Pretrained", checkpoint=encoder)),
+    head=dict(num_classes=2, in_channels=1024),
+)

@@ -1,0 +1,11 @@
+# Linear probing of ImageNet-1K.
+_base_ = [
+    "../_base_/models/classifier_linear_frozen.py",
+    "../_base_/datasets/imagenet_448x448.py",
+    "../_base_/schedules/sgd_10e_ema.py",
+]
+encoder = "internvit_6b_224px"
+model = dict(
+    backbone=dict(arch=encoder, img_size=448, init_cfg=dict(type="Pretrained", checkpoint=encoder)),
+    head=dict(num_classes=1000, in_channels=3200),
+)

@@ -1,0 +1,11 @@
+# Attention pooling of ImageNet-1K.
+_base_ = [
+    "../_base_/models/classifier_attention_pooling_frozen.py",
+    "../_base_/datasets/imagenet_224x224.py",
+    "../_base_/schedules/sgd_10e.py",
+]
+encoder = "internvit_6b_448px_v1_5"
+model = dict(
+    backbone=dict(arch=encoder, img_size=224, init_cfg=dict(type="Pretrained", checkpoint=encoder)),
+    head=dict(num_classes=1000, in_channels=3200, pool_heads=25),
+)

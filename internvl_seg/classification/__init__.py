@@ -1,0 +1,9 @@
+"""Image classification with MMPretrain: what it lacks."""
+
+from .head import InternViTClsHead
+from .image_folder import ImageFolder
+from .imagenet import ImageNetVariant
+from .metric import ImageNetAccuracy
+from .objectnet import RemoveBorder
+
+__all__ = ["ImageFolder", "ImageNetAccuracy", "ImageNetVariant", "InternViTClsHead", "RemoveBorder"]

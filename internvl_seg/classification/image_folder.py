@@ -1,0 +1,62 @@
+"""One's own images, a folder a class."""
+
+from pathlib import Path
+from typing import Any
+
+from mmpretrain.datasets import BaseDataset
+from mmpretrain.registry import DATASETS
+
+from ..data.image_tree import ImageTree, find_tree, folders_of
+from .layout import Label, LayoutError, some, sort_by_folder
+
+LAYOUT = "SPLIT/CLASS/IMAGE, with train and others such as val or test for SPLIT, and the same classes in each"
+
+
+@DATASETS.register_module()
+class ImageFolder(BaseDataset):
+    """Images in class folders, numbered in the order of the training set's folders, whatever split is read.
+
+    MMPretrain's ``CustomDataset`` numbers the folders of each split anew: one that lacks a class is labelled wrong. A
+    split may be a tar or zip archive instead of a folder.
+
+    Args:
+        data_root: Folder in the layout :data:`LAYOUT`.
+        split: Folder or archive in it that is read.
+        train_split: The one whose folders are the classes.
+        **kwargs: Other arguments of MMPretrain's ``BaseDataset``.
+
+    Raises:
+        LayoutError: A split is missing or has no images, or has a class that the training set has not.
+        ArchiveError: An archive cannot be read.
+    """
+
+    def __init__(self, data_root: str, split: str, train_split: str = "train", **kwargs: Any) -> None:
+        self.split = split
+        self._train = _open(data_root, train_split)
+        classes = sorted(folders_of(self._train.images()))
+        if not classes:
+            raise LayoutError(f"{self._train.where} has no folder with images. Expected {LAYOUT}.")
+        super().__init__(
+            ann_file="", data_root=data_root, data_prefix={}, metainfo={"classes": tuple(classes)}, **kwargs
+        )
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """List and label the images."""
+        tree = _open(self.data_root, self.split)
+        classes = {name: number for number, name in enumerate(self.CLASSES)}
+        there = folders_of(tree.images())
+        if unknown := there.keys() - classes.keys():
+            raise LayoutError(
+                f"{tree.where} has images of {some(unknown)}, which {self._train.where} has none of. Expected {LAYOUT}."
+            )
+        # A class may have no image to be tested with.
+        labels: dict[str, Label] = {name: classes[name] for name in sorted(there)}
+        return [{"img_path": path, "gt_label": label} for path, label in sort_by_folder(tree, labels, LAYOUT)]
+
+
+def _open(root: str, split: str) -> ImageTree:
+    tree = find_tree(Path(root).expanduser() / split)
+    if tree is None or not tree.images():
+        what = "no such folder or archive" if tree is None else "no image in it"
+        raise LayoutError(f"{Path(root) / split}: there is {what}. Expected {LAYOUT}.")
+    return tree
