@@ -4,13 +4,15 @@ from . import classification, segmentation, training
 from .checkpoints import CheckpointError, convert_checkpoint, export_encoder, load_classifier, load_encoder
 from .data import datasets
 from .encoder import InternViT, Release, create_encoder, list_encoders, register_encoder
-from .inference import Segmentation, Segmenter
+from .inference import Classification, Classifier, Segmentation, Segmenter
 from .visualization import overlay_hook
 
 __version__ = "0.1.0"
 
 __all__ = [
     "CheckpointError",
+    "Classification",
+    "Classifier",
     "InternViT",
     "Release",
     "Segmentation",

@@ -3,7 +3,7 @@
 _base_ = [
     "../_base_/models/classifier_attention_pooling_frozen.py",
     "../_base_/datasets/imagefolder_448x448.py",
-    "../_base_/schedules/sgd_imagefolder.py",
+    "../_base_/schedules/adamw_20e.py",
 ]
 encoder = "internvit_300m_448px_v2_5"
 model = dict(

@@ -3,10 +3,12 @@
 _base_ = [
     "../_base_/models/classifier_linear_frozen.py",
     "../_base_/datasets/imagefolder_448x448.py",
-    "../_base_/schedules/sgd_imagefolder.py",
+    "../_base_/schedules/adamw_20e.py",
 ]
 encoder = "internvit_300m_448px_v2_5"
 model = dict(
     backbone=dict(arch=encoder, init_cfg=dict(type="Pretrained", checkpoint=encoder)),
     head=dict(num_classes=2, in_channels=1024),
 )
+# BatchNorm before the layer takes a higher one than attention.
+optim_wrapper = dict(optimizer=dict(lr=3e-3))

@@ -2,7 +2,7 @@
 _base_ = [
     "../_base_/models/classifier_attention_pooling_frozen.py",
     "../_base_/datasets/imagefolder_224x224.py",
-    "../_base_/schedules/sgd_imagefolder.py",
+    "../_base_/schedules/adamw_20e.py",
 ]
 vit_s = dict(embed_dim=384, depth=12, num_heads=6, norm="layer_norm", qkv_bias=True, qk_norm=False, img_size=518)
 model = dict(
@@ -11,3 +11,5 @@ model = dict(
     ),
     head=dict(num_classes=50, in_channels=384, pool_heads=6),
 )
+val_evaluator = dict(topk=(1, 5))
+test_evaluator = val_evaluator

@@ -1,6 +1,7 @@
 """Reading the official classification heads and the CLIP projector."""
 
 import os
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,8 +13,11 @@ from ..encoder.releases import building
 from .errors import KeyMismatchError, NotACheckpointError, ShapeMismatchError, list_names
 from .formats import find_encoders
 from .loading import load_encoder
+from .reading import TensorReader
 from .sources import Source, open_source
 
+# What stands before those of its names in a config's model.
+MODEL_PREFIX = "head.classifier."
 # Modules of an official classifier beside its encoder.
 PARTS = ("norm.", "head.", "attn_pooling.", "clip_projector.")
 # ``attn_pool_num_heads`` of the official code, which no file tells; other poolings have the encoder's heads.
@@ -48,6 +52,35 @@ def _kind(source: Source, embed_dim: int) -> tuple[Pooling, int, int]:
     )
 
 
+def _open(source: str | os.PathLike[str]) -> Source:
+    """Open a file with a classifier; its tensors have the official names, also in a checkpoint of a config's model."""
+    opened = open_source(source)
+    if any(name.startswith(MODEL_PREFIX) for name in opened.reader.names):
+        return replace(opened, reader=_InModel(opened.reader))
+    return opened
+
+
+class _InModel:
+    """The classifier in a checkpoint of a config's model.
+
+    Args:
+        reader: Of the checkpoint.
+    """
+
+    def __init__(self, reader: TensorReader) -> None:
+        self._reader = reader
+        self._names = {name.removeprefix(MODEL_PREFIX): name for name in reader.names}
+        self.names = frozenset(self._names)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """As any reader."""
+        return self._reader.shape(self._names[name])
+
+    def read(self, name: str) -> Tensor:
+        """As any reader."""
+        return self._reader.read(self._names[name])
+
+
 def load_classifier(
     source: str | os.PathLike[str],
     *,
@@ -62,7 +95,7 @@ def load_classifier(
     A file with ``clip_projector`` and no ``head`` (the released 224px encoder) gives the image embedding of CLIP.
 
     Args:
-        source: As in :func:`load_encoder`, in the official format.
+        source: As in :func:`load_encoder`, in the official format, or a checkpoint of a config's classifier.
         encoder: The encoder, or what :func:`load_encoder` takes, for a file that holds the head alone.
         dtype: Of the encoder's weights; the file's if None. The head is fp32.
         device: Where to put the weights.
@@ -76,7 +109,7 @@ def load_classifier(
     Raises:
         CheckpointError: A subclass says what is wrong; nothing was loaded.
     """
-    opened = open_source(source)
+    opened = _open(source)
     if encoder is None:
         if not find_encoders(opened.reader.names):
             raise NotACheckpointError(
@@ -108,7 +141,7 @@ def read_head(classifier: TokenClassifier, source: str | os.PathLike[str]) -> No
     Raises:
         CheckpointError: A subclass says what is wrong; nothing was read.
     """
-    opened = open_source(source)
+    opened = _open(source)
     _kind(opened, classifier.embed_dim)
     classifier.load_state_dict(_read(opened, classifier, "cpu"), strict=False)
 

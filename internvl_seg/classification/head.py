@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from mmpretrain.models.heads import ClsHead
 from mmpretrain.registry import MODELS
 from torch import Tensor
@@ -20,7 +21,7 @@ class InternViTClsHead(ClsHead):
 
     Args:
         num_classes: Number of classes.
-        in_channels: Channels of a token.
+        in_channels: Channels of a token, or of each of the last of the backbone's tokens, which are concatenated then.
         pooling: 'cls_patch_concat' puts the CLS token beside the mean of the patches, 'attention_pooling' and
             'clip_projector' attend over all tokens, the latter into CLIP's space.
         pool_heads: Attention heads of the pooling; the official code has as many as its encoder, but 16 for the 6B
@@ -37,7 +38,7 @@ class InternViTClsHead(ClsHead):
     def __init__(
         self,
         num_classes: int,
-        in_channels: int,
+        in_channels: int | Sequence[int],
         pooling: Pooling = "cls_patch_concat",
         pool_heads: int = 16,
         pool_dim: int = 768,
@@ -53,8 +54,10 @@ class InternViTClsHead(ClsHead):
             raise ValueError(f"head.num_classes={num_classes}: a head has at least one class.")
         self.num_classes = num_classes
         self.init_cfg = init_cfg
+        widths = [in_channels] if isinstance(in_channels, int) else list(in_channels)
+        self._taken = len(widths)
         self.classifier = TokenClassifier(
-            in_channels, pooling, pool_heads=pool_heads, pool_dim=pool_dim, num_classes=num_classes
+            sum(widths), pooling, pool_heads=pool_heads, pool_dim=pool_dim, num_classes=num_classes
         )
 
     def init_weights(self) -> None:
@@ -67,10 +70,13 @@ class InternViTClsHead(ClsHead):
             read_head(self.classifier, self.init_cfg["checkpoint"])
 
     def pre_logits(self, feats: Sequence[Tensor]) -> Tensor:
-        """The pooled vectors (B, D) of the last of the backbone's tokens, (B, N, C) each, in fp32."""
-        return self.classifier.pool(feats[-1].float())
+        """The pooled vectors (B, D) of the backbone's tokens, (B, N, C) each, in fp32."""
+        return self.classifier.pool(self._tokens(feats).float())
 
     def forward(self, feats: Sequence[Tensor]) -> Tensor:
-        """Map the last of the backbone's tokens, (B, N, C) each, to fp32 logits (B, num_classes)."""
-        logits: Tensor = self.classifier(feats[-1])
+        """Map the backbone's tokens, (B, N, C) each, to fp32 logits (B, num_classes)."""
+        logits: Tensor = self.classifier(self._tokens(feats))
         return logits
+
+    def _tokens(self, feats: Sequence[Tensor]) -> Tensor:
+        return torch.cat(tuple(feats[-self._taken :]), dim=-1)

@@ -16,17 +16,14 @@ from typing import IO, Any
 
 from mmengine.fileio import BaseStorageBackend, register_backend
 
-SUFFIXES = (".tar", ".zip")
+_KINDS = ("tar", "zip")
 _COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+# Of archives, also of those that cannot be read in places.
+SUFFIXES = (*(f".{kind}" for kind in _KINDS), *_COMPRESSED)
 
 
 class ArchiveError(RuntimeError):
     """An archive cannot be read."""
-
-
-def is_archive(path: Path) -> bool:
-    """Whether a file is an archive by its name, also one that cannot be read in places."""
-    return path.name.lower().endswith((*SUFFIXES, *_COMPRESSED)) and path.is_file()
 
 
 def list_archive(path: Path) -> dict[str, str]:
@@ -84,7 +81,7 @@ def _open_zip(path: str, process: int) -> zipfile.ZipFile:
     return zipfile.ZipFile(path)
 
 
-@register_backend("archive", prefixes=[suffix[1:] for suffix in SUFFIXES])
+@register_backend("archive", prefixes=list(_KINDS))
 class ArchiveBackend(BaseStorageBackend):
     """Reads the paths of :func:`list_archive` for MMEngine's file clients."""
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from mmengine import fileio
 from PIL import Image
 
-from .archives import SUFFIXES, is_archive, list_archive
+from .archives import SUFFIXES, list_archive
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def find_tree(*places: Path) -> ImageTree | None:
         for path in (place, *archives):
             if path.is_dir():
                 return ImageTree(path, _list_folder(path))
-            if is_archive(path):
+            if path.is_file() and path.name.lower().endswith(SUFFIXES):
                 return ImageTree(path, _without_leftovers(list_archive(path)))
     return None
 

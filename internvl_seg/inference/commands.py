@@ -9,10 +9,13 @@ from typing import Any
 
 from rich.console import Console
 
-from ..training.config import load_config
+from ..training.config import check_segmentation_options, is_segmentation, load_config
 from ..training.results import sha256_of, versions
+from .classifier import TOP_K, Classifier
+from .classify_files import classify_files
 from .files import RASTER_PIXELS, Report, segment_files
 from .inputs import find_files
+from .predictions import PredictionsFolder
 from .results import ResultsFolder
 from .segmenter import Segmenter
 
@@ -21,26 +24,31 @@ def infer(
     config: str | os.PathLike[str],
     checkpoint: str | os.PathLike[str],
     inputs: Sequence[str | os.PathLike[str]],
-    out: Path,
+    out: Path | None = None,
     *,
     resume: bool = False,
     tta: bool = False,
     device: str | None = None,
     raster_pixels: int = RASTER_PIXELS,
+    top_k: int = TOP_K,
     options: dict[str, Any] | None = None,
     console: Console | None = None,
 ) -> Report:
-    """Segment files with a trained model and write labels, overlays, areas and a contact sheet.
+    """Segment files with a trained model, or classify them, as the config says.
+
+    A segmentor writes labels, overlays, areas and a contact sheet; a classifier a table and a contact sheet.
 
     Args:
         config: The config.
         checkpoint: A checkpoint of its model.
         inputs: Files, folders and globs, as :func:`internvl_seg.inference.inputs.find_files` takes them.
-        out: Folder for the results, see :class:`internvl_seg.inference.results.ResultsFolder`.
+        out: Folder for the results, see :class:`internvl_seg.inference.results.ResultsFolder` and
+            :class:`internvl_seg.inference.predictions.PredictionsFolder`; ``segmented`` or ``classified`` if None.
         resume: Leave out what is done there already.
-        tta: Average over the scales and flips of the config's ``tta_pipeline``; rasters are seen once.
+        tta: Average over the scales and flips of the config's ``tta_pipeline``; rasters are seen once. Of segmentors.
         device: Where to compute; an accelerator if there is one.
-        raster_pixels: Pixels from which a picture is read in parts.
+        raster_pixels: Pixels from which a picture is read in parts. Of segmentors.
+        top_k: How many classes to give. Of classifiers.
         options: Dotted keys that replace values of the config.
         console: Where to show progress and what could not be read; the standard output if None.
 
@@ -48,37 +56,50 @@ def infer(
         What became of the files.
 
     Raises:
-        ConfigError: The config does not describe a segmentor.
+        ConfigError: The config does not describe a segmentor or classifier.
         CheckpointError: The weights could not be read, or are another model's.
         InputError: An input names nothing.
         ResultsError: The run that is to be resumed had another model.
     """
     console = console or Console()
-    files = find_files(inputs, leave_out=out)
     resolved = load_config(config, options)
-    segmenter = Segmenter.from_checkpoint(resolved, checkpoint, device=device, tta=tta)
-    run = {
+    segments = is_segmentation(resolved)
+    out = out or Path("segmented" if segments else "classified")
+    files = find_files(inputs, leave_out=out)
+    run: dict[str, Any] = {
         "config": os.fspath(config),
         "resolved_config": resolved.pretty_text,
         "checkpoint": os.fspath(checkpoint),
-        "checkpoint_sha256": sha256_of(Path(checkpoint).expanduser()),
-        "tta": tta,
-        "raster_pixels": raster_pixels,
-        "classes": segmenter.classes,
-        "versions": versions(),
     }
-    identity = ("resolved_config", "checkpoint_sha256", "tta", "raster_pixels")
-    results = ResultsFolder(out, segmenter.classes, segmenter.palette, run, identity, resume)
-    report = segment_files(segmenter, files, results, raster_pixels=raster_pixels, console=console)
-    _tell(report, out, console)
+    identity = ["resolved_config", "checkpoint_sha256"]
+    if segments:
+        segmenter = Segmenter.from_checkpoint(resolved, checkpoint, device=device, tta=tta)
+        run |= _weights(checkpoint, segmenter.classes) | {"tta": tta, "raster_pixels": raster_pixels}
+        identity += ["tta", "raster_pixels"]
+        results = ResultsFolder(out, segmenter.classes, segmenter.palette, run, identity, resume)
+        report = segment_files(segmenter, files, results, raster_pixels=raster_pixels, console=console)
+    else:
+        check_segmentation_options(resolved, tta=tta)
+        classifier = Classifier.from_checkpoint(resolved, checkpoint, device=device)
+        top_k = min(top_k, len(classifier.classes))
+        run |= _weights(checkpoint, classifier.classes) | {"top_k": top_k}
+        predictions = PredictionsFolder(out, top_k, run, [*identity, "top_k"], resume)
+        report = classify_files(classifier, files, predictions, top_k=top_k, console=console)
+    _tell(report, out, console, "segmented" if segments else "classified")
     return report
 
 
-def _tell(report: Report, out: Path, console: Console) -> None:
+def _weights(checkpoint: str | os.PathLike[str], classes: Sequence[str]) -> dict[str, Any]:
+    """What ``run.json`` says of a model's weights."""
+    digest = sha256_of(Path(checkpoint).expanduser())
+    return {"checkpoint_sha256": digest, "classes": list(classes), "versions": versions()}
+
+
+def _tell(report: Report, out: Path, console: Console, done: str) -> None:
     """Say what was written, what not and why, and how much memory it took."""
     before = f", {report.skipped} were done before" if report.skipped else ""
     count = f"{report.written} file{'' if report.written == 1 else 's'}"
-    console.print(f"{count} segmented{before}: {out}", highlight=False, soft_wrap=True)
+    console.print(f"{count} {done}{before}: {out}", highlight=False, soft_wrap=True)
     # Linux counts in KiB, macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     console.print(f"Peak memory {peak / 2**30:.2f} GiB", highlight=False)

@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -14,15 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.writing import whole_file
-from ..training.results import write_json
 from ..visualization.contact_sheet import draw_contact_sheet
+from .run_folder import begin_run, read_rows
 
 _PER_SHEET = 60
 _COLUMNS = ("file", "output", "frame", "height", "width")
-
-
-class ResultsError(RuntimeError):
-    """A folder holds the results of another run."""
 
 
 class ResultsFolder:
@@ -55,29 +50,13 @@ class ResultsFolder:
     ) -> None:
         self.folder, self._classes, self._palette = folder, list(classes), palette
         self._areas = folder / "areas.csv"
-        folder.mkdir(parents=True, exist_ok=True)
         rows = self._earlier(run, identity) if resume else []
         self._done = {(row["file"], row["output"]) for row in rows}
-        write_json(folder / "run.json", dict(run))
-        with whole_file(self._areas) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, [*_COLUMNS, *self._classes])
-            writer.writeheader()
-            writer.writerows(rows)
+        begin_run(self._areas, [*_COLUMNS, *self._classes], rows, run)
 
     def _earlier(self, run: Mapping[str, Any], identity: Sequence[str]) -> list[dict[str, str]]:
-        """The whole rows of the run that is resumed."""
-        if not self._areas.is_file():
-            return []
-        before = json.loads((self.folder / "run.json").read_text())
-        for key in identity:
-            if before.get(key) != run[key]:
-                raise ResultsError(
-                    f"{self.folder} holds results of another run: {key} was {str(before.get(key))[:100]!r} and is "
-                    f"{str(run[key])[:100]!r}. Take another folder, or leave --resume out to begin anew."
-                )
-        text = self._areas.read_bytes().decode(errors="replace")
-        # Without a last line that was cut short when the run was killed.
-        rows = list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+        """The rows of the run that is resumed whose labels are there."""
+        rows = read_rows(self._areas, run, identity)
         lost = {row["output"] for row in rows if not self._has_labels(row["output"], row["frame"])}
         return [row for row in rows if row["output"] not in lost]
 

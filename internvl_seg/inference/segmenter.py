@@ -13,23 +13,17 @@ from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import init_default_scope
-from mmseg.registry import DATASETS, MODELS
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..checkpoints.errors import CheckpointError
-from ..checkpoints.reading import read_pickle
 from ..data.palette import distinct_palette
+from ..encoder import InternViT
 from ..segmentation.inference import Inference
 from ..segmentation.picture import Picture
 from ..segmentation.segmentor import StreamingEncoderDecoder
 from ..segmentation.streaming import View
-from ..training.config import ConfigError, explaining, load_config, without_annotations
+from .model import build_model, find_meta, find_pipeline, read_config, read_weights
 from .pictures import PictureLike, as_rgb
-
-
-class WrongWeightsError(CheckpointError):
-    """A checkpoint does not hold the weights of the model that a config describes."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +80,7 @@ class Segmenter:
         *,
         device: str | torch.device | None = None,
         tta: bool = False,
+        encoder: InternViT | None = None,
         options: dict[str, Any] | None = None,
     ) -> "Segmenter":
         """Build a config's model and read its weights.
@@ -96,26 +91,24 @@ class Segmenter:
                 them, those of the config's test set are taken.
             device: Where to compute; an accelerator if there is one.
             tta: Average over the scales and flips of the config's ``tta_pipeline``.
+            encoder: The frozen encoder of another model, whose weights are used and not copied; read if None.
             options: Dotted keys that replace values of the config.
 
         Raises:
             ConfigError: The config does not describe a segmentor; the message names file and key.
             CheckpointError: The weights could not be read, or are another model's.
         """
-        if not isinstance(config, Config):
-            config = load_config(config, options)
-        elif options:
-            config = Config(config.to_dict(), filename=config.filename)
-            config.merge_from_dict(options)
-        init_default_scope(config.get("default_scope", "mmseg"))
-        kind = config.model.type
-        if kind not in ("EncoderDecoder", "StreamingEncoderDecoder"):
-            raise ConfigError(f"{config.filename}: model.type = {kind!r}; a Segmenter takes 'StreamingEncoderDecoder'.")
-        with explaining(config):
-            model = MODELS.build({**config.model, "type": "StreamingEncoderDecoder"})
-        meta = _read_weights(model, Path(checkpoint), config)
-        classes, palette = _classes_of(meta, config, model.num_classes)
-        return cls(model.to(device or get_device()).eval(), _pipeline_of(config, tta), classes, palette)
+        config = read_config(config, options, ("StreamingEncoderDecoder", "EncoderDecoder"), "mmseg")
+        model = build_model(config, "StreamingEncoderDecoder", encoder)
+        meta = find_meta(read_weights(model, Path(checkpoint), config), config)
+        classes, palette = _classes_of(meta, model.num_classes)
+        return cls(model.to(device or get_device()).eval(), find_pipeline(config, tta), classes, palette)
+
+    @property
+    def encoder(self) -> InternViT:
+        """The encoder, for another model to be put on."""
+        backbone: InternViT = self.model.backbone
+        return backbone
 
     @overload
     def __call__(  # type: ignore[overload-overlap]  # A path is a sequence, too, of characters.
@@ -240,50 +233,9 @@ class Segmenter:
         return pixels[None]
 
 
-def _read_weights(model: StreamingEncoderDecoder, path: Path, config: Config) -> dict[str, Any]:
-    """Read a checkpoint into a model; gives what it was trained on, if it says so."""
-    if not path.expanduser().is_file():
-        raise ConfigError(f"There is no checkpoint {os.fspath(path)!r} (looked from {Path.cwd()}).")
-    checkpoint = read_pickle(path.expanduser())
-    state = checkpoint.get("state_dict", checkpoint)
-    try:
-        missing, unexpected = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise WrongWeightsError(
-            f"{path} holds another model's weights than {config.filename} describes: {error}"
-        ) from error
-    # Of what is not in the model, heads that only training needs are nothing to worry about.
-    unexpected = [name for name in unexpected if not name.startswith("auxiliary_head.")]
-    for found, names in (("lacks {} tensors of", missing), ("holds {} tensors that are not in", unexpected)):
-        if names:
-            raise WrongWeightsError(
-                f"{path} {found.format(len(names))} the model that {config.filename} describes, such as {names[0]!r}. "
-                "Use the config it was trained with."
-            )
-    return dict(checkpoint.get("meta", {}).get("dataset_meta") or {})
-
-
-def _test_set(config: Config) -> dict[str, Any]:
-    dataset = (config.get("test_dataloader") or {}).get("dataset") or {}
-    while "dataset" in dataset or "datasets" in dataset:
-        dataset = dataset["dataset"] if "dataset" in dataset else dataset["datasets"][0]
-    return dict(dataset)
-
-
-def _classes_of(meta: dict[str, Any], config: Config, count: int) -> tuple[list[str], list[Any]]:
-    """Names and colours of the classes, from a checkpoint or else the config's test set."""
-    dataset = _test_set(config)
-    found = meta or {**getattr(DATASETS.get(dataset.get("type", "")), "METAINFO", {}), **dataset.get("metainfo", {})}
-    classes, palette = found.get("classes") or (), found.get("palette") or ()
+def _classes_of(meta: dict[str, Any], count: int) -> tuple[list[str], list[Any]]:
+    """Names and colours of the classes."""
+    classes, palette = meta.get("classes") or (), meta.get("palette") or ()
     if len(classes) != count:
         classes = [f"class {i}" for i in range(count)]
     return list(classes), list(palette) if len(palette) == count else distinct_palette(count)
-
-
-def _pipeline_of(config: Config, tta: bool) -> list[dict[str, Any]]:
-    """The transforms of a config's test set, without those that read files."""
-    pipeline = config.get("tta_pipeline") if tta else _test_set(config).get("pipeline")
-    if not pipeline:
-        key = "tta_pipeline" if tta else "test_dataloader.dataset.pipeline"
-        raise ConfigError(f"{config.filename}: {key} is missing; it says how a picture is prepared.")
-    return [step for step in without_annotations(pipeline) if step["type"] != "LoadImageFromFile"]

@@ -16,7 +16,7 @@ from .batched_heads import BatchedHeads
 from .closed_form import ClosedForm
 from .convex import ConvexFit
 from .encoder_features import EncoderFeatures, Track
-from .exporting import export_classifier, export_segmentor
+from .exporting import export_head
 from .extraction import Content
 from .features import Norms
 from .head_spec import HeadResult, HeadSpec
@@ -122,7 +122,7 @@ class EncoderStudy:
             parts = upernet_parts(width, self._task.config.model.decode_head, specs[0].channels)
             return ModuleHeads(specs, lambda: UperNet(parts, blocks))
         if kind == "attention_pooling":
-            heads = int(getattr(self._encoder.backbone, "num_heads", 0)) or width // 64
+            heads = self._encoder.pool_heads
             return ModuleHeads(specs, lambda: AttentionProbe(width, heads, classes, blocks[0]))
         return BatchedHeads(specs, width if self._content == "maps" else 2 * width, classes, self._content)
 
@@ -226,12 +226,12 @@ class EncoderStudy:
     ) -> None:
         per_class, score = self._task.score(counts)
         folder, checkpoint, config = self._folder / "heads", None, None
-        if self._task.is_dense:
-            meta = {"classes": self._task.classes, "palette": self._task.val.metainfo.get("palette")}
-            found = export_segmentor(folder, self._task.config, self._encoder, spec, tensors, meta)
+        if tensors:
+            meta: dict[str, Any] = {"classes": self._task.classes}
+            if self._task.is_dense:
+                meta["palette"] = self._task.val.metainfo.get("palette")
+            found = export_head(folder, self._task.config, self._encoder, spec, tensors, meta)
             checkpoint, config = (path.relative_to(self._folder).as_posix() for path in found)
-        elif tensors:
-            checkpoint = export_classifier(folder, spec, tensors).relative_to(self._folder).as_posix()
         scored.results.append(HeadResult(spec, round(score, 2), per_class, loss, norm, checkpoint, config))
         scored.counts.append(counts)
         scored.predicted.append(predicted)

@@ -7,34 +7,40 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
+from ..checkpoints.classifier import MODEL_PREFIX
 from ..data.writing import whole_file
-from ..training.config import python_text
+from ..training.config import is_segmentation, python_text
 from ..training.results import versions
+from .features import norm_eps
 from .frozen_encoder import FrozenEncoder
 from .head_spec import HeadSpec
 from .module_heads import upernet_parts
 
 
-def head_config(config: Config, encoder: FrozenEncoder, spec: HeadSpec) -> Config:
+def head_config(config: Config, encoder: FrozenEncoder, spec: HeadSpec, num_classes: int) -> Config:
     """The config of a study with one of its heads as the model.
 
     Args:
         config: Of the study.
         encoder: Of the head.
         spec: The head.
+        num_classes: Of image labels; a segmentor's stand in the config.
     """
     cut = copy.deepcopy(config)
     # It is trained: what a runner would train it with, and would want all of, goes.
     for name in ("probe", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler", "val_cfg"):
         cut.pop(name, None)
     cut.setdefault("test_dataloader", cut.pop("val_dataloader"))
-    evaluator = cut.pop("val_evaluator", {"type": "SegmentationMetric", "iou_metrics": ["mIoU"]})
+    segments = is_segmentation(config)
+    metric = {"type": "SegmentationMetric", "iou_metrics": ["mIoU"]} if segments else {"type": "Accuracy"}
+    evaluator = cut.pop("val_evaluator", metric)
     cut.setdefault("test_evaluator", evaluator)
     cut.setdefault("test_cfg", {"type": "TestLoop"})
     cut.model.backbone = {**encoder.config, "out_indices": spec.blocks}
+    if not segments:
+        return _classifier_config(cut, encoder, spec, num_classes)
     for name in ("neck", "auxiliary_head"):
         cut.model.pop(name, None)
     if spec.kind == "upernet":
@@ -52,10 +58,24 @@ def head_config(config: Config, encoder: FrozenEncoder, spec: HeadSpec) -> Confi
     return cut
 
 
-def export_segmentor(
+def _classifier_config(cut: Config, encoder: FrozenEncoder, spec: HeadSpec, num_classes: int) -> Config:
+    several = len(spec.blocks) > 1
+    cut.model.type = "ImageClassifier"
+    cut.model.backbone.out_type = "raw"
+    cut.model.head = {
+        "type": "InternViTClsHead",
+        "num_classes": num_classes,
+        "in_channels": [encoder.embed_dim] * len(spec.blocks) if several else encoder.embed_dim,
+    }
+    if spec.kind == "attention_pooling":
+        cut.model.head |= {"pooling": "attention_pooling", "pool_heads": encoder.pool_heads}
+    return cut
+
+
+def export_head(
     folder: Path, config: Config, encoder: FrozenEncoder, spec: HeadSpec, tensors: Mapping[str, Tensor], meta: Any
 ) -> tuple[Path, Path]:
-    """Write a segmentor's checkpoint and config.
+    """Write a head as a model's checkpoint and config.
 
     Args:
         folder: Where.
@@ -63,13 +83,15 @@ def export_segmentor(
         encoder: Of the head.
         spec: The head.
         tensors: Of the head; of a UperNet, those of all parts.
-        meta: Classes and palette.
+        meta: Classes, and of a segmentor the palette.
 
     Returns:
         Checkpoint and config. The encoder is in the checkpoint only if it is in no file.
     """
-    cut = head_config(config, encoder, spec)
+    cut = head_config(config, encoder, spec, len(meta["classes"]))
     prefix = "" if spec.kind == "upernet" else "decode_head."
+    if not is_segmentation(config):
+        prefix, tensors = MODEL_PREFIX, _as_classifier(tensors, len(spec.blocks))
     state = {f"backbone.{name}": tensor for name, tensor in encoder.state.items()}
     state |= {prefix + name: tensor for name, tensor in tensors.items()}
     checkpoint, written = folder / f"{spec.name}.pth", folder / f"{spec.name}.py"
@@ -82,9 +104,15 @@ def export_segmentor(
     return checkpoint, written
 
 
-def export_classifier(folder: Path, spec: HeadSpec, tensors: Mapping[str, Tensor]) -> Path:
-    """Write a classifier's head in the official names, which ``load_classifier(file, encoder=...)`` reads."""
-    path = folder / f"{spec.name}.safetensors"
-    with whole_file(path) as file:
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, file)
-    return path
+def _as_classifier(tensors: Mapping[str, Tensor], blocks: int) -> dict[str, Tensor]:
+    """A head on pooled vectors, CLS and mean of a block after the other, as one on the blocks' tokens side by side."""
+    width = tensors["head.weight"].shape[1]
+    # Of a head without BatchNorm, one that changes nothing.
+    norm = nn.BatchNorm1d(width).state_dict()
+    norm["running_var"] -= norm_eps("pooled")
+    found = {f"norm.{name}": tensor for name, tensor in norm.items()} | dict(tensors)
+    if blocks > 1:
+        # All CLS tokens, then all means.
+        order = torch.arange(width).view(blocks, 2, -1).transpose(0, 1).flatten()
+        found = {name: t[..., order] if t.shape[-1:] == (width,) else t for name, t in found.items()}
+    return found

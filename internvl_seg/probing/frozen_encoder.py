@@ -64,6 +64,11 @@ class FrozenEncoder:
         """Channels of a token."""
         return int(self.backbone.embed_dim)
 
+    @property
+    def pool_heads(self) -> int:
+        """Heads of an attention pooling on it: its own, as in the official code."""
+        return int(getattr(self.backbone, "num_heads", 0)) or self.embed_dim // 64
+
     def sha256(self) -> str:
         """Hash of all weights."""
         return hash_parameters(self.backbone)

@@ -10,7 +10,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..checkpoints import load_encoder
-from ..checkpoints.classifier import PARTS
+from ..checkpoints.classifier import MODEL_PREFIX, PARTS
 from ..checkpoints.encoder_file import EncoderFile
 from ..checkpoints.loading import assign_parameter, read_weights
 from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_encoder, read_reference, write_reference
@@ -134,7 +134,7 @@ class InternViTBackbone(InternViT):
         if prefix + "head.weight" in state:
             for name in [name for name in state if name.startswith(prefix)]:
                 official = name.removeprefix(prefix)
-                new = f"head.classifier.{official}" if official.startswith(PARTS) else f"backbone.{official}"
+                new = MODEL_PREFIX + official if official.startswith(PARTS) else f"backbone.{official}"
                 state[prefix + new] = state.pop(name)
 
     def get_layer_depth(self, param_name: str, prefix: str = "") -> tuple[int, int]:

@@ -33,7 +33,7 @@ def draw_contact_sheet(pictures: Sequence[tuple[str, Path]], columns: int = 5) -
         left, top = i % columns * width + _MARGIN, i // columns * height + _MARGIN
         with Image.open(path) as picture:
             picture.draft("RGB", CELL)  # JPEGs are decoded small.
-            small = ImageOps.contain(picture.convert("RGB"), CELL)
+            small = ImageOps.contain(ImageOps.exif_transpose(picture).convert("RGB"), CELL)
         page.paste(small, (left + (CELL[0] - small.width) // 2, top + (CELL[1] - small.height) // 2))
         while len(name) > 1 and pen.textlength(name) > CELL[0]:
             name = "…" + name.lstrip("…")[1:]  # The end of a path tells more than its beginning.

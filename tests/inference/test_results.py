@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from internvl_seg.inference.results import ResultsError, ResultsFolder
+from internvl_seg.inference.results import ResultsFolder
+from internvl_seg.inference.run_folder import ResultsError
 
 from ..error_table import DocumentedError
 

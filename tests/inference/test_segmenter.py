@@ -16,7 +16,7 @@ from PIL import Image
 
 import internvl_seg
 from internvl_seg.inference import Segmenter
-from internvl_seg.inference.segmenter import WrongWeightsError
+from internvl_seg.inference.model import WrongWeightsError
 from internvl_seg.training import ConfigError
 from internvl_seg.training.config import load_config
 

@@ -13,7 +13,7 @@ from rich.console import Console
 from sklearn.linear_model import RidgeClassifier
 from torch.testing import assert_close
 
-from internvl_seg import load_classifier, load_encoder
+from internvl_seg import Classifier, load_classifier, load_encoder
 from internvl_seg.probing import probe
 from internvl_seg.probing.closed_form import read_vectors
 from internvl_seg.probing.encoder_study import Scored
@@ -21,7 +21,7 @@ from internvl_seg.probing.feature_store import FeatureStore
 from internvl_seg.probing.knn import knn_votes
 from internvl_seg.probing.ridge import fit_ridge
 from internvl_seg.probing.sources import StoreSource
-from internvl_seg.training import ConfigError
+from internvl_seg.training import ConfigError, evaluate
 
 from .conftest import save_encoder
 
@@ -38,6 +38,7 @@ train_pipeline = [
 test_pipeline = [dict(type="LoadImageFromFile"), dict(type="PackInputs")]
 train_dataloader = dict(dataset=dict(data_root=data_root, pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(data_root=data_root, pipeline=test_pipeline))
+test_dataloader = val_dataloader
 probe = dict(
     blocks=[3, [1, 3]], views=2, iterations=30, batch_size=8, warmup=2,
     heads=[
@@ -101,30 +102,36 @@ def test_every_kind_of_head(config: Path) -> None:
     assert Path("out/index.html").is_file()
 
 
-def test_exported_heads_are_official_classifiers(config: Path) -> None:
+def test_exported_heads_are_models_as_any_other(config: Path) -> None:
     scored = run(config, **{"probe.few_shot.per_class": [], "probe.few_shot.fractions": []})
-    folders = sorted(Path("photos/val").iterdir())
-    images = torch.stack(
-        [
-            torch.from_numpy(np.asarray(Image.open(p))).permute(2, 0, 1).float()
-            for f in folders
-            for p in sorted(f.iterdir())
-        ]
-    )
-    mean, std = (torch.tensor(v).view(3, 1, 1) for v in ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)))
+    pictures = sorted(Path("photos/val").rglob("*.png"))
     truth = torch.arange(3).repeat_interleave(3)
     checked = set()
     for result in scored.results:
-        if result.spec.blocks != (3,) or result.checkpoint is None or result.spec.kind == "ridge":
+        if result.spec.kind == "knn":
+            assert result.checkpoint is None
             continue
-        classifier = load_classifier(
-            f"out/{result.checkpoint}", encoder=load_encoder("encoder.safetensors", num_heads=2)
-        )
-        with torch.no_grad():
-            predicted = classifier((images - mean) / std).argmax(1)
+        classifier = Classifier.from_checkpoint(f"out/{result.config}", f"out/{result.checkpoint}")
+        assert classifier.classes == ["ant", "bee", "cat"]
+        predicted = torch.tensor([found.labels[0] for found in classifier(pictures, top_k=1)])
         assert 100 * (predicted == truth).float().mean().item() == pytest.approx(result.score, abs=0.01)
-        checked.add(result.spec.kind)
-    assert checked == {"linear", "attention_pooling"}
+        checked.add((result.spec.kind, len(result.spec.blocks)))
+        if result.spec.blocks == (3,):  # And, on the last block, as official classifiers are read.
+            official = load_classifier(
+                f"out/{result.checkpoint}", encoder=load_encoder("encoder.safetensors", num_heads=2)
+            )
+            for name, tensor in official.state_dict().items():
+                if not name.startswith("encoder."):
+                    assert tensor.equal(classifier.model.state_dict()[f"head.classifier.{name}"])
+    assert checked == {("linear", 1), ("linear", 2), ("attention_pooling", 1), ("ridge", 1), ("ridge", 2)}
+
+
+def test_an_exported_head_is_evaluated_by_the_same_command(config: Path) -> None:
+    scored = run(config, **{"probe.few_shot.per_class": [], "probe.few_shot.fractions": []})
+    (result,) = (r for r in scored.results if r.spec.solver == "lbfgs" and r.spec.blocks == (1, 3))
+    options = {"test_dataloader.num_workers": 0, "test_dataloader.persistent_workers": False}
+    metrics = evaluate(f"out/{result.config}", f"out/{result.checkpoint}", work_dir="tested", options=options)
+    assert metrics["accuracy/top1"] == pytest.approx(result.score, abs=0.01)
 
 
 def test_more_images_of_a_class_than_there_are(config: Path) -> None:

@@ -28,5 +28,5 @@ val_dataloader = dict(
     dataset=dict(type="ImageFolder", data_root=data_root, split="val", pipeline=test_pipeline),
 )
 test_dataloader = val_dataloader
-val_evaluator = dict(type="Accuracy", topk=(1, 5))
+val_evaluator = dict(type="Accuracy", topk=(1,))
 test_evaluator = val_evaluator

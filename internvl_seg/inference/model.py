@@ -1,0 +1,123 @@
+"""A config's model with the weights of a checkpoint, and what belongs to it."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from torch import nn
+
+from ..checkpoints.errors import CheckpointError
+from ..checkpoints.reading import CONTAINERS, read_pickle
+from ..encoder import InternViT
+from ..training.config import ConfigError, explaining, load_config, without_annotations
+
+
+class WrongWeightsError(CheckpointError):
+    """A checkpoint does not hold the weights of the model that a config describes."""
+
+
+def read_config(
+    config: str | os.PathLike[str] | Config, options: dict[str, Any] | None, types: Sequence[str], scope: str
+) -> Config:
+    """A config whose model is of one of some types.
+
+    Args:
+        config: The config, or its file.
+        options: Dotted keys that replace values of the config.
+        types: What ``model.type`` may be.
+        scope: MMEngine's scope, if the config names none.
+
+    Raises:
+        ConfigError: It is of another type, or cannot be read.
+    """
+    if not isinstance(config, Config):
+        config = load_config(config, options)
+    elif options:
+        config = Config(config.to_dict(), filename=config.filename)
+        config.merge_from_dict(options)
+    init_default_scope(config.get("default_scope", scope))
+    kind = config.model.type
+    if kind not in types:
+        raise ConfigError(f"{config.filename}: model.type = {kind!r}, expected {' or '.join(map(repr, types))}.")
+    return config
+
+
+def build_model(config: Config, kind: str, encoder: InternViT | None) -> Any:
+    """Build a config's model, on an encoder that is there or on its own.
+
+    Args:
+        config: The config.
+        kind: Its ``model.type``.
+        encoder: An encoder of another model, whose weights are used and not copied.
+
+    Raises:
+        ConfigError: The config does not describe such a model.
+        CheckpointError: The encoder's weights could not be read.
+    """
+    model = dict(config.model)
+    if encoder is not None:
+        model["backbone"] = {**model["backbone"], "encoder": encoder}
+    with explaining(config):
+        return MODELS.build({**model, "type": kind})
+
+
+def read_weights(model: nn.Module, path: Path, config: Config) -> dict[str, Any]:
+    """Read a checkpoint into a model; gives what it was trained on, if it says so.
+
+    Raises:
+        ConfigError: There is no such file.
+        CheckpointError: It cannot be read, or is another model's.
+    """
+    if not path.expanduser().is_file():
+        raise ConfigError(f"There is no checkpoint {os.fspath(path)!r} (looked from {Path.cwd()}).")
+    checkpoint = read_pickle(path.expanduser())
+    state = checkpoint
+    for key in CONTAINERS:
+        state = checkpoint.get(key, state)
+    try:
+        missing, unexpected = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise WrongWeightsError(
+            f"{path} holds another model's weights than {config.filename} describes: {error}"
+        ) from error
+    # Of what is not in the model, heads that only training needs are nothing to worry about.
+    unexpected = [name for name in unexpected if not name.startswith("auxiliary_head.")]
+    for found, names in (("lacks {} tensors of", missing), ("holds {} tensors that are not in", unexpected)):
+        if names:
+            raise WrongWeightsError(
+                f"{path} {found.format(len(names))} the model that {config.filename} describes, such as {names[0]!r}. "
+                "Use the config it was trained with."
+            )
+    return dict(checkpoint.get("meta", {}).get("dataset_meta") or {})
+
+
+def find_test_set(config: Config) -> dict[str, Any]:
+    """Config of the test set, or of the first of several."""
+    dataset = (config.get("test_dataloader") or {}).get("dataset") or {}
+    while "dataset" in dataset or "datasets" in dataset:
+        dataset = dataset["dataset"] if "dataset" in dataset else dataset["datasets"][0]
+    return dict(dataset)
+
+
+def find_meta(meta: dict[str, Any], config: Config) -> dict[str, Any]:
+    """What a checkpoint was trained on, if it says so, or else what the config's test set is."""
+    dataset = find_test_set(config)
+    with DATASETS.switch_scope_and_registry(None) as registry:  # Of the default scope, as build() looks there.
+        known = getattr(registry.get(dataset.get("type", "")), "METAINFO", {})
+    return meta or {**known, **dataset.get("metainfo", {})}
+
+
+def find_pipeline(config: Config, tta: bool = False) -> list[dict[str, Any]]:
+    """The transforms of a config's test set, without those that read files.
+
+    Raises:
+        ConfigError: It has none.
+    """
+    pipeline = config.get("tta_pipeline") if tta else find_test_set(config).get("pipeline")
+    if not pipeline:
+        key = "tta_pipeline" if tta else "test_dataloader.dataset.pipeline"
+        raise ConfigError(f"{config.filename}: {key} is missing; it says how a picture is prepared.")
+    return [step for step in without_annotations(pipeline) if step["type"] != "LoadImageFromFile"]
