@@ -9,17 +9,32 @@ from typing import Any, NamedTuple
 import yaml
 from mmengine.config import Config
 
+from internvl_seg.training.config import is_segmentation
+
 ROOT = Path(__file__).resolve().parents[1]
 METAFILE = "configs/metafile.yml"
 PAGE = "docs/model_zoo.md"
 HEADER = """# Model zoo
 
-Made from [configs/metafile.yml](../configs/metafile.yml) by `python tools/model_zoo.py`. Numbers are mIoU in percent
-on the validation (or test) images, at a single scale. *Published* is what the source says of the official code;
-*measured* is what the config itself reached here, empty until it was run to its end.
+Made from [configs/metafile.yml](../configs/metafile.yml) by `python tools/model_zoo.py`. Numbers are in percent on
+the validation (or test) images: mIoU at a single scale, or how often the likeliest class (top-1) is the right one.
+*Published* is what the source says of the official code; *measured* is what the config itself reached here, empty until
+it was run to its end.
 """
-COLUMNS = "| encoder | head | protocol | published | source | measured here | config |\n|---|---|---|--:|---|--:|---|\n"
-HEADS = {"linear": "LinearHead", "linear-4blocks": "LinearHead", "upernet": "UPerHead", "fpn": "FPNHead"}
+COLUMNS = """
+| encoder | head | protocol | size | published {metric} | source | measured {metric} | config |
+|---|---|---|--:|--:|---|--:|---|
+"""
+# By the task: the metric's key in an entry, and what a reader calls it.
+METRICS = {"Semantic Segmentation": ("mIoU", "mIoU"), "Image Classification": ("Top 1 Accuracy", "top-1")}
+# What a file name's head is called in a config; of images with its pooling.
+HEADS = {
+    "linear": ("LinearHead", "InternViTClsHead with cls_patch_concat"),
+    "linear-4blocks": ("LinearHead",),
+    "upernet": ("UPerHead",),
+    "fpn": ("FPNHead",),
+    "attention-pooling": ("InternViTClsHead with attention_pooling",),
+}
 PROTOCOLS = {"frozen": "encoder frozen", "full": "all tuned", "scratch": "from scratch", "lora": "encoder with LoRA"}
 # By the type of the test set: how a file name calls it, and how a reader does.
 DATASETS = {
@@ -30,6 +45,8 @@ DATASETS = {
     "FolderDataset": ("folder", "a folder of your own"),
     "CamVidDataset": ("camvid", "CamVid"),
     "HGSCNestDataset": ("hgsc_nest", "HGSC nest"),
+    "ImageNetVariant": ("imagenet", "ImageNet-1K"),
+    "ImageFolder": ("imagefolder", "a folder of images in class folders"),
 }
 
 
@@ -53,11 +70,13 @@ class Title(NamedTuple):
 
     def contradictions(self, config: Config) -> list[str]:
         """What of it the config says otherwise."""
-        backbone, head = config.model.backbone, config.model.decode_head
+        backbone = config.model.backbone
+        head = config.model.decode_head if is_segmentation(config) else config.model.head
+        kind = f"{head.type} with {head.pooling}" if "pooling" in head else head.type
         source = (backbone.get("init_cfg") or {}).get("checkpoint", "")
-        dataset, _ = DATASETS[config.test_dataloader.dataset.type]
-        size = "x".join(map(str, config.model.data_preprocessor.size))
-        found = [] if head.type == HEADS[self.head] else [f"decode_head is {head.type}"]
+        dataset, _ = DATASETS[test_set(config).type]
+        size = "x".join(map(str, crop_size(config)))
+        found = [] if kind in HEADS[self.head] else [f"the head is {kind}"]
         if self.encoder.startswith("internvit_") and self.protocol != "scratch" and source != self.encoder:
             found.append(f"the encoder is {source!r}")
         if backbone.get("frozen", False) != (self.protocol in ("frozen", "lora")):
@@ -71,9 +90,37 @@ class Title(NamedTuple):
         return found
 
 
+def test_set(config: Config) -> Any:
+    """The data set that a config is tested on; of several the first."""
+    dataset = config.test_dataloader.dataset
+    return dataset.get("datasets", [dataset])[0]
+
+
+def crop_size(config: Config) -> tuple[int, int]:
+    """Height and width that a model is made for."""
+    if is_segmentation(config):
+        height, width = config.model.data_preprocessor.size
+    else:
+        (height,) = (t.crop_size for t in test_set(config).pipeline if t.type == "CenterCrop")
+        width = height
+    return height, width
+
+
+def number(result: dict[str, Any], column: str) -> Any:
+    """An entry's number in the metric of its task, '' if there is none.
+
+    Args:
+        result: The entry's result.
+        column: 'Metrics' for the published one, or 'Measured'.
+    """
+    key, _ = METRICS[result["Task"]]
+    return result.get(column, {}).get(key, "")
+
+
 def published(result: dict[str, Any]) -> str:
     """The sentence on an entry's result that stands in the first line of its config, '' if none is published."""
-    return f"Published: {result['Metrics']['mIoU']} mIoU ({citation(result)})." if "Metrics" in result else ""
+    _, metric = METRICS[result["Task"]]
+    return f"Published: {number(result, 'Metrics')} {metric} ({citation(result)})." if "Metrics" in result else ""
 
 
 def citation(result: dict[str, Any]) -> str:
@@ -91,24 +138,34 @@ def problems(root: Path, models: list[dict[str, Any]]) -> list[str]:
     found += [f"{METAFILE} names {file}, which is not there." for file in sorted(set(entries) - files)]
     found += [f"{file} has more than one entry in {METAFILE}." for file in sorted(files) if entries.count(file) > 1]
     for model in models:
-        file, (result,) = model["Config"], model["Results"]
-        if file not in files:
-            continue
-        if model["Name"] != Path(file).stem:
-            found.append(f"{model['Name']} is not the name of {file}.")
-        config, first_line = Config.fromfile(root / file), (root / file).read_text().partition("\n")[0]
-        try:
-            contradictions = Title.of(Path(file).stem).contradictions(config)
-        except ValueError as error:
-            found.append(str(error))
-            continue
-        found += [f"{file}: {contradiction}, its name says otherwise." for contradiction in contradictions]
-        _, dataset = DATASETS[config.test_dataloader.dataset.type]
-        if result["Dataset"] != dataset:
-            found.append(f"{file} is tested on {dataset}, {METAFILE} says {result['Dataset']}.")
-        said = re.search("Published: .*|$", first_line)[0]
-        if said != published(result):
-            found.append(f"{file} says {said!r} in its first line, {METAFILE} {published(result)!r}.")
+        if model["Config"] in files:
+            found += disagreements(root, model)
+    return found
+
+
+def disagreements(root: Path, model: dict[str, Any]) -> list[str]:
+    """What an entry, its config and the config's name say differently."""
+    file, (result,) = model["Config"], model["Results"]
+    found = [] if model["Name"] == Path(file).stem else [f"{model['Name']} is not the name of {file}."]
+    config, first_line = Config.fromfile(root / file), (root / file).read_text().partition("\n")[0]
+    try:
+        contradictions = Title.of(Path(file).stem).contradictions(config)
+    except ValueError as error:
+        return [*found, str(error)]
+    found += [f"{file}: {contradiction}, its name says otherwise." for contradiction in contradictions]
+    _, dataset = DATASETS[test_set(config).type]
+    if result["Dataset"] != dataset:
+        found.append(f"{file} is tested on {dataset}, {METAFILE} says {result['Dataset']}.")
+    task = "Semantic Segmentation" if is_segmentation(config) else "Image Classification"
+    if result["Task"] != task:
+        return [*found, f"{file} is a model for {task}, {METAFILE} says {result['Task']}."]
+    said = re.search("Published: .*|$", first_line)[0]
+    if said != published(result):
+        found.append(f"{file} says {said!r} in its first line, {METAFILE} {published(result)!r}.")
+    # Tests print these beside their own.
+    known, *_ = config.test_evaluator.get("published", {}).get("imagenet", ("",))
+    if known and known != number(result, "Metrics"):
+        found.append(f"{file} says {known} in test_evaluator.published, {METAFILE} {number(result, 'Metrics')!r}.")
     return found
 
 
@@ -120,13 +177,16 @@ def page(models: list[dict[str, Any]]) -> str:
         (result,) = model["Results"]
         if result["Dataset"] != dataset:
             dataset = result["Dataset"]
-            lines.append(f"\n## {dataset[0].upper() + dataset[1:]}\n\n{COLUMNS}")
+            _, metric = METRICS[result["Task"]]
+            lines.append(f"\n## {dataset[0].upper() + dataset[1:]}\n{COLUMNS.format(metric=metric)}")
         title = Title.of(model["Name"])
         protocol = PROTOCOLS.get(title.protocol) or title.protocol.replace("few-shot-1of", "few-shot, all tuned, 1/")
-        source = f"[{citation(result)}]({result['Source'].partition(',')[0]})" if "Metrics" in result else ""
-        numbers = (result.get("Metrics", {}).get("mIoU", ""), source, result.get("Measured", {}).get("mIoU", ""))
+        source = ""
+        if "Metrics" in result:
+            source = f"[{citation(result).removeprefix('https://')}]({result['Source'].partition(',')[0]})"
+        numbers = (number(result, "Metrics"), source, number(result, "Measured"))
         config = f"[{Path(model['Config']).stem}](../{model['Config']})"
-        lines.append("| " + " | ".join(map(str, (*title[:2], protocol, *numbers, config))) + " |\n")
+        lines.append("| " + " | ".join(map(str, (*title[:2], protocol, title.size, *numbers, config))) + " |\n")
     return "".join(lines)
 
 

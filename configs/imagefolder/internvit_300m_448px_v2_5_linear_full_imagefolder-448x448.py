@@ -1,12 +1,13 @@
 # Full tuning on your own images, a folder a class (docs/classification.md).
-# To change: num_classes (folders in train) and data_root, and epochs to the number of images. No accuracy is published.
+# To change: num_classes (folders in train; in two places) and data_root, and epochs to the number of images. No accuracy is published.
 _base_ = [
-    "../_base_/models/classifier_linear_frozen.py",
+    "../_base_/models/classifier_linear_frozen_mixup.py",
     "../_base_/datasets/imagefolder_448x448.py",
     "../_base_/schedules/adamw_30e_layer_decay.py",
 ]
 encoder = "internvit_300m_448px_v2_5"
 model = dict(
+    data_preprocessor=dict(num_classes=2),
     backbone=dict(
         arch=encoder,
         frozen=False,

@@ -1,6 +1,6 @@
 # Attention pooling of ImageNet-1K.
 _base_ = [
-    "../_base_/models/classifier_attention_pooling_frozen.py",
+    "../_base_/models/classifier_attention_pooling_frozen_mixup.py",
     "../_base_/datasets/imagenet_448x448.py",
     "../_base_/schedules/sgd_10e_ema.py",
 ]

@@ -1,6 +1,6 @@
 # Full tuning on ImageNet-1K: encoder and linear head learn, deep blocks faster than shallow ones.
 _base_ = [
-    "../_base_/models/classifier_linear_frozen.py",
+    "../_base_/models/classifier_linear_frozen_mixup.py",
     "../_base_/datasets/imagenet_448x448.py",
     "../_base_/schedules/adamw_30e_layer_decay.py",
 ]

@@ -1,6 +1,6 @@
 # Linear probing of ImageNet-1K. Published: 88.23 top-1 (https://github.com/OpenGVLab/InternVL, classification/README.md).
 _base_ = [
-    "../_base_/models/classifier_linear_frozen.py",
+    "../_base_/models/classifier_linear_frozen_mixup.py",
     "../_base_/datasets/imagenet_224x224.py",
     "../_base_/schedules/sgd_10e.py",
 ]

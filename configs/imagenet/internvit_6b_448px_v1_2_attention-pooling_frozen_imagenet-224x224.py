@@ -1,8 +1,8 @@
 # Attention pooling of ImageNet-1K.
 _base_ = [
-    "../_base_/models/classifier_attention_pooling_frozen.py",
+    "../_base_/models/classifier_attention_pooling_frozen_mixup.py",
     "../_base_/datasets/imagenet_224x224.py",
-    "../_base_/schedules/sgd_10e.py",
+    "../_base_/schedules/sgd_10e_ema.py",
 ]
 encoder = "internvit_6b_448px_v1_2"
 model = dict(

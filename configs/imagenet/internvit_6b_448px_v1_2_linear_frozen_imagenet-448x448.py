@@ -1,6 +1,6 @@
 # Linear probing of ImageNet-1K.
 _base_ = [
-    "../_base_/models/classifier_linear_frozen.py",
+    "../_base_/models/classifier_linear_frozen_mixup.py",
     "../_base_/datasets/imagenet_448x448.py",
     "../_base_/schedules/sgd_10e_ema.py",
 ]

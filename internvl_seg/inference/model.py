@@ -9,14 +9,10 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import nn
 
-from ..checkpoints.errors import CheckpointError
-from ..checkpoints.reading import CONTAINERS, read_pickle
+from ..checkpoints.reading import read_pickle
+from ..checkpoints.whole_model import load_whole
 from ..encoder import InternViT
 from ..training.config import ConfigError, explaining, load_config, without_annotations
-
-
-class WrongWeightsError(CheckpointError):
-    """A checkpoint does not hold the weights of the model that a config describes."""
 
 
 def read_config(
@@ -74,23 +70,7 @@ def read_weights(model: nn.Module, path: Path, config: Config) -> dict[str, Any]
     if not path.expanduser().is_file():
         raise ConfigError(f"There is no checkpoint {os.fspath(path)!r} (looked from {Path.cwd()}).")
     checkpoint = read_pickle(path.expanduser())
-    state = checkpoint
-    for key in CONTAINERS:
-        state = checkpoint.get(key, state)
-    try:
-        missing, unexpected = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        raise WrongWeightsError(
-            f"{path} holds another model's weights than {config.filename} describes: {error}"
-        ) from error
-    # Of what is not in the model, heads that only training needs are nothing to worry about.
-    unexpected = [name for name in unexpected if not name.startswith("auxiliary_head.")]
-    for found, names in (("lacks {} tensors of", missing), ("holds {} tensors that are not in", unexpected)):
-        if names:
-            raise WrongWeightsError(
-                f"{path} {found.format(len(names))} the model that {config.filename} describes, such as {names[0]!r}. "
-                "Use the config it was trained with."
-            )
+    load_whole(model, checkpoint, path, config.filename)
     return dict(checkpoint.get("meta", {}).get("dataset_meta") or {})
 
 

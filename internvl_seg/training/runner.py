@@ -18,6 +18,7 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from torch import nn
 
 from ..checkpoints.reading import read_pickle
+from ..checkpoints.whole_model import load_whole
 from .checkpoint_hook import TEMPORARY, find_last_checkpoint
 from .results import versions
 from .sharding import WRAPPER, ScatterHook, gather, is_sharded, shard
@@ -60,6 +61,9 @@ def leave_group() -> None:
 
 class ResumableRunner(Runner):
     """MMEngine's runner, on one process or many, with checkpoints that are whole and hold whole tensors."""
+
+    # Whether a checkpoint that is loaded has to have all weights.
+    _needs_all = False
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Set up processes; MMEngine's own way to start several insists on an accelerator."""
@@ -113,6 +117,31 @@ class ResumableRunner(Runner):
             self._resume: bool = last is not None
             self._load_from: str | None = str(last) if last else None
         super().load_or_resume()
+
+    def test(self) -> dict[str, float]:
+        """Test the model, all of whose weights have to be in the checkpoint."""
+        self._needs_all = True
+        metrics: dict[str, float] = super().test()
+        return metrics
+
+    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
+        """Load a checkpoint; MMEngine's own way leaves out in silence what does not fit, which suits a training only.
+
+        Raises:
+            CheckpointError: It is to be tested, and is another model's.
+        """
+        if not self._needs_all or is_sharded(self.model):
+            return super().load_checkpoint(filename, *args, **kwargs)
+        checkpoint = read_checkpoint(filename)
+        self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        # Not its wrappers: of several processes, or of test-time augmentation.
+        model = self.model
+        while hasattr(model, "module"):
+            model = model.module
+        load_whole(model, checkpoint, filename, self.cfg.filename)
+        self._has_loaded: bool = True
+        self.logger.info(f"Load checkpoint from {filename}")
+        return checkpoint
 
     def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
         """Go on from a checkpoint; it stays on the CPU, mapped, and each device takes its part."""

@@ -13,8 +13,11 @@ FOLDER = Path(__file__).resolve().parents[2] / "configs"
 CONFIGS = sorted(
     path.relative_to(FOLDER).as_posix() for path in FOLDER.rglob("*.py") if not {"_base_", "probing"} & {*path.parts}
 )
+# By what is labelled: images, or their pixels.
+CLASSIFICATION = [name for name in CONFIGS if name.startswith(("imagenet/", "imagefolder/"))]
+SEGMENTATION = [name for name in CONFIGS if name not in CLASSIFICATION]
 # Those of the official recipe: not CamVid's and the demo's, which are for a CPU, nor LoRA.
-OFFICIAL = [name for name in CONFIGS if "504x504" in name and "_lora_" not in name]
+OFFICIAL = [name for name in SEGMENTATION if "504x504" in name and "_lora_" not in name]
 
 
 @functools.cache

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import mmengine.registry
+import mmpretrain.registry
 import mmseg.registry
 from mmengine.registry import Registry
 from mmengine.runner import Runner
@@ -19,8 +20,9 @@ from . import CONFIGS, FOLDER, read
 PACKAGE = Path(internvl_seg.__file__).parent
 SOURCES = {path: ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")}
 NODES = [node for tree in SOURCES.values() for node in ast.walk(tree)]
-# What a config can name, in MMEngine's registries and in MMSegmentation's.
-REGISTRIES = [r for m in (mmengine.registry, mmseg.registry) for r in vars(m).values() if isinstance(r, Registry)]
+# What a config can name, in MMEngine's registries, MMSegmentation's and MMPretrain's.
+MODULES = (mmengine.registry, mmseg.registry, mmpretrain.registry)
+REGISTRIES = [r for module in MODULES for r in vars(module).values() if isinstance(r, Registry)]
 # Attributes that a base class of the libraries reads.
 READ_BY_BASES = {"init_cfg"}
 # What MMEngine reads as soon as it parses a config.
@@ -72,7 +74,9 @@ def test_every_argument_of_our_modules_is_read() -> None:
         dead += found
         fields += count
     print(f"{fields} arguments of {len(classes)} registered classes are read")
-    assert {"InternViTBackbone", "FeaturePyramid", "LinearHead", "SegmentationMetric"} <= {c.__name__ for c in classes}
+    names = {c.__name__ for c in classes}
+    assert {"InternViTBackbone", "FeaturePyramid", "LinearHead", "SegmentationMetric"} <= names
+    assert {"ImageFolder", "ImageNetAccuracy", "ImageNetVariant", "InternViTClsHead", "RemoveBorder"} <= names
     assert fields >= 15
     assert dead == []
 

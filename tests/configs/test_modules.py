@@ -8,9 +8,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.optim import OptimWrapper
-from mmengine.registry import init_default_scope
-from mmseg.evaluation import IoUMetric
-from mmseg.registry import (
+from mmengine.registry import (
     DATA_SAMPLERS,
     DATASETS,
     HOOKS,
@@ -24,16 +22,28 @@ from mmseg.registry import (
     TRANSFORMS,
     VISBACKENDS,
     VISUALIZERS,
+    Registry,
+    init_default_scope,
 )
+from mmseg.evaluation import IoUMetric
 
+from internvl_seg.training.config import is_segmentation
 from internvl_seg.training.sharding import WRAPPER
 
 from . import CONFIGS, read
 
 
-@pytest.fixture(autouse=True)
-def _scope() -> None:
-    init_default_scope("mmseg")
+def in_scope(name: str) -> Config:
+    """A config, in whose scope MMEngine's registries find and build from here on."""
+    config = read(name)
+    init_default_scope(config.default_scope)
+    return config
+
+
+def find(registry: Registry, kind: str) -> Any:
+    """What a name stands for in the scope; None if nothing has it."""
+    with registry.switch_scope_and_registry(None) as scoped:
+        return scoped.get(kind)
 
 
 def datasets(config: Config) -> Iterator[dict[str, Any]]:
@@ -45,29 +55,31 @@ def datasets(config: Config) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_it_names_can_be_built(name: str) -> None:
-    config = read(name)
+    config = in_scope(name)
     found = list(datasets(config))
     assert len(found) >= 2
     for dataset in found:
-        assert DATASETS.get(dataset["type"]) is not None
+        assert find(DATASETS, dataset["type"]) is not None
     for transform in [
         t for pipeline in (*(d["pipeline"] for d in found), config.get("tta_pipeline", ())) for t in pipeline
     ]:
         TRANSFORMS.build(transform)
-    for evaluator in (config.get("val_evaluator"), config.test_evaluator):
-        assert evaluator is None or METRICS.build(evaluator).metrics == ["mIoU"]
-        # MMSegmentation's metric takes misspelt arguments in silence.
-        assert evaluator is None or set(evaluator) - {"type"} <= set(inspect.signature(IoUMetric).parameters)
-    for hook in config.default_hooks.values():
+    for evaluator in filter(None, (config.get("val_evaluator"), config.test_evaluator)):
+        metric = METRICS.build(evaluator)
+        if is_segmentation(config):
+            assert metric.metrics == ["mIoU"]
+            # MMSegmentation's metric takes misspelt arguments in silence.
+            assert set(evaluator) - {"type"} <= set(inspect.signature(IoUMetric).parameters)
+    for hook in (*config.default_hooks.values(), *config.get("custom_hooks", ())):
         HOOKS.build(hook)
     optimizer = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=1.0))
     for scheduler in config.param_scheduler:
-        PARAM_SCHEDULERS.build({**scheduler, "optimizer": optimizer})
+        PARAM_SCHEDULERS.build({**scheduler, "optimizer": optimizer, "epoch_length": 10})
 
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_what_it_names_is_registered(name: str) -> None:
-    config = read(name)
+    config = in_scope(name)
     wrapper = config.optim_wrapper
     named = [(LOOPS, config[key].type) for key in ("train_cfg", "val_cfg", "test_cfg") if key in config]
     named += [(DATA_SAMPLERS, loader.sampler.type) for key, loader in config.items() if key.endswith("_dataloader")]
@@ -76,6 +88,6 @@ def test_what_it_names_is_registered(name: str) -> None:
     named += [(VISUALIZERS, config.visualizer.type), *((VISBACKENDS, v.type) for v in config.vis_backends)]
     if "tta_model" in config:
         named += [(MODELS, config.tta_model.type)]
-    missing = [kind for registry, kind in named if registry.get(kind) is None]
+    missing = [kind for registry, kind in named if find(registry, kind) is None]
     assert missing == []
     assert (config.get("model_wrapper_cfg") or {"type": WRAPPER})["type"] == WRAPPER

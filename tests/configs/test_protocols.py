@@ -1,4 +1,4 @@
-"""Every config can be built at its full size and has the values of the protocol that it is named after."""
+"""Every segmentor can be built at its full size and has the values of the protocol that it is named after."""
 
 import re
 
@@ -12,7 +12,7 @@ from mmseg.registry import DATASETS, MODELS
 from internvl_seg.encoder import get_release
 from internvl_seg.segmentation import InternViTBackbone
 
-from . import CONFIGS, FOLDER, OFFICIAL, read
+from . import FOLDER, OFFICIAL, SEGMENTATION, read
 
 CLASSES = {"ade20k": 150, "coco_stuff164k": 171, "cityscapes": 19, "voc": 21, "folder": 2}
 # Iterations of the few-shot settings, by the denominator of their share of the images.
@@ -39,11 +39,11 @@ def test_the_official_protocols_are_all_there() -> None:
     }
     expected |= {f"ade20k/internvit_6b_224px_linear_few-shot-1of{k}_ade20k-504x504.py" for k in FEW_SHOT}
     assert len(expected) == 7 * 3 * 2 + 5
-    assert expected <= set(CONFIGS)
-    print(f"{len(CONFIGS)} configs, {len(expected)} of them official")
+    assert expected <= set(SEGMENTATION)
+    print(f"{len(SEGMENTATION)} segmentors, {len(expected)} of them official")
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", SEGMENTATION)
 def test_the_model_is_built_at_its_size(name: str) -> None:
     config = read(name)
     with torch.device("meta"):

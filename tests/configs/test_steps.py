@@ -1,4 +1,4 @@
-"""A real training step and a real test step of every distinct model and protocol, around a small encoder."""
+"""A real training step and a real test step of every distinct segmentor and protocol, around a small encoder."""
 
 import json
 from typing import Any
@@ -12,7 +12,7 @@ from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
-from . import CONFIGS, read
+from . import SEGMENTATION, read
 
 CHANNELS = 32
 
@@ -46,7 +46,7 @@ def distinct() -> dict[str, Config]:
     """One config of every model and optimizer that differ in more than the release and the data set."""
     init_default_scope("mmseg")
     found: dict[str, tuple[str, Config]] = {}
-    for name in CONFIGS:
+    for name in SEGMENTATION:
         config = shrink(read(name))
         key = json.dumps([config.model.to_dict(), config.optim_wrapper.to_dict()], sort_keys=True)
         found.setdefault(key, (name, config))
@@ -56,8 +56,8 @@ def distinct() -> dict[str, Config]:
 DISTINCT = distinct()
 
 
-def test_they_stand_for_all_configs() -> None:
-    print(f"{len(DISTINCT)} distinct models and protocols in {len(CONFIGS)} configs")
+def test_they_stand_for_all_segmentors() -> None:
+    print(f"{len(DISTINCT)} distinct models and protocols in {len(SEGMENTATION)} configs")
     heads = {(c.model.decode_head.type, c.model.backbone.get("frozen", False)) for c in DISTINCT.values()}
     assert {(head, frozen) for head in ("LinearHead", "UPerHead") for frozen in (True, False)} <= heads
     assert any("lora" in c.model.backbone for c in DISTINCT.values())

@@ -15,8 +15,8 @@ from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 
 import internvl_seg
+from internvl_seg.checkpoints.whole_model import WrongWeightsError
 from internvl_seg.inference import Segmenter
-from internvl_seg.inference.model import WrongWeightsError
 from internvl_seg.training import ConfigError
 from internvl_seg.training.config import load_config
 

@@ -1,10 +1,6 @@
 # Full tuning on images, with learning rates that fall with depth. The official code has no recipe for InternViT here: this
 # is what EVA and DeiT III tune ViTs of this size with, and not measured yet.
 _base_ = "../classification_runtime.py"
-model = dict(
-    head=dict(loss=dict(type="LabelSmoothLoss", label_smooth_val=0.1, mode="original")),
-    train_cfg=dict(augments=[dict(type="Mixup", alpha=0.8), dict(type="CutMix", alpha=1.0)]),
-)
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="AdamW", lr=1e-4, betas=(0.9, 0.999), weight_decay=0.05),

@@ -1,11 +1,6 @@
 # The official schedule for probing: SGD, learning rate 0.1 per 512 images of a batch, 1 epoch of warm-up, cosine.
-# The official code mixes images for its probes, too (MIXUP, CUTMIX and LABEL_SMOOTHING of config.py are not overridden),
-# and limits the gradient's norm to 5. Source: OpenGVLab/InternVL classification/config.py and configs/*_probing.
+# The gradient's norm is limited to 5. Source: OpenGVLab/InternVL classification/config.py and configs/*_probing.
 _base_ = "../classification_runtime.py"
-model = dict(
-    head=dict(loss=dict(type="LabelSmoothLoss", label_smooth_val=0.1, mode="original")),
-    train_cfg=dict(augments=[dict(type="Mixup", alpha=0.8), dict(type="CutMix", alpha=1.0)]),
-)
 optim_wrapper = dict(
     type="OptimWrapper",
     optimizer=dict(type="SGD", lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.0),

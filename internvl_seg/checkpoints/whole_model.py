@@ -1,0 +1,42 @@
+"""Reading a checkpoint into a whole model, all of it or not at all."""
+
+import os
+from typing import Any
+
+from torch import nn
+
+from .errors import CheckpointError
+from .reading import CONTAINERS
+
+
+class WrongWeightsError(CheckpointError):
+    """A checkpoint does not hold the weights of the model that a config describes."""
+
+
+def load_whole(model: nn.Module, checkpoint: dict[str, Any], where: str | os.PathLike[str], config: object) -> None:
+    """Load the weights of all of a model.
+
+    Args:
+        model: The model; what stands for weights in a checkpoint, such as a frozen encoder's reference, is its matter.
+        checkpoint: As it was read.
+        where: Its file, for errors.
+        config: Where the model is described, for errors.
+
+    Raises:
+        WrongWeightsError: Weights are missing, too many or of other shapes.
+    """
+    state = checkpoint
+    for key in CONTAINERS:
+        state = checkpoint.get(key, state)
+    try:
+        missing, unexpected = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        raise WrongWeightsError(f"{where} holds another model's weights than {config} describes: {error}") from error
+    # Of what is not in the model, heads that only training needs are nothing to worry about.
+    unexpected = [name for name in unexpected if not name.startswith("auxiliary_head.")]
+    for found, names in (("lacks {} tensors of", missing), ("holds {} tensors that are not in", unexpected)):
+        if names:
+            raise WrongWeightsError(
+                f"{where} {found.format(len(names))} the model that {config} describes, such as {names[0]!r}. "
+                "Use the config it was trained with."
+            )
