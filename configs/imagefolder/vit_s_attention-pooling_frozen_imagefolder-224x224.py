@@ -1,4 +1,4 @@
-# Attention pooling of a frozen ViT-S/14 (DINOv2's architecture, official names) on 50 classes of 4 images, minutes on a CPU.
+# Attention pooling of a frozen ViT-S/14 (DINOv2's architecture, official names), 50 classes of 4 images, minutes on a CPU.
 _base_ = [
     "../_base_/models/classifier_attention_pooling_frozen.py",
     "../_base_/datasets/imagefolder_224x224.py",
@@ -7,7 +7,9 @@ _base_ = [
 vit_s = dict(embed_dim=384, depth=12, num_heads=6, norm="layer_norm", qkv_bias=True, qk_norm=False, img_size=518)
 model = dict(
     backbone=dict(
-        arch=vit_s, init_cfg=dict(type="Pretrained", checkpoint="checkpoints/vit_small_patch14_518.safetensors")
+        arch=vit_s,
+        img_size=224,
+        init_cfg=dict(type="Pretrained", checkpoint="checkpoints/vit_small_patch14_518.safetensors"),
     ),
     head=dict(num_classes=50, in_channels=384, pool_heads=6),
 )

@@ -7,7 +7,9 @@ _base_ = [
 vit_s = dict(embed_dim=384, depth=12, num_heads=6, norm="layer_norm", qkv_bias=True, qk_norm=False, img_size=518)
 model = dict(
     backbone=dict(
-        arch=vit_s, init_cfg=dict(type="Pretrained", checkpoint="checkpoints/vit_small_patch14_518.safetensors")
+        arch=vit_s,
+        img_size=224,
+        init_cfg=dict(type="Pretrained", checkpoint="checkpoints/vit_small_patch14_518.safetensors"),
     ),
     head=dict(num_classes=50, in_channels=384),
 )

@@ -7,6 +7,10 @@ _base_ = [
 encoder = "internvit_6b_448px_v1_0"
 # Classification, too, uses the first 45 of its 48 blocks.
 model = dict(
-    backbone=dict(arch=dict(depth=45, img_size=448), img_size=224, init_cfg=dict(type="Pretrained", checkpoint=encoder)),
+    backbone=dict(
+        arch=dict(depth=45, img_size=448),
+        img_size=224,
+        init_cfg=dict(type="Pretrained", checkpoint=encoder),
+    ),
     head=dict(num_classes=1000, in_channels=3200, pool_heads=25),
 )

@@ -1,4 +1,4 @@
-# Linear probing of images: CLS beside the mean of the patches, BatchNorm, linear layer, on the last block of a frozen encoder.
+# Linear probing of images: CLS beside the mean of the patches, BatchNorm, linear layer; on a frozen encoder's last block.
 model = dict(
     type="ImageClassifier",
     data_preprocessor=dict(

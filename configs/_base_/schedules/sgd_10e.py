@@ -9,7 +9,8 @@ optim_wrapper = dict(
 auto_scale_lr = dict(enable=True, base_batch_size=512)
 param_scheduler = [
     dict(type="LinearLR", start_factor=1e-6, by_epoch=True, begin=0, end=1, convert_to_iter_based=True),
-    dict(type="CosineAnnealingLR", T_max=9, eta_min=0.0, by_epoch=True, begin=1, end=10, convert_to_iter_based=True),
+    # Over all epochs, not from the end of the warm-up (timm's CosineLRScheduler without warmup_prefix).
+    dict(type="CosineAnnealingLR", T_max=10, eta_min=0.0, by_epoch=True, begin=0, end=10, convert_to_iter_based=True),
 ]
 train_cfg = dict(type="IterBasedTrainLoop", max_epochs=10, val_interval=1)
 val_cfg = dict(type="ValLoop")
