@@ -24,12 +24,15 @@ def load_whole(model: nn.Module, checkpoint: dict[str, Any], where: str | os.Pat
 
     Raises:
         WrongWeightsError: Weights are missing, too many or of other shapes.
+        CheckpointError: Another subclass, if a part of the model says what is wrong.
     """
     state = checkpoint
     for key in CONTAINERS:
         state = checkpoint.get(key, state)
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
+    except CheckpointError:
+        raise
     except RuntimeError as error:
         raise WrongWeightsError(f"{where} holds another model's weights than {config} describes: {error}") from error
     # Of what is not in the model, heads that only training needs are nothing to worry about.

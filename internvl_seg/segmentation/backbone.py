@@ -277,10 +277,13 @@ def _check_reference(module: InternViTBackbone, state: dict[str, Any], prefix: s
             "itself. Set backbone.init_cfg=dict(type='Pretrained', checkpoint=...) in the config to read it."
         )
     if module.frozen and module._sha256() != sha256:
+        there = f"the config reads {module.init_cfg['checkpoint']!r}"
+        remedy = "Set backbone.init_cfg.checkpoint to the encoder it was trained on."
+        if module._is_shared:
+            there, remedy = "the shared one is another", "Leave encoder= out."
         raise WrongEncoderError(
             f"This checkpoint's heads were trained on the frozen encoder {trained_on!r} (SHA-256 {sha256[:12]}...), "
-            f"but the config reads {module.init_cfg['checkpoint']!r} ({module._sha256()[:12]}...). "
-            "Set backbone.init_cfg.checkpoint to the encoder it was trained on."
+            f"but {there} ({module._sha256()[:12]}...). {remedy}"
         )
     module.init_weights()  # Of an encoder that is tuned from here on; a frozen one has them.
     for name, parameter in module.named_parameters():

@@ -1,0 +1,54 @@
+"""One's own images, a folder a class."""
+
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from internvl_seg.classification import ImageFolder
+from internvl_seg.classification.layout import LayoutError
+
+from ..error_table import DocumentedError
+from .conftest import Copies
+
+
+def listed(dataset: ImageFolder) -> list[tuple[str, int]]:
+    infos = (dataset.get_data_info(i) for i in range(len(dataset)))
+    return [("/".join(info["img_path"].replace("::", "/").split("/")[-2:]), info["gt_label"]) for info in infos]
+
+
+@pytest.fixture
+def root(copies: Copies) -> Path:
+    for name in ("train/cat/0.png", "train/ant/0.png", "train/ant/deep/1.JPG", "train/bee/0.png", "val/bee/0.jpg"):
+        copies.picture(f"photos/{name}")
+    (copies.root / "photos/train/ant/notes.txt").write_text("no picture")
+    (copies.root / "photos/train/.cache").mkdir()
+    return copies.root / "photos"
+
+
+def test_classes_are_the_training_sets_in_every_split(root: Path) -> None:
+    train, val = (ImageFolder(data_root=str(root), split=split) for split in ("train", "val"))
+    assert train.metainfo["classes"] == val.metainfo["classes"] == ("ant", "bee", "cat")
+    assert listed(train) == [("ant/0.png", 0), ("deep/1.JPG", 0), ("bee/0.png", 1), ("cat/0.png", 2)]
+    assert listed(val) == [("bee/0.jpg", 1)]  # MMPretrain's CustomDataset says 0.
+
+
+def test_a_split_may_be_an_archive(root: Path) -> None:
+    want = listed(ImageFolder(data_root=str(root), split="train"))
+    with tarfile.open(root / "train.tar", "w") as archive:
+        archive.add(root / "train", ".")
+    shutil.rmtree(root / "train")
+    assert listed(ImageFolder(data_root=str(root), split="train")) == want
+
+
+def test_what_is_not_as_it_should_be(root: Path, copies: Copies, documented_error: DocumentedError) -> None:
+    copies.picture("photos/val/dog/0.jpg")
+    with documented_error("a class of images was not trained on", LayoutError):
+        ImageFolder(data_root=str(root), split="val")
+    with documented_error("a split of class folders is missing", LayoutError):
+        ImageFolder(data_root=str(root), split="test")
+    (root / "flat").mkdir()
+    copies.picture("photos/flat/0.jpg")
+    with documented_error("images are in no class folder", LayoutError):
+        ImageFolder(data_root=str(root), split="val", train_split="flat")
