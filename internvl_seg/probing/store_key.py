@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from mmengine import fileio
+
 import internvl_seg
 
 from ..training.results import sha256_of, versions
@@ -54,10 +56,15 @@ def hash_data(samples: Sequence[Mapping[str, Any]]) -> str:
 
     def hash_sample(sample: Mapping[str, Any]) -> list[str]:
         files = [sample[name] for name in ("img_path", "seg_map_path") if sample.get(name) is not None]
-        return [*(sha256_of(Path(file)) for file in files), str(sample.get("gt_label", ""))]
+        return [*map(_hash_file, files), str(sample.get("gt_label", ""))]
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return hash_json(list(pool.map(hash_sample, samples)))
+
+
+def _hash_file(path: str) -> str:
+    """SHA-256 of a file, or of one in an archive."""
+    return hashlib.sha256(fileio.get(path)).hexdigest() if "://" in path else sha256_of(Path(path))
 
 
 def without_places(dataset: Mapping[str, Any]) -> dict[str, Any]:

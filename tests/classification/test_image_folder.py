@@ -8,6 +8,7 @@ import pytest
 
 from internvl_seg.classification import ImageFolder
 from internvl_seg.classification.layout import LayoutError
+from internvl_seg.probing.store_key import hash_data
 
 from ..error_table import DocumentedError
 from .conftest import Copies
@@ -35,11 +36,15 @@ def test_classes_are_the_training_sets_in_every_split(root: Path) -> None:
 
 
 def test_a_split_may_be_an_archive(root: Path) -> None:
-    want = listed(ImageFolder(data_root=str(root), split="train"))
-    with tarfile.open(root / "train.tar", "w") as archive:
-        archive.add(root / "train", ".")
+    folder = ImageFolder(data_root=str(root), split="train")
+    want, digest = listed(folder), hash_data([folder.get_data_info(i) for i in range(4)])
+    with tarfile.open(root / "train.tar", "w") as packed:
+        packed.add(root / "train", ".")
     shutil.rmtree(root / "train")
-    assert listed(ImageFolder(data_root=str(root), split="train")) == want
+    archive = ImageFolder(data_root=str(root), split="train")
+    assert listed(archive) == want
+    # And features of it are the same.
+    assert hash_data([archive.get_data_info(i) for i in range(4)]) == digest
 
 
 def test_what_is_not_as_it_should_be(root: Path, copies: Copies, documented_error: DocumentedError) -> None:
