@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from internvl_seg.data.folder import FolderError
-from internvl_seg.data.preflight import KINDS, check_dataset, print_report
+from internvl_seg.data.preflight import KINDS, DatasetError, check_dataset, print_report
 from internvl_seg.training import ConfigError
 from internvl_seg.training.config import add_options, check_data_paths, load_config
 from internvl_seg.training.results import write_json
@@ -32,7 +32,7 @@ def main() -> None:
             if config.get(f"{split}_dataloader") is not None:
                 check_data_paths(config, f"{split}_dataloader")
         report = check_dataset(config, sample=args.sample, console=console)
-    except (ConfigError, FolderError) as error:
+    except (ConfigError, FolderError, DatasetError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     print_report(report, console)
     if args.json is not None:

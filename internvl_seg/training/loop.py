@@ -42,7 +42,9 @@ class ResumableTrainLoop(IterBasedTrainLoop):
             raise ValueError(f"max_iters={max_iters} and max_epochs={max_epochs}: give one of the two.")
         if dataloader["sampler"]["type"] == "InfiniteSampler":
             dataset = {"type": "SeededDataset", "dataset": dataloader["dataset"], "seed": runner.seed}
-            sampler = {**dataloader["sampler"], "type": "StreamSampler"}
+            # So that a pass has as many batches on one process as on several.
+            whole = dataloader.get("drop_last", False)
+            sampler = {**dataloader["sampler"], "type": "StreamSampler", "round_up": not whole}
             dataloader = {**dataloader, "dataset": dataset, "sampler": sampler}
         if max_epochs is not None:
             dataloader = runner.build_dataloader(dataloader, seed=runner.seed)

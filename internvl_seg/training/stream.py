@@ -31,11 +31,13 @@ class StreamSampler(InfiniteSampler):
     """MMEngine's endless sampler, whose indices know their position in the stream of all processes.
 
     Args:
+        round_up: Whether a last batch of a pass counts that is not whole, for its length.
         **kwargs: Arguments of MMEngine's ``InfiniteSampler``.
     """
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(self, round_up: bool = True, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        self.round_up = round_up
         self._first = 0
 
     def __iter__(self) -> Iterator[Draw]:
@@ -47,8 +49,8 @@ class StreamSampler(InfiniteSampler):
 
     def __len__(self) -> int:
         """How many samples this process draws in a pass of all processes over the data."""
-        turns: int = math.ceil(self.size / self.world_size)
-        return turns
+        turns: float = self.size / self.world_size
+        return math.ceil(turns) if self.round_up else math.floor(turns)
 
     def skip(self, num_samples: int) -> None:
         """Begin after this many samples of this process, whose data are not read."""

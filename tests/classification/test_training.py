@@ -10,13 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 from mmpretrain.registry import MODELS
+from torch.utils.data import DataLoader
 
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.checkpoints.whole_model import WrongWeightsError
+from internvl_seg.data.preflight import DatasetError, check_dataset
 from internvl_seg.training import ConfigError, evaluate, train
 from internvl_seg.training.checkpoint_hook import find_last_checkpoint
 from internvl_seg.training.config import load_config
 from internvl_seg.training.ema_hook import TRAINED, TrainedEMAHook
+from internvl_seg.training.stream import StreamSampler
 
 from ..error_table import DocumentedError
 from .small import write
@@ -134,6 +137,21 @@ def test_what_is_checked_before(config: Path, documented_error: DocumentedError)
         train(config, work_dir="run", options={"train_cfg.max_iters": 3})
     with pytest.raises(ValueError, match=r"decay=1\.5 is the weight of the average so far"):
         TrainedEMAHook(decay=1.5)
+
+
+def test_a_pass_has_as_many_batches_on_several_processes(config: Path) -> None:
+    loaded = load_config(config)
+    for drop_last, sizes in ((True, (15, 16, 17)), (False, (15, 16, 17))):
+        for size in sizes:
+            lengths = set()
+            for processes in (1, 2, 4):
+                sampler = StreamSampler(dataset=range(size), round_up=not drop_last)
+                sampler.world_size = processes
+                loader = DataLoader(range(size), batch_size=8 // processes, sampler=sampler, drop_last=drop_last)
+                lengths.add(len(loader))
+            assert lengths == {size // 8 if drop_last else -(-size // 8)}
+    with pytest.raises(DatasetError, match="is for image labels"):
+        check_dataset(loaded)
 
 
 def test_a_checkpoint_of_another_model_is_not_tested(config: Path) -> None:

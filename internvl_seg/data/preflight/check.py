@@ -115,7 +115,15 @@ def check_dataset(
 
     Returns:
         Findings and the histogram of the classes.
+
+    Raises:
+        DatasetError: The config's model labels images, not pixels.
     """
+    if "decode_head" not in config.get("model", {}):
+        raise DatasetError(
+            f"{config.filename} is for image labels; this looks at masks. tools/train.py and tools/test.py check "
+            "folders of images when they list them."
+        )
     start = time.perf_counter()
     listings = list_files(config, splits)
     findings = [finding for listing in listings for finding in listing.findings] + check_settings(config, listings)
