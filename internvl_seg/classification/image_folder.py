@@ -1,5 +1,6 @@
 """One's own images, a folder a class."""
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from ..data.image_tree import ImageTree, find_tree, folders_of
 from .layout import Label, LayoutError, some, sort_by_folder
 
 LAYOUT = "SPLIT/CLASS/IMAGE, with train and others such as val or test for SPLIT, and the same classes in each"
+NAMES = "classes.txt"
 
 
 @DATASETS.register_module()
@@ -17,7 +19,8 @@ class ImageFolder(BaseDataset):
     """Images in class folders, numbered in the order of the training set's folders, whatever split is read.
 
     MMPretrain's ``CustomDataset`` numbers the folders of each split anew: one that lacks a class is labelled wrong. A
-    split may be a tar or zip archive instead of a folder.
+    split may be a tar or zip archive instead of a folder. Names for people stand in ``classes.txt`` in ``data_root``, a
+    line ``CLASS NAME`` each, such as ``n03814639 necklace``; a class that has none there is called by its folder.
 
     Args:
         data_root: Folder in the layout :data:`LAYOUT`.
@@ -26,24 +29,25 @@ class ImageFolder(BaseDataset):
         **kwargs: Other arguments of MMPretrain's ``BaseDataset``.
 
     Raises:
-        LayoutError: A split is missing or has no images, or has a class that the training set has not.
+        LayoutError: A split is missing or has no images, or a class that the training set has not; or ``classes.txt``
+            names no folder.
         ArchiveError: An archive cannot be read.
     """
 
     def __init__(self, data_root: str, split: str, train_split: str = "train", **kwargs: Any) -> None:
         self.split = split
         self._train = _open(data_root, train_split)
-        classes = sorted(folders_of(self._train.images()))
-        if not classes:
+        self._folders = sorted(folders_of(self._train.images()))
+        if not self._folders:
             raise LayoutError(f"{self._train.where} has no folder with images. Expected {LAYOUT}.")
-        super().__init__(
-            ann_file="", data_root=data_root, data_prefix={}, metainfo={"classes": tuple(classes)}, **kwargs
-        )
+        names = _read_names(Path(data_root).expanduser() / NAMES, self._folders)
+        classes = tuple(names.get(folder, folder) for folder in self._folders)
+        super().__init__(ann_file="", data_root=data_root, data_prefix={}, metainfo={"classes": classes}, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """List and label the images."""
         tree = _open(self.data_root, self.split)
-        classes = {name: number for number, name in enumerate(self.CLASSES)}
+        classes = {folder: number for number, folder in enumerate(self._folders)}
         there = folders_of(tree.images())
         if unknown := there.keys() - classes.keys():
             raise LayoutError(
@@ -52,6 +56,18 @@ class ImageFolder(BaseDataset):
         # A class may have no image to be tested with.
         labels: dict[str, Label] = {name: classes[name] for name in sorted(there)}
         return [{"img_path": path, "gt_label": label} for path, label in sort_by_folder(tree, labels, LAYOUT)]
+
+
+def _read_names(path: Path, folders: Collection[str]) -> dict[str, str]:
+    """Names of class folders; none if there is no such file."""
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    names: dict[str, str] = {}
+    for number, line in enumerate(lines, start=1):
+        folder, _, name = line.strip().partition(" ")
+        if line.strip() and (folder not in folders or not name):
+            raise LayoutError(f"{path}:{number}: {line!r}; expected a folder of the training set, a space and a name.")
+        names[folder] = name.strip()
+    return names
 
 
 def _open(root: str, split: str) -> ImageTree:

@@ -35,6 +35,16 @@ def test_classes_are_the_training_sets_in_every_split(root: Path) -> None:
     assert listed(val) == [("bee/0.jpg", 1)]  # MMPretrain's CustomDataset says 0.
 
 
+def test_names_for_people(root: Path, documented_error: DocumentedError) -> None:
+    (root / "classes.txt").write_text("bee honey bee\n\ncat house cat\n")
+    val = ImageFolder(data_root=str(root), split="val")
+    assert val.metainfo["classes"] == ("ant", "honey bee", "house cat")
+    assert listed(val) == [("bee/0.jpg", 1)]
+    (root / "classes.txt").write_text("bee honey bee\ndog\n")
+    with documented_error("classes.txt names no class folder", LayoutError):
+        ImageFolder(data_root=str(root), split="val")
+
+
 def test_a_split_may_be_an_archive(root: Path) -> None:
     folder = ImageFolder(data_root=str(root), split="train")
     want, digest = listed(folder), hash_data([folder.get_data_info(i) for i in range(4)])
