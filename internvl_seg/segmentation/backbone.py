@@ -257,7 +257,8 @@ def _check_reference(module: InternViTBackbone, state: dict[str, Any], prefix: s
             f"This checkpoint's adapters were trained with alpha = {int(alpha)}, but backbone.lora has {int(own)}. "
             f"Set backbone.lora.alpha={int(alpha)}."
         )
-    if not any(name.startswith(prefix) for name in state) and module.frozen and module.is_init:
+    known = module.frozen and (module.init_cfg is not None or module._is_shared)
+    if known and prefix and not any(name.startswith(prefix) for name in state):
         # A file of a head alone, such as the official ones, is put on the encoder that the config reads.
         state.update({prefix + name: parameter.detach() for name, parameter in module.named_parameters()})
         return

@@ -85,6 +85,9 @@ def test_an_official_head_is_a_checkpoint_of_the_model(files: tuple[str, Golden,
     model = MODELS.build(model_of(golden, kind, encoder, None, init_cfg=None, frozen=False))
     assert model.load_state_dict(golden.state, strict=False) == ([], [])
     assert_close(model.eval()(golden.image), golden.expected["logits"])
+    # A head alone says nothing of an encoder that is in no file.
+    model = MODELS.build(model_of(golden, kind, encoder, None, init_cfg=None))
+    assert "backbone.pos_embed" in model.load_state_dict(tensors, strict=False).missing_keys
     # What is trained holds a reference to the encoder, and is read back by load_classifier.
     model = MODELS.build(model_of(golden, kind, encoder, head))
     model.init_weights()

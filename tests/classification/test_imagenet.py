@@ -45,7 +45,6 @@ def test_the_table_of_classes_is_that_of_the_libraries(shared_info: dict[str, li
         assert len(ids) == len(set(ids)) == 200
         assert set(ids) < set(range(1000))
         assert sorted(WNID[i] for i in ids) == sorted(shared_info[key])
-    # ImageNet-A and ImageNet-R share 47 classes.
     assert len({*VARIANTS["imagenet_a"].ids} & {*VARIANTS["imagenet_r"].ids}) == len(
         {*shared_info["a"]} & {*shared_info["r"]}
     )
