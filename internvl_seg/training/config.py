@@ -133,8 +133,8 @@ def check_accumulation(config: Config) -> None:
 
 
 def is_segmentation(config: Config) -> bool:
-    """Whether a config's model labels pixels, not images."""
-    return "decode_head" in config.get("model", {})
+    """Whether a config's model labels pixels, not images: MMPretrain's do that."""
+    return bool(config.get("default_scope") != "mmpretrain")
 
 
 def check_segmentation_options(config: Config, **given: Any) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import init_default_scope
 from mmpretrain.apis import ImageClassificationInferencer
 from mmpretrain.registry import MODELS
 from PIL import Image
@@ -28,6 +29,7 @@ from ..error_table import DocumentedError
 def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A config, its photographs, and a checkpoint of random weights."""
     monkeypatch.chdir(tmp_path)
+    init_default_scope("mmpretrain")
     path = write(tmp_path)
     model = MODELS.build(load_config(path).model)
     for parameter in model.head.parameters():

@@ -119,7 +119,7 @@ def check_dataset(
     Raises:
         DatasetError: The config's model labels images, not pixels.
     """
-    if "decode_head" not in config.get("model", {}):
+    if config.get("default_scope") == "mmpretrain":
         raise DatasetError(
             f"{config.filename} is for image labels; this looks at masks. tools/train.py and tools/test.py check "
             "folders of images when they list them."
