@@ -36,26 +36,30 @@ class ImageFolder(BaseDataset):
 
     def __init__(self, data_root: str, split: str, train_split: str = "train", **kwargs: Any) -> None:
         self.split = split
-        self._train = _open(data_root, train_split)
-        self._folders = sorted(folders_of(self._train.images()))
+        train = _open(data_root, train_split)
+        # A large folder is walked through once.
+        self._tree = train if split == train_split else _open(data_root, split)
+        self._folders = sorted(folders_of(train.images()))
         if not self._folders:
-            raise LayoutError(f"{self._train.where} has no folder with images. Expected {LAYOUT}.")
+            raise LayoutError(f"{train.where} has no folder with images. Expected {LAYOUT}.")
         names = _read_names(Path(data_root).expanduser() / NAMES, self._folders)
         classes = tuple(names.get(folder, folder) for folder in self._folders)
         super().__init__(ann_file="", data_root=data_root, data_prefix={}, metainfo={"classes": classes}, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """List and label the images."""
-        tree = _open(self.data_root, self.split)
         classes = {folder: number for number, folder in enumerate(self._folders)}
-        there = folders_of(tree.images())
+        there = folders_of(self._tree.images())
         if unknown := there.keys() - classes.keys():
             raise LayoutError(
-                f"{tree.where} has images of {some(unknown)}, which {self._train.where} has none of. Expected {LAYOUT}."
+                f"{self._tree.where} has images of {some(unknown)}, of which there are none to train on. "
+                f"Expected {LAYOUT}."
             )
         # A class may have no image to be tested with.
         labels: dict[str, Label] = {name: classes[name] for name in sorted(there)}
-        return [{"img_path": path, "gt_label": label} for path, label in sort_by_folder(tree, labels, LAYOUT)]
+        found = sort_by_folder(self._tree, labels, LAYOUT)
+        del self._tree  # It is listed once; workers need no copy.
+        return [{"img_path": path, "gt_label": label} for path, label in found]
 
 
 def _read_names(path: Path, folders: Collection[str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ def read_real_labels(source: str) -> dict[str, list[int]]:
         LayoutError: The file is missing, or holds anything else.
     """
     if source == "timm":
-        return dict(RealLabelsImagenet([""] * _IMAGES).real_labels)  # type: ignore[no-untyped-call]
+        return dict(RealLabelsImagenet([""] * _IMAGES).real_labels)
     path = Path(source).expanduser()
     what = "a list of 50,000 lists of labels from 0 to 999, one an image"
     if not path.is_file():

@@ -12,7 +12,7 @@ import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from mmengine.fileio import BaseStorageBackend, register_backend
 
@@ -110,7 +110,3 @@ class ArchiveBackend(BaseStorageBackend):
     def get_text(self, filepath: str, encoding: str = "utf-8") -> str:
         """The text of a file in an archive."""
         return self.get(filepath).decode(encoding)
-
-    def exists(self, filepath: Any) -> bool:
-        """Whether the archive of a path is there."""
-        return Path(str(filepath).partition("://")[2].split("::")[0]).is_file()

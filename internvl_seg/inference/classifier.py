@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from torch import Tensor
 from ..encoder import InternViT
 from ..training.config import ConfigError
 from .model import build_model, find_meta, find_pipeline, read_config, read_weights
-from .pictures import PictureLike, as_rgb
+from .pictures import PictureLike, as_rgb, as_several
 
 TOP_K = 5
 BATCH = 8
@@ -122,11 +122,10 @@ class Classifier:
             PictureError: A picture cannot be read, or is not one.
             ValueError: ``top_k`` is below 1.
         """
-        if isinstance(picture, (np.ndarray, Tensor)) and picture.ndim == 4:
-            picture = list(picture)
-        if isinstance(picture, Sequence) and not isinstance(picture, str):
-            return list(self.iterate(picture, top_k=top_k))
-        return next(self.iterate([picture], top_k=top_k))
+        several = as_several(picture)
+        if several is not None:
+            return list(self.iterate(several, top_k=top_k))
+        return next(self.iterate([cast(PictureLike, picture)], top_k=top_k))
 
     @torch.no_grad()
     def iterate(
@@ -144,7 +143,7 @@ class Classifier:
         ready = map(self._prepare, pictures)
         while batch := list(islice(ready, batch_size)):
             data = self.model.data_preprocessor({"inputs": batch})
-            # The pictures' probabilities, not logits of heads that have their own way to predict.
+            # As in a test, so that a head's own way from logits to probabilities holds here, too.
             for sample in self.model.predict(data["inputs"]):
                 found = sample.pred_score.float().topk(min(top_k, len(self.classes)))
                 labels = found.indices.tolist()

@@ -1,6 +1,7 @@
 """Pictures in any form, as RGB arrays."""
 
 import os
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -42,6 +43,13 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         ) from error
     except (OSError, SyntaxError, ValueError) as error:
         raise PictureError(f"{os.fspath(path)} cannot be read: {error}") from error
+
+
+def as_several(picture: PictureLike | Sequence[PictureLike]) -> Sequence[PictureLike] | None:
+    """Pictures in a list, array (N, H, W, 3) or tensor (N, 3, H, W), one by one; None for a single picture."""
+    if isinstance(picture, (np.ndarray, Tensor)):
+        return list(picture) if picture.ndim == 4 else None
+    return picture if isinstance(picture, Sequence) and not isinstance(picture, str) else None
 
 
 def as_rgb(picture: PictureLike) -> NDArray[Any]:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from ..segmentation.picture import Picture
 from ..segmentation.segmentor import StreamingEncoderDecoder
 from ..segmentation.streaming import View
 from .model import build_model, find_meta, find_pipeline, read_config, read_weights
-from .pictures import PictureLike, as_rgb
+from .pictures import PictureLike, as_rgb, as_several
 
 
 @dataclass(frozen=True)
@@ -135,11 +135,10 @@ class Segmenter:
         Raises:
             PictureError: A picture cannot be read, or is not one.
         """
-        if isinstance(picture, (np.ndarray, Tensor)) and picture.ndim == 4:
-            picture = list(picture)
-        if isinstance(picture, Sequence) and not isinstance(picture, str):
-            return list(self.iterate(picture, probabilities=probabilities))
-        return next(self.iterate([picture], probabilities=probabilities))
+        several = as_several(picture)
+        if several is not None:
+            return list(self.iterate(several, probabilities=probabilities))
+        return next(self.iterate([cast(PictureLike, picture)], probabilities=probabilities))
 
     @torch.no_grad()
     def iterate(self, pictures: Iterable[PictureLike], *, probabilities: bool = False) -> Iterator[Segmentation]:

@@ -68,7 +68,7 @@ def worker(rank: int, port: int, calls: Sequence[Call], kept: Any) -> None:
         kept[rank, self.work_dir] = sum(p.numel() for p in local) / sum(p.numel() for p in parameters)
         return model
 
-    ResumableRunner.wrap_model = look  # type: ignore[method-assign]
+    ResumableRunner.wrap_model = look
     for command, work_dir, options in calls:
         options["visualizer.name"] = work_dir  # It is kept by name, with its folder.
         if command == "train":
