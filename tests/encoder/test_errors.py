@@ -5,7 +5,7 @@ import torch
 
 from internvl_seg import InternViT, Release, create_encoder, register_encoder
 from internvl_seg.encoder import KernelUnavailableError, attention
-from internvl_seg.encoder.attention import _flash_attn_installed
+from internvl_seg.encoder.kernels import is_installed
 
 from ..error_table import DocumentedError
 from .conftest import TINY
@@ -26,7 +26,7 @@ def test_a_kernel_that_is_not_there(documented_error: DocumentedError) -> None:
         InternViT(**TINY, attention="flash")
 
 
-@pytest.mark.skipif(_flash_attn_installed(), reason="flash-attn is installed")
+@pytest.mark.skipif(is_installed("flash_attn"), reason="flash-attn is installed")
 def test_a_kernel_that_is_not_installed(documented_error: DocumentedError) -> None:
     with documented_error("an attention kernel's package is not installed", KernelUnavailableError):
         InternViT(**TINY, attention="flash_attn")

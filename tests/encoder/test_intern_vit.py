@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from internvl_seg.encoder import KERNELS, InternViT
+from internvl_seg.encoder import InternViT
+from internvl_seg.encoder.kernels import RUN_ANYWHERE
 from internvl_seg.encoder.position import resize_pos_embed
 
 from .conftest import randomize
@@ -194,7 +195,7 @@ class TestArguments:
             ({"norm": "batch_norm"}, "batch_norm.*rms_norm, layer_norm"),
             ({"num_heads": 5}, "embed_dim=32.*num_heads=5"),
             ({"depth": 0}, "depth=0"),
-            ({"attention": "fast"}, "fast.*plain, sdpa, sdpa_float32, per_head, flash_attn"),
+            ({"attention": "fast"}, "fast.*plain, sdpa, sdpa_float32, per_head, sdpa_cudnn, flash_attn, flash_attn_3"),
         ],
     )
     def test_refused(self, arguments: dict[str, Any], message: str, architecture: dict[str, Any]) -> None:
@@ -207,7 +208,7 @@ class TestArguments:
         assert ("blocks.0.attn.q_norm.weight" in names) == architecture["qk_norm"]
         assert ("blocks.0.norm1.bias" in names) == (architecture["norm"] == "layer_norm")
 
-    @pytest.mark.parametrize("kernel", [name for name in KERNELS if name != "flash_attn"])
+    @pytest.mark.parametrize("kernel", RUN_ANYWHERE)
     def test_kernel_reaches_every_block(self, kernel: str, build: Callable[..., InternViT], close: Any) -> None:
         encoder = build(attention=kernel)
         assert [block.attn.kernel for block in encoder.blocks] == [kernel] * 3
