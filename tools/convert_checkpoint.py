@@ -1,4 +1,4 @@
-"""Convert an encoder or a segmentor to another format: python tools/convert_checkpoint.py SRC DST."""
+"""Convert an encoder or a segmentor, or insert an encoder into a chat model: tools/convert_checkpoint.py SRC DST."""
 
 import argparse
 import sys
@@ -16,11 +16,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Convert an encoder or a segmentor to another format.")
     parser.add_argument("source", help="release, hub id, folder or file")
     parser.add_argument("destination", help="file or folder to write")
-    parser.add_argument(
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument(
         "--to",
         choices=FORMATS,
         help="format to write; if left out, segmentor of whatever holds a segmentor's head, and of an encoder official "
         "for a file and hf_native for a folder",
+    )
+    kind.add_argument(
+        "--into",
+        metavar="CHAT_MODEL_FOLDER",
+        help="an InternVL chat model: write a copy of it with this encoder, in the chat model's formats and dtypes",
     )
     parser.add_argument("--encoder", help="the frozen encoder of a checkpoint of heads, if it is elsewhere now")
     parser.add_argument("--num-heads", type=int, help="attention heads, if the file does not tell")
@@ -28,11 +34,14 @@ def main() -> None:
         "--dtype", choices=["float32", "bfloat16", "float16"], help="of the encoder; the file's if left out"
     )
     args = parser.parse_args()
+    if args.into and args.dtype:
+        parser.error("argument --dtype: not allowed with argument --into")
     try:
         report = convert_checkpoint(
             args.source,
             args.destination,
             to=args.to,
+            into=args.into,
             encoder=args.encoder,
             num_heads=args.num_heads,
             dtype=getattr(torch, args.dtype) if args.dtype else None,

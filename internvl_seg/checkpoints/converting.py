@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..encoder.intern_vit import InternViT
 from ..encoder.lora import LAYERS, add_lora, is_lora, merge_lora
+from .chat_model import find_vision_encoder, insert_encoder
 from .encoder_file import EncoderFile
 from .errors import KeyMismatchError, NotACheckpointError, list_names
 from .exporting import ENCODER_FORMATS, export_encoder, write_tensors
@@ -42,7 +43,7 @@ class ConversionReport:
 def _group(name: str) -> str:
     """The part of a model that a tensor belongs to, such as ``backbone.blocks.*``."""
     parts = name.split(".")
-    depth = 2 if len(parts) > 2 and parts[0] in ("backbone", "neck", "encoder") else 1
+    depth = 2 if len(parts) > 2 and parts[0] in ("backbone", "neck", "encoder", "model") else 1
     return ".".join(parts[:depth]) + (".*" if len(parts) > depth else "")
 
 
@@ -88,18 +89,23 @@ def _read_encoder(
     return model
 
 
-def _to_encoder(source: Source, path: Path, to: str, model: InternViT) -> ConversionReport:
-    export_encoder(model, path, to=to)
+def _report_encoder(source: Source, model: InternViT, rename: Callable[[str], list[str]]) -> ConversionReport:
+    """What went where if an encoder's parameters were written by their new names."""
     used: set[str] = set()
     pairs: list[tuple[str, str]] = []
     found = EncoderFile.find(source) if not any(n.endswith(REFERENCE) for n in source.reader.names) else None
     for name, _ in model.named_parameters():
         old = found.names(name) if found else [name]
         used |= set(old)
-        pairs += [(old[0], new) for new in ENCODER_FORMATS[to].rename(name)]
+        pairs += [(old[0], new) for new in rename(name)]
     rest = Counter(_group(name) for name in source.reader.names - used if not is_lora(name) and REFERENCE not in name)
     left = [(f"{group} ({number} tensors)", "not part of an encoder") for group, number in sorted(rest.items())]
     return ConversionReport(_count(pairs), tuple(left))
+
+
+def _to_encoder(source: Source, path: Path, to: str, model: InternViT) -> ConversionReport:
+    export_encoder(model, path, to=to)
+    return _report_encoder(source, model, ENCODER_FORMATS[to].rename)
 
 
 def _to_segmentor(source: Source, path: Path, to: str, model: InternViT) -> ConversionReport:
@@ -122,11 +128,21 @@ def _to_segmentor(source: Source, path: Path, to: str, model: InternViT) -> Conv
     return ConversionReport(_count(pairs), ())
 
 
+def _choose_format(source: Source, path: Path, to: str | None) -> str:
+    has_head = any(name.startswith("decode_head.") for name in source.reader.names)
+    if to is None:
+        to = "segmentor" if has_head else "official" if path.suffix in (".pth", ".safetensors") else "hf_native"
+    if to in SEGMENTOR_FORMATS and not has_head:
+        raise NotACheckpointError(f"{source.where} holds no segmentor: nothing in it is called decode_head.*.")
+    return to
+
+
 def convert_checkpoint(
     source: str | os.PathLike[str],
     destination: str | os.PathLike[str],
     *,
     to: str | None = None,
+    into: str | os.PathLike[str] | None = None,
     encoder: str | os.PathLike[str] | None = None,
     num_heads: int | None = None,
     dtype: torch.dtype | None = None,
@@ -141,6 +157,8 @@ def convert_checkpoint(
             them, 'official_segmentor' for one as the official code does (MMSegmentation 0.x). If None, 'segmentor' of
             whatever holds a segmentor's head; of all else, 'official' for ``.pth`` and
             ``.safetensors``, 'hf_native' for other names.
+        into: Folder of an InternVL chat model, of which a copy with this encoder is written instead
+            (:func:`~internvl_seg.checkpoints.chat_model.insert_encoder`); formats and dtypes are the chat model's.
         encoder: The encoder that a checkpoint of heads refers to, if it is no longer where it was.
         num_heads: Attention heads, if the file does not tell.
         dtype: Of the encoder's weights; the file's if None.
@@ -149,19 +167,23 @@ def convert_checkpoint(
         What went where, and what was left out and why.
 
     Raises:
-        ValueError: There is no such format.
+        ValueError: There is no such format, or arguments exclude each other.
         CheckpointError: A subclass says what is wrong; nothing was written.
     """
     if to is not None and to not in FORMATS:
         raise ValueError(f"to={to!r} is no format; choose one of {', '.join(FORMATS)}.")
+    if into is not None and (to is not None or dtype is not None):
+        raise ValueError("into= keeps the formats and dtypes of the chat model: leave to= and dtype= out.")
     opened, path = open_source(source), Path(destination)
-    has_head = any(name.startswith("decode_head.") for name in opened.reader.names)
-    if to is None:
-        to = "segmentor" if has_head else "official" if path.suffix in (".pth", ".safetensors") else "hf_native"
-    if to in SEGMENTOR_FORMATS and not has_head:
-        raise NotACheckpointError(f"{opened.where} holds no segmentor: nothing in it is called decode_head.*.")
     options: dict[str, Any] = {"dtype": dtype} | ({"num_heads": num_heads} if num_heads else {})
-    model = _read_encoder(source, opened, encoder, options)
-    report = (_to_encoder if to in ENCODER_FORMATS else _to_segmentor)(opened, path, to, model)
+    if into is not None:
+        place = find_vision_encoder(into)  # Before an encoder, which may be large, is read for nothing.
+        model = _read_encoder(source, opened, encoder, options)
+        insert_encoder(model, into, path)
+        report = _report_encoder(opened, model, place.names)
+    else:
+        to = _choose_format(opened, path, to)
+        model = _read_encoder(source, opened, encoder, options)
+        report = (_to_encoder if to in ENCODER_FORMATS else _to_segmentor)(opened, path, to, model)
     beside = _beside_tensors(Path(source).expanduser())
     return ConversionReport(report.moved, (*report.left_out, *beside))

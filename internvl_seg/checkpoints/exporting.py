@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import save_torch_state_dict
+from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -37,14 +37,19 @@ def writing(destination: Path) -> Iterator[Path]:
         raise DestinationError(f"{destination} exists already. Remove it, or name another place.")
     destination.parent.mkdir(parents=True, exist_ok=True)
     temporary = destination.with_name(f".{destination.name}.tmp")
+    _remove(temporary)  # Of a run that was killed.
     try:
         yield temporary
         temporary.rename(destination)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_tensors(tensors: dict[str, Tensor], destination: Path, container: str) -> None:
@@ -63,6 +68,33 @@ def write_tensors(tensors: dict[str, Tensor], destination: Path, container: str)
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
         else:
             torch.save({container: tensors}, temporary)
+
+
+def rename_tensors(encoder: InternViT, to: Format) -> dict[str, Tensor]:
+    """An encoder's weights by the names of a format. They are views: nothing is copied.
+
+    Raises:
+        ValueError: The encoder has adapters.
+    """
+    if any(is_lora(name) for name, _ in encoder.named_parameters()):
+        raise ValueError("The encoder has LoRA adapters, which no format has a place for: call merge_lora() first.")
+    tensors: dict[str, Tensor] = {}
+    for name, parameter in encoder.named_parameters():
+        names = to.rename(name)
+        tensors |= dict(zip(names, parameter.detach().chunk(len(names)), strict=True))
+    return tensors
+
+
+def _write_shards(tensors: dict[str, Tensor], folder: Path, max_shard_size: int | str) -> None:
+    """Write ``.safetensors`` as ``huggingface_hub.save_torch_state_dict`` does, which refuses views of one tensor."""
+    # Split by shapes alone: of tensors in memory, views that share it would be counted as one.
+    shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
+    split = split_torch_state_dict_into_shards(shapes, max_shard_size=max_shard_size)
+    for file, names in split.filename_to_tensors.items():
+        save_file({name: tensors[name].contiguous() for name in names}, folder / file, metadata={"format": "pt"})
+    if split.is_sharded:
+        index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
 
 
 def _config(encoder: InternViT, to: str) -> dict[str, Any]:
@@ -108,24 +140,24 @@ def export_encoder(
         max_shard_size: In a folder, weights above it are split over several files.
 
     Raises:
-        ValueError: There is no such format, or the encoder has adapters.
+        ValueError: There is no such format, it cannot say that the position grid is no square, or the encoder has
+            adapters.
         DestinationError: There is something already.
     """
     if to not in ENCODER_FORMATS:
         raise ValueError(f"to={to!r} is no format of an encoder; choose one of {', '.join(ENCODER_FORMATS)}.")
-    if any(is_lora(name) for name, _ in encoder.named_parameters()):
-        raise ValueError("The encoder has LoRA adapters, which no format has a place for: call merge_lora() first.")
-    tensors: dict[str, Tensor] = {}
-    for name, parameter in encoder.named_parameters():
-        new = ENCODER_FORMATS[to].rename(name)
-        parts = parameter.detach().chunk(len(new))
-        # Parts of one tensor share its memory, which is not written twice only if each has its own.
-        tensors |= dict(zip(new, parts if len(new) == 1 else [part.clone() for part in parts], strict=True))
+    rows, columns = encoder.grid_size
+    if to == "official" and rows != columns:
+        raise ValueError(
+            f"The encoder's position grid has {rows} rows and {columns} columns, but an official file says nothing of "
+            "them and is read as a square: write 'hf_remote_code' or 'hf_native', or load it with a square img_size."
+        )
+    tensors = rename_tensors(encoder, ENCODER_FORMATS[to])
     path = Path(destination)
     if to == "official":
         write_tensors(tensors, path, "module")
         return
     with writing(path) as folder:
         folder.mkdir()
-        save_torch_state_dict(tensors, folder, max_shard_size=max_shard_size)
+        _write_shards(tensors, folder, max_shard_size)
         (folder / "config.json").write_text(json.dumps(_config(encoder, to), indent=2) + "\n")
