@@ -15,6 +15,7 @@ from .formats import find_encoders
 from .loading import load_encoder
 from .reading import TensorReader
 from .sources import Source, open_source
+from .stored import InMemory, Stored
 
 # What stands before those of its names in a config's model.
 MODEL_PREFIX = "head.classifier."
@@ -60,7 +61,7 @@ def _open(source: str | os.PathLike[str]) -> Source:
     return opened
 
 
-class _InModel:
+class _InModel(TensorReader):
     """The classifier in a checkpoint of a config's model.
 
     Args:
@@ -72,13 +73,9 @@ class _InModel:
         self._names = {name.removeprefix(MODEL_PREFIX): name for name in reader.names}
         self.names = frozenset(self._names)
 
-    def shape(self, name: str) -> tuple[int, ...]:
+    def stored(self, name: str) -> Stored | InMemory:
         """As any reader."""
-        return self._reader.shape(self._names[name])
-
-    def read(self, name: str) -> Tensor:
-        """As any reader."""
-        return self._reader.read(self._names[name])
+        return self._reader.stored(self._names[name])
 
 
 def load_classifier(

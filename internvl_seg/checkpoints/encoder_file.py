@@ -64,8 +64,23 @@ class EncoderFile:
 
     def read(self, parameter: str) -> Tensor:
         """Data of a parameter, in the file's dtype."""
-        parts = [self.source.reader.read(name) for name in self.names(parameter)]
-        return parts[0] if len(parts) == 1 else torch.cat(parts)
+        out = torch.empty(self.shape(parameter), dtype=self.dtype(parameter))
+        self._read_rows(parameter, out, 0)
+        return out
+
+    def dtype(self, parameter: str) -> torch.dtype:
+        """Dtype of a parameter."""
+        return self.source.reader.stored(self.names(parameter)[0]).dtype
+
+    def _read_rows(self, parameter: str, out: Tensor, start: int) -> None:
+        """Read as many rows of a parameter as ``out`` has; the file may hold it in parts, one below the other."""
+        stop, above = start + len(out), 0
+        for name in self.names(parameter):
+            part = self.source.reader.stored(name)
+            first, last = max(start - above, 0), min(stop - above, part.shape[0])
+            if first < last:
+                part.rows(first, last).read_into(out[above + first - start : above + last - start])
+            above += part.shape[0]
 
     def depth(self) -> int:
         """Number of blocks."""
@@ -174,6 +189,10 @@ class EncoderFile:
         if wrong:
             raise ShapeMismatchError(f"{self.source.where} does not fit the encoder: {list_names(wrong, 4)}.")
 
+    def nbytes(self, parameter: str) -> int:
+        """Bytes of a parameter in the file."""
+        return sum(self.source.reader.stored(name).nbytes for name in self.names(parameter))
+
     def tensor(self, parameter: str, encoder: InternViT) -> Tensor:
         """A parameter's data, resized to the encoder's position grid and patch size."""
         data = self.read(parameter)
@@ -183,3 +202,18 @@ class EncoderFile:
         if parameter == ANCHOR and data.shape[-1] != encoder.patch_size:
             return resize_patch_embed(data, encoder.patch_size)
         return data
+
+    def read_into(self, parameter: str, encoder: InternViT, out: Tensor, start: int = 0) -> None:
+        """Read a parameter, resized to an encoder, into its place; of large ones nothing else is kept in memory.
+
+        Args:
+            parameter: Its official name.
+            encoder: The encoder.
+            out: The parameter, or some rows of it; of any dtype, on any device.
+            start: Which row of the parameter the first of ``out`` is.
+        """
+        if parameter in ("pos_embed", ANCHOR):
+            with torch.no_grad():
+                out.copy_(self.tensor(parameter, encoder)[start : start + len(out)])
+        else:
+            self._read_rows(parameter, out, start)

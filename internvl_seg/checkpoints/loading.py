@@ -6,12 +6,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..encoder.allocation import allocate
 from ..encoder.intern_vit import InternViT, Size
+from ..encoder.linear import Linear
+from ..encoder.quantization import check_quantization, quantize_linear
 from ..encoder.releases import building
+from ..encoder.streamed_blocks import StreamedBlocks
 from .encoder_file import EncoderFile
 from .errors import UnknownArchitectureError
 from .formats import ANCHOR
-from .sharded import shard_like
+from .progress import ReadingProgress
+from .sharded import local_rows
 from .sources import open_source
 
 
@@ -21,12 +26,20 @@ def assign_parameter(module: nn.Module, name: str, data: Tensor) -> None:
     setattr(module.get_submodule(parent), leaf, nn.Parameter(data))
 
 
+def give_memory(module: nn.Module, dtype: torch.dtype, device: torch.device | str = "cpu") -> None:
+    """Put a module's parameters, uninitialised, from the meta device into memory."""
+    for name, parameter in list(module.named_parameters()):
+        assign_parameter(module, name, allocate(tuple(parameter.shape), dtype, device))
+
+
 def load_encoder(
     source: str | os.PathLike[str],
     *,
     img_size: Size | None = None,
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
+    quantization: str | None = None,
+    blocks_in_memory: int | None = None,
     **overrides: Any,
 ) -> InternViT:
     """Load a released InternViT, or one in the same formats, with its architecture told from the file.
@@ -41,6 +54,9 @@ def load_encoder(
         img_size: Side, or (height, width), in pixels to which the position grid is resized; the file's if None.
         dtype: Of the weights; the file's if None.
         device: Where to put the weights.
+        quantization: Weights of fewer bits, for inference, as :func:`internvl_seg.encoder.quantize_encoder` makes them.
+        blocks_in_memory: For inference in little memory: keep so many blocks, at least 1, and read the others from the
+            file each time they are needed, the next while one computes. All if None.
         **overrides: Arguments of :class:`InternViT` that the file cannot tell (``num_heads``, ``drop_path_rate``,
             ``attention``...) or that ask for less or other than it holds: ``depth`` for its first blocks only,
             ``patch_size`` for resized patches.
@@ -52,16 +68,54 @@ def load_encoder(
         CheckpointError: A subclass says what is wrong; nothing was loaded.
         ValueError: An override does not fit.
     """
+    check_quantization(quantization)
+    if quantization is not None and blocks_in_memory is not None:
+        raise ValueError(
+            f"quantization={quantization!r} and blocks_in_memory={blocks_in_memory} exclude each other: blocks are "
+            "read as they are in the file. Leave one of them out."
+        )
     file = EncoderFile.find(open_source(source))
     if img_size is not None:
         overrides["img_size"] = img_size
     with building("meta", None):
         encoder = InternViT(**file.architecture(overrides))
     _check(file, encoder)
-    dtype = dtype or file.read(ANCHOR).dtype
-    for name in dict(encoder.named_parameters()):
-        assign_parameter(encoder, name, file.tensor(name, encoder).to(device, dtype, copy=True))
+    dtype = dtype or file.dtype(ANCHOR)
+    parameters = dict(encoder.named_parameters())
+    if blocks_in_memory is not None:
+        _stream(encoder, file, dtype, device, blocks_in_memory)
+        parameters = {name: p for name, p in parameters.items() if not name.startswith("blocks.")}
+    with ReadingProgress(file.source.where, sum(map(file.nbytes, parameters))) as progress:
+        for name, parameter in parameters.items():
+            data = allocate(tuple(parameter.shape), dtype, device)
+            file.read_into(name, encoder, data)
+            assign_parameter(encoder, name, data)
+            progress.advance(file.nbytes(name))
+            if quantization is not None:
+                _quantize_if_complete(encoder, name, quantization)
+    encoder.quantization = quantization
+    if quantization is not None or blocks_in_memory is not None:
+        encoder.requires_grad_(False)
     return encoder.eval()
+
+
+def _quantize_if_complete(encoder: InternViT, name: str, kind: str) -> None:
+    """Quantize the layer of a parameter that was read, if it is a block's linear layer and the last one of it."""
+    layer_name = name.rpartition(".")[0]
+    layer = encoder.get_submodule(layer_name)
+    if type(layer) is Linear and not any(parameter.is_meta for parameter in layer.parameters()):
+        parent, _, leaf = layer_name.rpartition(".")
+        setattr(encoder.get_submodule(parent), leaf, quantize_linear(layer, kind))
+
+
+def _stream(encoder: InternViT, file: EncoderFile, dtype: torch.dtype, device: torch.device | str, count: int) -> None:
+    """Let an encoder's blocks be read from a file when they are needed."""
+
+    def read(number: int, block: nn.Module) -> None:
+        for name, parameter in block.named_parameters():
+            file.read_into(f"blocks.{number}.{name}", encoder, parameter)
+
+    encoder.blocks = StreamedBlocks(encoder.blocks, read, lambda block: give_memory(block, dtype, device), count)
 
 
 @torch.no_grad()
@@ -77,8 +131,12 @@ def read_weights(encoder: InternViT, source: str | os.PathLike[str]) -> None:
     """
     file = EncoderFile.find(open_source(source))
     _check(file, encoder)
-    for name, parameter in encoder.named_parameters():
-        parameter.copy_(shard_like(parameter, file.tensor(name, encoder)))
+    parameters = dict(encoder.named_parameters())
+    with ReadingProgress(file.source.where, sum(map(file.nbytes, parameters))) as progress:
+        for name, parameter in parameters.items():
+            rows, start = local_rows(parameter)
+            file.read_into(name, encoder, rows, start)
+            progress.advance(file.nbytes(name))
 
 
 def _check(file: EncoderFile, encoder: InternViT) -> None:

@@ -3,7 +3,9 @@
 Nothing here runs code from a file: ``.safetensors`` holds none, and pickles are read with ``weights_only=True``.
 """
 
+import abc
 import collections
+import contextlib
 import functools
 import json
 import pickle
@@ -11,7 +13,7 @@ import pickletools
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import numpy._core.multiarray as np_multiarray
@@ -19,14 +21,31 @@ import torch
 from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
+from torch._subclasses import FakeTensor, FakeTensorMode
 
 from .errors import MissingShardError, NotACheckpointError, TruncatedCheckpointError, UnsafePickleError, list_names
+from .stored import InMemory, Stored
 
 # Keys under which trainers put the weights.
 CONTAINERS = ("module", "state_dict", "model")
 
 
-class TensorReader(Protocol):
+# Names of dtypes in the header of a ``.safetensors`` file.
+_DTYPES = {
+    "F64": torch.float64,
+    "F32": torch.float32,
+    "F16": torch.float16,
+    "BF16": torch.bfloat16,
+    "I64": torch.int64,
+    "I32": torch.int32,
+    "I16": torch.int16,
+    "I8": torch.int8,
+    "U8": torch.uint8,
+    "BOOL": torch.bool,
+}
+
+
+class TensorReader(abc.ABC):
     """Named tensors in one or more files.
 
     Attributes:
@@ -35,16 +54,20 @@ class TensorReader(Protocol):
 
     names: frozenset[str]
 
+    @abc.abstractmethod
+    def stored(self, name: str) -> Stored | InMemory:
+        """Where a tensor is, and of what shape and dtype; its data is read from there when it is needed."""
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of a tensor, without reading its data."""
-        ...
+        return self.stored(name).shape
 
     def read(self, name: str) -> Tensor:
-        """A tensor's data, on the CPU in the file's dtype; it may share memory with the file."""
-        ...
+        """A tensor's data, on the CPU in the file's dtype."""
+        return self.stored(name).read()
 
 
-class SafetensorsReader:
+class SafetensorsReader(TensorReader):
     """A ``.safetensors`` file.
 
     Raises:
@@ -54,7 +77,7 @@ class SafetensorsReader:
 
     def __init__(self, path: Path) -> None:
         try:
-            self._file = safe_open(path, framework="pt")
+            self._file = safe_open(path, framework="pt")  # Checks that header and data belong together.
         except SafetensorError as error:
             with path.open("rb") as file:
                 start = file.read(9)
@@ -65,34 +88,46 @@ class SafetensorsReader:
                 ) from error
             raise NotACheckpointError(f"{path} is not a safetensors file ({error}).") from error
         self.names = frozenset(self._file.keys())
+        self._path = path
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+            self._header: dict[str, Any] = json.loads(file.read(size))
+        self._start = 8 + size
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor, from the header."""
-        return tuple(self._file.get_slice(name).get_shape())
-
-    def read(self, name: str) -> Tensor:
-        """A tensor's data."""
-        tensor: Tensor = self._file.get_tensor(name)
-        return tensor
-
-
-class TensorDictReader:
-    """Tensors that are in memory or mapped from a file already."""
-
-    def __init__(self, tensors: dict[str, Tensor]) -> None:
-        self._tensors = tensors
-        self.names = frozenset(tensors)
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor."""
-        return tuple(self._tensors[name].shape)
-
-    def read(self, name: str) -> Tensor:
-        """A tensor's data."""
-        return self._tensors[name]
+    def stored(self, name: str) -> Stored | InMemory:
+        """Where a tensor is, from the header."""
+        entry = self._header[name]
+        if entry["dtype"] not in _DTYPES:  # One that no encoder has is left to the library.
+            return InMemory(self._file.get_tensor(name))
+        offset = self._start + entry["data_offsets"][0]
+        return Stored(self._path, offset, tuple(entry["shape"]), _DTYPES[entry["dtype"]])
 
 
-class ShardedReader:
+class PickleReader(TensorReader):
+    """A file that ``torch.save`` wrote. One from before the zip format (PyTorch 1.6) is read into memory as a whole.
+
+    Raises:
+        CheckpointError: As :func:`read_pickle`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._tensors = tensors_of(_unpickle(path, "cpu", only_places=True), path)
+        self.names = frozenset(self._tensors)
+
+    def stored(self, name: str) -> Stored | InMemory:
+        """Where a tensor is."""
+        tensor = self._tensors[name]
+        if not isinstance(tensor, FakeTensor):
+            return InMemory(tensor)
+        start = tensor.untyped_storage()._checkpoint_offset
+        if start is None or not tensor.is_contiguous():
+            return InMemory(tensors_of(read_pickle(self._path), self._path)[name])
+        offset = start + int(tensor.storage_offset()) * tensor.dtype.itemsize
+        return Stored(self._path, offset, tuple(tensor.shape), tensor.dtype)
+
+
+class ShardedReader(TensorReader):
     """The files that an index (``*.index.json``) lists; a file is fetched and opened only when a tensor of it is.
 
     Args:
@@ -121,13 +156,9 @@ class ShardedReader:
             )
         return reader
 
-    def shape(self, name: str) -> tuple[int, ...]:
-        """Shape of a tensor; opens its file."""
-        return self._reader(name).shape(name)
-
-    def read(self, name: str) -> Tensor:
-        """A tensor's data."""
-        return self._reader(name).read(name)
+    def stored(self, name: str) -> Stored | InMemory:
+        """Where a tensor is; opens its file."""
+        return self._reader(name).stored(name)
 
 
 def _statistic(owner: type, name: str) -> Any:
@@ -161,6 +192,11 @@ def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
         TruncatedCheckpointError: The file is cut short.
         NotACheckpointError: The file was not written by ``torch.save``.
     """
+    return _unpickle(path, map_location)
+
+
+def _unpickle(path: Path, map_location: Any, only_places: bool = False) -> Any:
+    """Read a file as above, or only where its tensors are, which stands in their storages' ``_checkpoint_offset``."""
     with path.open("rb") as file:
         start = file.read(4)
     is_zip = start == b"PK\x03\x04"
@@ -168,9 +204,11 @@ def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
         raise NotACheckpointError(
             f"{path} is no checkpoint: it was not written by torch.save and is not a .safetensors file."
         )
+    only_places &= is_zip
+    faking = FakeTensorMode() if only_places else contextlib.nullcontext()
     try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
-            return torch.load(path, map_location=map_location, weights_only=True, mmap=is_zip)
+        with torch.serialization.safe_globals(SAFE_GLOBALS), faking:
+            return torch.load(path, map_location=map_location, weights_only=True, mmap=is_zip and not only_places)
     except pickle.UnpicklingError as error:
         if is_zip or _is_whole(path):
             wanted = re.search(r"(?:GLOBAL|class) (\S+)", str(error))
@@ -223,4 +261,4 @@ def open_file(path: Path) -> TensorReader:
     """Open one file of tensors, told by its suffix: ``.safetensors``, or anything that ``torch.save`` wrote."""
     if path.suffix == ".safetensors":
         return SafetensorsReader(path)
-    return TensorDictReader(tensors_of(read_pickle(path), path))
+    return PickleReader(path)

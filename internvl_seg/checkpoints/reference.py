@@ -2,13 +2,18 @@
 
 import hashlib
 import json
+import os
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from ..encoder import InternViT
 from ..encoder.lora import is_lora, official_name
+from ..encoder.releases import building
+from .encoder_file import EncoderFile
 from .errors import CheckpointError
+from .sources import open_source
 
 # Name of the reference among the backbone's parameters.
 REFERENCE = "encoder_reference"
@@ -20,9 +25,31 @@ class WrongEncoderError(CheckpointError):
 
 def hash_encoder(encoder: InternViT) -> str:
     """A SHA-256 of an encoder's blocks that no dtype, image size or adapter changes, in hexadecimal."""
+    return hash_blocks({official_name(name): p for name, p in encoder.blocks.named_parameters() if not is_lora(name)})
+
+
+def hash_blocks(blocks: dict[str, Tensor]) -> str:
+    """The same of parameters by their names within ``blocks``."""
+    return _hash(blocks[name] for name in sorted(blocks))
+
+
+def hash_file(source: str | os.PathLike[str], encoder: InternViT) -> str:
+    """The same of the encoder in a file, for one that is not in memory as it is there.
+
+    Args:
+        source: As in :func:`internvl_seg.load_encoder`.
+        encoder: Whose blocks and heads the file does not tell.
+    """
+    file = EncoderFile.find(open_source(source))
+    with building("meta", None):
+        whole = InternViT(**file.architecture({"depth": encoder.depth, "num_heads": encoder.num_heads}))
+    names = sorted(name for name, _ in whole.blocks.named_parameters())
+    return _hash(file.read(f"blocks.{name}") for name in names)
+
+
+def _hash(parameters: Iterable[Tensor]) -> str:
     digest = hashlib.sha256()
-    blocks = {official_name(name): p for name, p in encoder.blocks.named_parameters() if not is_lora(name)}
-    for _, parameter in sorted(blocks.items()):
+    for parameter in parameters:
         # In bf16, which every release survives exactly, so that one encoder has one hash in any dtype.
         digest.update(parameter.detach().bfloat16().contiguous().view(torch.int16).cpu().numpy().data)
     return digest.hexdigest()

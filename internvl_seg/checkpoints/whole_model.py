@@ -1,11 +1,13 @@
 """Reading a checkpoint into a whole model, all of it or not at all."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from .errors import CheckpointError
+from .in_place import reading_in_place
 from .reading import CONTAINERS
 
 
@@ -30,7 +32,8 @@ def load_whole(model: nn.Module, checkpoint: dict[str, Any], where: str | os.Pat
     for key in CONTAINERS:
         state = checkpoint.get(key, state)
     try:
-        missing, unexpected = model.load_state_dict(state, strict=False)
+        with reading_in_place(Path(where), checkpoint):
+            missing, unexpected = model.load_state_dict(state, strict=False)
     except CheckpointError:
         raise
     except RuntimeError as error:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torchvision.ops import StochasticDepth
 
 from .attention import attention
-from .linear import Linear
+from .linear import Linear, QuantizedLinear
 
 
 class RMSNorm(nn.RMSNorm):
@@ -56,8 +56,9 @@ class Mlp(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map every token of (B, N, C)."""
-        # A layer put in fc1's place (an adapter, a quantized one) only promises to be called.
-        x = self.fc1(x, gelu=True) if type(self.fc1) is Linear else self.act(self.fc1(x))
+        # A layer put in fc1's place, such as an adapter, only promises to be called.
+        fuses = isinstance(self.fc1, (Linear, QuantizedLinear))
+        x = self.fc1(x, gelu=True) if fuses else self.act(self.fc1(x))
         out: Tensor = self.fc2(x)
         return out
 

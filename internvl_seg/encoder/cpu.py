@@ -16,6 +16,13 @@ def has_bf16_products() -> bool:
     return torch.backends.mkldnn.is_available() and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
+@functools.cache
+def has_int8_products() -> bool:
+    """Whether the CPU multiplies 8-bit integers into 32 bits (VNNI); those before it overflow on the way, in 16."""
+    able = torch.cpu.get_capabilities()
+    return torch.backends.mkldnn.is_available() and any(able.get(k) for k in ("avx512_vnni", "avx_vnni", "amx_int8"))
+
+
 def is_traced() -> bool:
     """Whether a compiler or exporter is recording: it needs plain operations and fuses them itself."""
     return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
@@ -24,7 +31,7 @@ def is_traced() -> bool:
 def replaceable(x: Tensor, weight: Tensor) -> bool:
     """Whether something faster may stand in for PyTorch's layer: bf16 on the CPU, no gradient, not traced."""
     return (
-        type(weight) is nn.Parameter  # A subclass (quantized, sharded) knows PyTorch's operations alone.
+        type(weight) in (nn.Parameter, Tensor)  # A subclass (sharded) knows PyTorch's operations alone.
         and not is_traced()
         and x.device.type == "cpu"
         and x.dtype == weight.dtype == torch.bfloat16

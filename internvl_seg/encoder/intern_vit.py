@@ -14,6 +14,7 @@ from .attention import check_kernel
 from .block import NORMS, Block, NormType
 from .linear import Conv2d
 from .position import resize_pos_embed
+from .streamed_blocks import StreamedBlocks
 
 Size = int | tuple[int, int]
 
@@ -104,6 +105,7 @@ class InternViT(nn.Module):
         self.num_heads = num_heads
         self.patch_size = patch_size
         self.grad_checkpointing = grad_checkpointing
+        self.quantization: str | None = None
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         self.grid_size = self._grid_of(height, width, "img_size")
 
@@ -137,6 +139,11 @@ class InternViT(nn.Module):
         """Dtype of the weights; images are converted to it."""
         return self.patch_embed.proj.weight.dtype
 
+    @property
+    def has_all_weights(self) -> bool:
+        """Whether the weights of all blocks are in memory, neither quantized nor read when they are needed."""
+        return self.quantization is None and not isinstance(self.blocks, StreamedBlocks)
+
     def _grid_of(self, height: int, width: int, what: str) -> tuple[int, int]:
         size = self.patch_size
         if height % size or width % size or height < size or width < size:
@@ -162,8 +169,15 @@ class InternViT(nn.Module):
         learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters())
         recompute = self.grad_checkpointing and learns
         taps: dict[int, Tensor] = {}
-        for i, block in enumerate(self.blocks[: max(indices) + 1]):
-            tokens = checkpoint(block, tokens, use_reentrant=False) if recompute else block(tokens)
+        all_blocks, count = self.blocks, max(indices) + 1
+        streamed = isinstance(all_blocks, StreamedBlocks)
+        blocks = all_blocks.in_turn(count) if isinstance(all_blocks, StreamedBlocks) else all_blocks[:count]
+        for i, block in enumerate(blocks):
+            if streamed and tokens.device.type == "cpu":
+                # All images while the block is there, but one at a time: its activations would take the memory saved.
+                tokens = torch.cat([block(image) for image in tokens.split(1)])
+            else:
+                tokens = checkpoint(block, tokens, use_reentrant=False) if recompute else block(tokens)
             if i in indices:
                 taps[i] = tokens
         return taps

@@ -19,6 +19,17 @@ def _widened(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tens
     return (torch.ops.aten.gelu_(out) if gelu else out).to(x.dtype)
 
 
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tensor:
+    """``F.linear``, followed by the exact GELU if asked for, in the fastest way that there is for these tensors."""
+    if replaceable(x, weight):
+        return (_fused if has_bf16_products() else _widened)(x, weight, bias, gelu)
+    out = F.linear(x, weight, bias)
+    if gelu and (torch.is_grad_enabled() or is_traced()):
+        return F.gelu(out)
+    # In place: this is the largest activation of a block, and nobody else holds it.
+    return torch.ops.aten.gelu_(out) if gelu else out
+
+
 class Linear(nn.Linear):
     """``nn.Linear`` initialised as ViTs are, and faster in bf16 on the CPU when no gradient is needed.
 
@@ -35,13 +46,34 @@ class Linear(nn.Linear):
 
     def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
         """Map (..., in_features) to (..., out_features), followed by the exact GELU if asked for."""
-        if replaceable(x, self.weight):
-            return (_fused if has_bf16_products() else _widened)(x, self.weight, self.bias, gelu)
-        out = F.linear(x, self.weight, self.bias)
-        if gelu and (torch.is_grad_enabled() or is_traced()):
-            return F.gelu(out)
-        # In place: this is the largest activation of a block, and nobody else holds it.
-        return torch.ops.aten.gelu_(out) if gelu else out
+        return linear(x, self.weight, self.bias, gelu)
+
+
+class QuantizedLinear(nn.Module):
+    """A linear layer with weights of few bits, in buffers that no checkpoint holds: they are made of a file's weights.
+
+    Args:
+        in_features: Input channels.
+        out_features: Output channels.
+        bias: (out_features,), or None.
+    """
+
+    bias: nn.Parameter | None
+
+    def __init__(self, in_features: int, out_features: int, bias: Tensor | None) -> None:
+        super().__init__()
+        self.in_features, self.out_features = in_features, out_features
+        self.register_parameter("bias", None if bias is None else nn.Parameter(bias.detach(), requires_grad=False))
+        for name in ("codes", "scale", "offset"):
+            self.register_buffer(name, None, persistent=False)
+
+    def quantize(self, weight: Tensor) -> None:
+        """Take the weights, (out_features, in_features)."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
+        """Map (..., in_features) to (..., out_features), followed by the exact GELU if asked for."""
+        raise NotImplementedError
 
 
 class Conv2d(nn.Conv2d):

@@ -12,6 +12,7 @@ from torch import nn
 from ..checkpoints.reading import read_pickle
 from ..checkpoints.whole_model import load_whole
 from ..encoder import InternViT
+from ..segmentation.backbone import reading_weights_later
 from ..training.config import ConfigError, explaining, load_config, without_annotations
 
 
@@ -56,7 +57,7 @@ def build_model(config: Config, kind: str, encoder: InternViT | None) -> Any:
     model = dict(config.model)
     if encoder is not None:
         model["backbone"] = {**model["backbone"], "encoder": encoder}
-    with explaining(config):
+    with explaining(config), reading_weights_later():
         return MODELS.build({**model, "type": kind})
 
 

@@ -1,30 +1,49 @@
 """``InternViT`` as a backbone of MMEngine configs."""
 
 import contextlib
-import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 import torch
+from mmengine.device import get_device
 from mmengine.registry import MODELS
 from torch import Tensor
 
 from ..checkpoints import load_encoder
 from ..checkpoints.classifier import MODEL_PREFIX, PARTS
-from ..checkpoints.encoder_file import EncoderFile
-from ..checkpoints.loading import assign_parameter, read_weights
-from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_encoder, read_reference, write_reference
-from ..checkpoints.sources import open_source
+from ..checkpoints.loading import assign_parameter, give_memory, read_weights
+from ..checkpoints.reference import hash_encoder, hash_file
 from ..encoder import InternViT, get_release
+from ..encoder.compiling import compile_blocks
 from ..encoder.cpu import has_bf16_products
 from ..encoder.intern_vit import Size
-from ..encoder.lora import add_lora, is_lora
-from ..encoder.position import resize_pos_embed
+from ..encoder.kernel_table import choose_compile
+from ..encoder.lora import add_lora
+from ..encoder.quantization import check_quantization
 from ..encoder.releases import building
+from .encoder_reference import check_reference, leave_encoder_out
+from .shared_encoder import share
 
 OUT_TYPES = ("featmap", "raw")
 # Names of dtypes in configs.
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+_READ_LATER = ContextVar("_READ_LATER", default=False)
+
+
+@contextlib.contextmanager
+def reading_weights_later() -> Iterator[None]:
+    """Backbones that are built within this draw no random weights: a checkpoint with all of them is read next.
+
+    Of 5.9 billion weights that takes minutes.
+    """
+    token = _READ_LATER.set(True)
+    try:
+        yield
+    finally:
+        _READ_LATER.reset(token)
 
 
 @MODELS.register_module(name="InternViT")
@@ -48,8 +67,13 @@ class InternViTBackbone(InternViT):
         drop_path_rate: Stochastic depth of the last block.
         with_cp: Recompute each block in the backward pass instead of keeping its activations.
         attention: Attention kernel, as in :class:`InternViT`.
+        compiled: Whether to compile each block (``torch.compile``); 'auto' asks the table of kernels.
         out_type: 'featmap' for the maps of the patches, or 'raw' for all tokens, the CLS token first, as MMPretrain's
             heads take them.
+        quantization: For inference with a frozen encoder: weights of fewer bits, 'int8', 'int4' or 'int8_dynamic', as
+            in :func:`internvl_seg.encoder.quantize_encoder`; as they are if None.
+        blocks_in_memory: For inference with a frozen encoder in little memory: how many blocks are kept there; the
+            others are read from the file of ``init_cfg`` each time they are needed. All if None.
         encoder: A frozen encoder in memory whose weights are used instead of read, and not copied: of the same
             architecture and dtype. The position embedding of another ``img_size`` is read from ``init_cfg``.
         lora: Adapters for a frozen encoder, ``dict(rank=...)`` with the other arguments of
@@ -72,7 +96,10 @@ class InternViTBackbone(InternViT):
         drop_path_rate: float = 0.0,
         with_cp: bool = False,
         attention: str = "auto",
+        compiled: bool | str = False,
         out_type: str = "featmap",
+        quantization: str | None = None,
+        blocks_in_memory: int | None = None,
         encoder: InternViT | None = None,
         lora: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
@@ -89,13 +116,26 @@ class InternViTBackbone(InternViT):
             raise ValueError(f"backbone.lora={lora} adapts a frozen encoder: set backbone.frozen=True.")
         if encoder is not None and (not frozen or lora is not None):
             raise ValueError("backbone.encoder is shared, so it may not be tuned: set frozen=True and leave lora out.")
+        if compiled not in (True, False, "auto") or (compiled is True and (quantization or blocks_in_memory)):
+            raise ValueError(
+                f"backbone.compiled={compiled!r} is not possible; use True, False or 'auto', and with quantization or "
+                "blocks_in_memory not True."
+            )
+        check_quantization(quantization)
+        for name, value in (("quantization", quantization), ("blocks_in_memory", blocks_in_memory)):
+            if value is not None and (not frozen or lora is not None or init_cfg is None):
+                raise ValueError(
+                    f"backbone.{name}={value!r} is for inference with weights from a file: set frozen=True, leave lora "
+                    "out, and set init_cfg=dict(type='Pretrained', checkpoint=...), which may name a whole segmentor."
+                )
         arguments = get_release(arch).arguments() if isinstance(arch, str) else dict(arch)
         arguments |= {"drop_path_rate": drop_path_rate, "attention": attention, "grad_checkpointing": with_cp}
         if img_size is not None:
             arguments["img_size"] = img_size
         # Weights that a file holds need not be drawn first. A model built on the meta device is only looked at.
-        from_file = init_cfg is not None and encoder is None and torch.get_default_device().type != "meta"
-        with building("meta" if from_file or encoder is not None else None, DTYPES[dtype] if frozen else torch.float32):
+        drawn = encoder is None and init_cfg is None and not _READ_LATER.get()
+        from_file = not drawn and encoder is None and torch.get_default_device().type != "meta"
+        with building(None if drawn else "meta", DTYPES[dtype] if frozen else torch.float32):
             super().__init__(**arguments)
         self.out_type = out_type
         self.out_indices = self.resolve_indices(out_indices)
@@ -104,23 +144,35 @@ class InternViTBackbone(InternViT):
         self.lora = lora
         self.compute_dtype = DTYPES[dtype]
         self.is_init = not from_file
-        self._hash: str | None = None
-        self._is_shared = encoder is not None
+        self.encoder_hash: str | None = None
+        self.is_shared = encoder is not None
         if encoder is not None:
-            _share(encoder, self)
-        elif from_file and frozen:
-            weights = load_encoder(init_cfg["checkpoint"], dtype=self.dtype, **arguments)  # type: ignore[index]
-            self.load_state_dict(weights.state_dict(), assign=True)
+            share(encoder, self)
+        elif from_file and frozen and init_cfg is not None:
+            weights = load_encoder(
+                init_cfg["checkpoint"],
+                dtype=self.dtype,
+                quantization=quantization,
+                blocks_in_memory=blocks_in_memory,
+                **arguments,
+            )
+            self.blocks, self.quantization = weights.blocks, quantization
+            for name, parameter in weights.named_parameters():
+                assign_parameter(self, name, parameter)
             self.is_init = True
         elif from_file:
-            self.to_empty(device="cpu")
+            give_memory(self, self.dtype)
+        if compiled == "auto":
+            compiled = self.has_all_weights and choose_compile(get_device(), self.compute_dtype)
+        if compiled:
+            compile_blocks(self)
         if lora is not None:
             add_lora(self, **lora)
         elif frozen:
             self.requires_grad_(False)
         self.train(not frozen)
-        self.register_state_dict_post_hook(_leave_encoder_out)  # type: ignore[no-untyped-call]
-        self.register_load_state_dict_pre_hook(_check_reference)  # type: ignore[no-untyped-call]
+        self.register_state_dict_post_hook(leave_encoder_out)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(check_reference)  # type: ignore[no-untyped-call]
 
     def init_weights(self) -> None:
         """Read the weights of an encoder that is to be tuned; a frozen one has them since it was built."""
@@ -178,10 +230,12 @@ class InternViTBackbone(InternViT):
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns), rounding:
             return features(self, images)
 
-    def _sha256(self) -> str:
+    def sha256(self) -> str:
         """Hash of the encoder; taken once, while it is frozen."""
-        self._hash = self._hash or hash_encoder(self)
-        return self._hash
+        if self.encoder_hash is None and not self.has_all_weights and self.init_cfg is not None:
+            self.encoder_hash = hash_file(self.init_cfg["checkpoint"], self)
+        self.encoder_hash = self.encoder_hash or hash_encoder(self)
+        return self.encoder_hash
 
 
 def features(encoder: Any, images: Tensor) -> tuple[Tensor, ...]:
@@ -195,98 +249,3 @@ def features(encoder: Any, images: Tensor) -> tuple[Tensor, ...]:
         return tuple(maps.float() for maps in encoder.forward_intermediates(images, encoder.out_indices))
     pairs = encoder.forward_intermediates(images, encoder.out_indices, "NLC", return_prefix_tokens=True)
     return tuple(torch.cat([cls, patches], dim=1).float() for patches, cls in pairs)
-
-
-def _share(encoder: InternViT, backbone: InternViTBackbone) -> None:
-    """Let a backbone use an encoder's tensors.
-
-    Raises:
-        WrongEncoderError: It is of another architecture or dtype, or has adapters.
-    """
-    theirs = dict(encoder.named_parameters())
-    for name, own in backbone.named_parameters():
-        if name not in theirs or (name != "pos_embed" and theirs[name].shape != own.shape):
-            found = tuple(theirs[name].shape) if name in theirs else "not there"
-            raise WrongEncoderError(
-                f"backbone.encoder is of another architecture: {name} is {found}, backbone.arch makes "
-                f"{tuple(own.shape)}."
-            )
-    if extra := theirs.keys() - dict(backbone.named_parameters()).keys():
-        raise WrongEncoderError(
-            f"backbone.encoder has parameters that backbone.arch does not make, such as {min(extra)}."
-        )
-    if encoder.dtype != backbone.dtype:
-        raise WrongEncoderError(f"backbone.encoder has {encoder.dtype}, but backbone.dtype is {backbone.dtype}.")
-    for name, own in backbone.named_parameters():
-        tensor = theirs[name].detach()
-        if tensor.shape != own.shape:  # The position embedding of another image size.
-            tensor = _pos_embed(encoder, backbone)
-        assign_parameter(backbone, name, tensor)
-
-
-def _pos_embed(encoder: InternViT, backbone: InternViTBackbone) -> Tensor:
-    """The position embedding that a backbone would have read, as it stands in the file: resized once, not twice."""
-    if backbone.init_cfg is None:
-        return resize_pos_embed(encoder.pos_embed.detach(), encoder.grid_size, backbone.grid_size)
-    file = EncoderFile.find(open_source(backbone.init_cfg["checkpoint"]))
-    return file.tensor("pos_embed", backbone).to(encoder.pos_embed)
-
-
-def _leave_encoder_out(module: InternViTBackbone, state: dict[str, Any], prefix: str, _metadata: object) -> None:
-    """Replace a frozen encoder's weights in a state dict by a reference; adapters stay."""
-    if not module.frozen or module.init_cfg is None or module.patch_embed.proj.weight.is_meta:
-        return
-    for name, _ in module.named_parameters():
-        if not is_lora(name):
-            del state[prefix + name]
-    state[prefix + REFERENCE] = write_reference(str(module.init_cfg["checkpoint"]), module._sha256())
-
-
-def _check_reference(module: InternViTBackbone, state: dict[str, Any], prefix: str, *_rest: object) -> None:
-    """Compare the reference in a state dict with the encoder that is there, which then stands in for its weights.
-
-    A position embedding of another image size is resized, and adapters of another strength are refused.
-    """
-    pos_embed = state.get(prefix + "pos_embed")
-    if pos_embed is not None and pos_embed.shape != module.pos_embed.shape:
-        side = math.isqrt(pos_embed.shape[1] - 1)
-        state[prefix + "pos_embed"] = resize_pos_embed(pos_embed, (side, side), module.grid_size)
-    alpha = state.get(prefix + "lora_alpha")
-    if alpha is not None and module.lora is not None and not alpha.equal(own := module.get_buffer("lora_alpha").cpu()):
-        raise WrongEncoderError(
-            f"This checkpoint's adapters were trained with alpha = {int(alpha)}, but backbone.lora has {int(own)}. "
-            f"Set backbone.lora.alpha={int(alpha)}."
-        )
-    known = module.frozen and (module.init_cfg is not None or module._is_shared)
-    if known and prefix and not any(name.startswith(prefix) for name in state):
-        # A file of a head alone, such as the official ones, is put on the encoder that the config reads.
-        state.update({prefix + name: parameter.detach() for name, parameter in module.named_parameters()})
-        return
-    if prefix + REFERENCE not in state:
-        if module._is_shared:
-            raise WrongEncoderError(
-                "This checkpoint holds an encoder of its own, which would replace the one that another model uses, "
-                "too. Leave encoder= out."
-            )
-        module._hash = None
-        module.is_init |= any(name.startswith(prefix + "blocks.") for name in state)
-        return
-    trained_on, sha256 = read_reference(state.pop(prefix + REFERENCE))
-    if module.init_cfg is None:
-        raise WrongEncoderError(
-            f"This checkpoint holds heads trained on the frozen encoder {trained_on!r} and not the encoder "
-            "itself. Set backbone.init_cfg=dict(type='Pretrained', checkpoint=...) in the config to read it."
-        )
-    if module.frozen and module._sha256() != sha256:
-        there = f"the config reads {module.init_cfg['checkpoint']!r}"
-        remedy = "Set backbone.init_cfg.checkpoint to the encoder it was trained on."
-        if module._is_shared:
-            there, remedy = "the shared one is another", "Leave encoder= out."
-        raise WrongEncoderError(
-            f"This checkpoint's heads were trained on the frozen encoder {trained_on!r} (SHA-256 {sha256[:12]}...), "
-            f"but {there} ({module._sha256()[:12]}...). {remedy}"
-        )
-    module.init_weights()  # Of an encoder that is tuned from here on; a frozen one has them.
-    for name, parameter in module.named_parameters():
-        if not is_lora(name):
-            state.setdefault(prefix + name, parameter.detach())

@@ -1,6 +1,7 @@
 """How much memory there is, and how much a computation takes."""
 
 import os
+import sys
 import weakref
 from collections.abc import Callable
 from functools import cache
@@ -33,7 +34,10 @@ class _LiveBytes(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
-            if isinstance(tensor, Tensor) and (key := (storage := tensor.untyped_storage())._cdata) not in self._seen:
+            # oneDNN's packed weights have no storage to ask; they are made once and stay.
+            if not isinstance(tensor, Tensor) or tensor.is_mkldnn:
+                continue
+            if (key := (storage := tensor.untyped_storage())._cdata) not in self._seen:
                 self._seen.add(key)
                 self._now += storage.nbytes()
                 self.peak = max(self.peak, self._now)
@@ -52,10 +56,37 @@ def measure(compute: Callable[[], Any]) -> tuple[Any, int]:
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory that is free on a device."""
+    """Memory that is free on a device; of the CPU's, as much as this process's control group leaves."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    return int(psutil.virtual_memory().available)
+    return min(
+        int(psutil.virtual_memory().available), *_left_by_groups(Path("/proc/self/cgroup"), Path("/sys/fs/cgroup"))
+    )
+
+
+def _left_by_groups(groups: Path, mounted: Path) -> list[int]:
+    """What the limits of containers and batch systems leave; nothing that can be given back counts as used.
+
+    Args:
+        groups: The system's list of this process's control groups.
+        mounted: Where control groups are.
+    """
+    left = [sys.maxsize]
+    for line in groups.read_text().splitlines() if groups.is_file() else ():
+        _, controllers, path = line.split(":", 2)
+        version_1 = "memory" in controllers.split(",")
+        if not version_1 and controllers:
+            continue
+        root = mounted / "memory" if version_1 else mounted
+        limit, used = ("memory.limit_in_bytes", "total_rss") if version_1 else ("memory.max", "anon")
+        # A container sees its own group as the root. A limit of a group above holds, too.
+        for folder in (root / path.lstrip("/"), *(root / path.lstrip("/")).parents):
+            if folder.is_relative_to(root) and (folder / limit).is_file() and (folder / "memory.stat").is_file():
+                allowed = (folder / limit).read_text().strip()
+                stat = dict(row.split() for row in (folder / "memory.stat").read_text().splitlines())
+                if allowed.isdecimal():
+                    left.append(max(int(allowed) - int(stat.get(used, 0)), 0))
+    return left
 
 
 def choose_window_batch(peak: int, pixels: int, device: torch.device) -> int:
@@ -72,6 +103,19 @@ def choose_window_batch(peak: int, pixels: int, device: torch.device) -> int:
     fitting = free_bytes(device) // (4 * max(peak, 1))
     most = max(_PIXELS_ON_CPU // pixels, 1) if device.type == "cpu" else _MOST_WINDOWS
     return max(min(fitting, most, _MOST_WINDOWS), 1)
+
+
+def choose_sweep(kept: int, device: torch.device) -> int:
+    """How many windows share one reading of weights that are not in memory all the time.
+
+    Args:
+        kept: Bytes that are kept of a window meanwhile.
+        device: Where it is computed.
+
+    Returns:
+        As many as a quarter of the free memory holds, at least one.
+    """
+    return max(free_bytes(device) // (4 * kept), 1)
 
 
 @cache

@@ -13,9 +13,11 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from ..encoder.streamed_blocks import StreamedBlocks
+from .backbone import InternViTBackbone
 from .inference import Inference
 from .linear_head import LinearHead
-from .memory import choose_tile_bytes, choose_window_batch, measure
+from .memory import choose_sweep, choose_tile_bytes, choose_window_batch, measure
 from .picture import Picture, undo
 from .streaming import Scores, Tile, View, WindowRows, stream_tiles, undo_windows
 from .windows import padded_size
@@ -184,22 +186,28 @@ class StreamingEncoderDecoder(EncoderDecoder):
             return None
         return head.conv_seg.weight.flatten(1).float(), head.conv_seg.bias.float()
 
-    def _encode(self, windows: Tensor) -> Tensor:
-        """Map windows (B, 3, H, W) to logits (B, C, h, w), of the resolution at which the head has them.
+    def _look_at(self, windows: Tensor) -> tuple[Tensor, ...]:
+        """What the backbone gives of windows (B, 3, H, W)."""
+        height, width = self._padded(windows.shape[-2:])
+        padding = (0, width - windows.shape[-1], 0, height - windows.shape[-2])
+        maps = self.backbone(F.pad(windows, padding, value=getattr(self.data_preprocessor, "pad_val", 0)))
+        return tuple(maps)
+
+    def _decode(self, maps: tuple[Tensor, ...], shape: tuple[int, int]) -> Tensor:
+        """Map what the backbone gives of windows to logits (B, C, h, w), of the resolution at which the head has them.
 
         Of a head with a :meth:`_classifier` they are the features that it makes logits of.
         """
-        height, width = self._padded(windows.shape[-2:])
-        padding = (0, width - windows.shape[-1], 0, height - windows.shape[-2])
-        windows = F.pad(windows, padding, value=getattr(self.data_preprocessor, "pad_val", 0))
-        maps = self.extract_feat(windows)
+        if self.with_neck:
+            maps = self.neck(maps)
         logits: Tensor
         if self._classifier() is not None:
             logits = self.decode_head.features(maps)
         elif _only_resizes(self.decode_head):
             logits = self.decode_head(maps)
         else:  # A head that does more than to resize its logits is asked for them at full size.
-            metas = [{"img_shape": windows.shape[-2:], "pad_shape": windows.shape[-2:]} for _ in windows]
+            padded = tuple(self._padded(shape))
+            metas = [{"img_shape": padded, "pad_shape": padded} for _ in maps[0]]
             logits = self.decode_head.predict(maps, metas, self.test_cfg)
         return logits
 
@@ -207,18 +215,35 @@ class StreamingEncoderDecoder(EncoderDecoder):
         """Logits (C, h, w) of windows (3, H, W) of one size, computed some of them at a time."""
         shape = (windows[0].shape[-2], windows[0].shape[-1])
         done = 0
-        if settings.window_batch is None and shape not in self._batches:
-            first, peak = measure(lambda: self._encode(windows[0][None]))
+        if settings.window_batch is None and shape not in self._batches and self._sweep(shape) is None:
+            first, peak = measure(lambda: self._decode(self._look_at(windows[0][None]), shape))
             self._batches[shape] = choose_window_batch(peak, shape[0] * shape[1], first.device)
             yield first[0]
             done = 1
         step = self._batch(shape, settings)
+        # Where many share a sweep, the head sees one at a time: it needs far more memory for each than its maps take.
+        parts = step if self._sweep(shape) is None else 1
         for start in range(done, len(windows), step):
-            yield from self._encode(torch.stack(windows[start : start + step]))
+            maps = self._look_at(torch.stack(windows[start : start + step]))
+            for part in zip(*(m.split(parts) for m in maps), strict=True):
+                yield from self._decode(part, shape)
 
     def _batch(self, shape: tuple[int, int], settings: Inference) -> int:
         """How many windows go through the encoder at once; one while that is not known."""
-        return settings.window_batch or self._batches.get(shape, 1)
+        return settings.window_batch or self._sweep(shape) or self._batches.get(shape, 1)
+
+    def _sweep(self, shape: tuple[int, int]) -> int | None:
+        """How many windows share one reading of a backbone that is not in memory; None if it is."""
+        encoder: InternViTBackbone = self.backbone
+        if not isinstance(encoder, InternViTBackbone) or not isinstance(encoder.blocks, StreamedBlocks):
+            return None
+        if shape not in self._batches:
+            height, width = self._padded(shape)
+            values = height * width // encoder.patch_size**2 * encoder.embed_dim
+            # A window's tokens, before and after a block, and its maps, as the encoder has them and in fp32.
+            kept = values * (2 * encoder.dtype.itemsize + len(encoder.out_indices) * (encoder.dtype.itemsize + 4))
+            self._batches[shape] = choose_sweep(kept, encoder.cls_token.device)
+        return self._batches[shape]
 
     def pictures_at_once(self, size: Sequence[int], settings: Inference) -> int:
         """How many pictures have so few windows that all of them are one batch."""

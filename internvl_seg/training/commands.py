@@ -1,5 +1,6 @@
 """Training and evaluating a config: what ``tools/train.py`` and ``tools/test.py`` call."""
 
+import contextlib
 import csv
 import os
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from ..classification.metric import ImageNetAccuracy
 from ..classification.table import print_accuracies
 from ..data.preflight import check_before_training
 from ..data.writing import whole_file
+from ..segmentation.backbone import reading_weights_later
 from .checkpoint_hook import find_last_checkpoint
 from .class_count_hook import ClassCountHook
 from .config import (
@@ -49,7 +51,9 @@ def _run(config: Config, action: str) -> tuple[ResumableRunner, Any]:
     bar = ProgressBarHook()
     try:
         with explaining(config):
-            runner = ResumableRunner.from_cfg(config)
+            # What is tested is in the checkpoint.
+            with reading_weights_later() if action == "test" else contextlib.nullcontext():
+                runner = ResumableRunner.from_cfg(config)
             runner.register_hook(bar)
             runner.register_hook(OutputNamesHook() if is_segmentation(config) else ClassCountHook())
             return runner, getattr(runner, action)()

@@ -4,6 +4,7 @@ import atexit
 import gc
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -14,9 +15,10 @@ from mmengine.dist import broadcast, get_world_size, is_main_process
 from mmengine.model import BaseModule, MMDistributedDataParallel
 from mmengine.model.wrappers import is_model_wrapper
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import CheckpointLoader
+from mmengine.runner.checkpoint import CheckpointLoader, _load_checkpoint_to_model
 from torch import nn
 
+from ..checkpoints.in_place import reading_in_place
 from ..checkpoints.reading import read_pickle
 from ..checkpoints.whole_model import load_whole
 from .checkpoint_hook import TEMPORARY, find_last_checkpoint
@@ -124,21 +126,35 @@ class ResumableRunner(Runner):
         metrics: dict[str, float] = super().test()
         return metrics
 
-    def load_checkpoint(self, filename: str, *args: Any, **kwargs: Any) -> Any:
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location: Any = "cpu",
+        strict: bool = False,
+        revise_keys: Sequence[tuple[str, str]] = ((r"^module\.", ""),),
+    ) -> Any:
         """Load a checkpoint; MMEngine's own way leaves out in silence what does not fit, which suits a training only.
+
+        Args:
+            filename: The checkpoint.
+            map_location: As in ``torch.load``.
+            strict: Whether all names have to fit. In a test they have to.
+            revise_keys: Patterns in names, and what to put in their place.
 
         Raises:
             CheckpointError: It is to be tested, and is another model's.
         """
-        if not self._needs_all or is_sharded(self.model):
-            return super().load_checkpoint(filename, *args, **kwargs)
-        checkpoint = read_checkpoint(filename)
+        checkpoint = read_checkpoint(filename, map_location)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         # Not its wrappers: of several processes, or of test-time augmentation.
         model = self.model
         while hasattr(model, "module"):
             model = model.module
-        load_whole(model, checkpoint, filename, self.cfg.filename)
+        if self._needs_all and not is_sharded(self.model):
+            load_whole(model, checkpoint, filename, self.cfg.filename)
+        else:
+            with reading_in_place(Path(filename).expanduser(), checkpoint):
+                _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
         self._has_loaded: bool = True
         self.logger.info(f"Load checkpoint from {filename}")
         return checkpoint

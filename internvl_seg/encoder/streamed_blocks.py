@@ -1,0 +1,70 @@
+"""Blocks that are in memory only while they compute."""
+
+import copy
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import Any
+
+from torch import nn
+
+Read = Callable[[int, nn.Module], None]
+
+
+class StreamedBlocks(nn.ModuleList):
+    """Blocks of which the first are in memory for good, and the others, one after the other, while they compute.
+
+    Those have two places: in one a block computes while the next is read into the other. All serve inference alone.
+
+    Args:
+        blocks: On the meta device, all alike.
+        read: Reads a block's weights, by its index, into a block that has memory.
+        make: Gives a block memory, in place.
+        in_memory: How many blocks may be in memory at a time, at least 1.
+
+    Raises:
+        ValueError: None may be in memory.
+    """
+
+    def __init__(
+        self, blocks: Iterable[nn.Module], read: Read, make: Callable[[nn.Module], None], in_memory: int
+    ) -> None:
+        super().__init__(blocks)
+        if in_memory < 1:
+            raise ValueError(
+                f"blocks_in_memory={in_memory}: a block has to be in memory to compute; 2 or more are fast."
+            )
+        places = min(in_memory, 2) if in_memory < len(self) else 0
+        self.read, self.in_memory = read, in_memory
+        self._kept = list(islice(self, min(in_memory, len(self)) - places))
+        self._places = [copy.deepcopy(self[-1]) for _ in range(places)]
+        for block in (*self._kept, *self._places):
+            make(block)
+        for i, block in enumerate(self._kept):
+            read(i, block)
+
+    def in_turn(self, count: int) -> Iterator[nn.Module]:
+        """The first so many blocks, each of which is there until the next is asked for."""
+        yield from self._kept[:count]
+        coming = iter(range(len(self._kept), count))
+        with ThreadPoolExecutor(1, "read-blocks") as reader:
+
+            def begin(place: nn.Module) -> None:
+                for number in islice(coming, 1):
+                    reading.append((reader.submit(self.read, number, place), place))
+
+            reading: deque[tuple[Future[None], nn.Module]] = deque()
+            for place in self._places:
+                begin(place)
+            while reading:
+                done, place = reading.popleft()
+                done.result()
+                yield place
+                begin(place)
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "StreamedBlocks":
+        """Move or convert what is in memory."""
+        for block in (*self._kept, *self._places):
+            block._apply(fn, recurse)
+        return self
