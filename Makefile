@@ -38,6 +38,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/metric.py
 	$(BIN)/python benchmarks/probing.py
+	$(BIN)/python benchmarks/quantization.py
 
 clean:
 	rm -rf $(VENV) work_dirs

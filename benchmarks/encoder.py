@@ -13,6 +13,7 @@ import timm
 import torch
 import torch.nn.functional as F
 import transformers
+from products import count_flops, products
 from timing import interleaved, machine, peak_flops, table
 from torch import Tensor, nn
 
@@ -139,49 +140,6 @@ def check_same_tokens(peers: dict[str, Callable[[Tensor], Tensor]], images: Tens
             raise AssertionError(f"{name!r} gives other tokens: relative error {error:.1e} > {limit:.0e}.")
 
 
-def products(encoder: InternViT, dtype: torch.dtype) -> dict[str, Callable[[], None]]:
-    """The matrix products of one image and nothing else, with the heads batched and one by one."""
-    heads = encoder.blocks[0].attn.num_heads
-    dim, tokens = encoder.embed_dim, 1 + (IMAGE_SIZE // 14) ** 2
-    x, hidden = torch.randn(tokens, dim).to(dtype), torch.randn(tokens, 4 * dim).to(dtype)
-    patches = torch.randn(tokens - 1, 3 * 14 * 14).to(dtype)
-    out = {size: torch.empty(tokens, size, dtype=dtype) for size in (dim, 3 * dim, 4 * dim)}
-    q, k, v = torch.randn(3, heads, tokens, dim // heads).to(dtype)
-    scores, mixed = torch.zeros(heads, tokens, tokens, dtype=dtype), torch.empty_like(v)
-
-    def batched() -> None:
-        torch.bmm(q, k.mT, out=scores)
-        torch.bmm(scores, v, out=mixed)
-
-    def one_by_one() -> None:
-        for head in range(heads):
-            # Into the same scores: they stay in the cache.
-            torch.mm(q[head], k[head].T, out=scores[0])
-            torch.mm(scores[0], v[head], out=mixed[head])
-
-    def run(attend: Callable[[], None]) -> None:
-        torch.mm(patches, encoder.patch_embed.proj.weight.flatten(1).T, out=out[dim][1:])
-        for block in encoder.blocks:
-            torch.mm(x, block.attn.qkv.weight.T, out=out[3 * dim])
-            attend()
-            torch.mm(x, block.attn.proj.weight.T, out=out[dim])
-            torch.mm(x, block.mlp.fc1.weight.T, out=out[4 * dim])
-            torch.mm(hidden, block.mlp.fc2.weight.T, out=out[dim])
-
-    return {
-        "products alone, heads batched": partial(run, batched),
-        "products alone, head by head": partial(run, one_by_one),
-    }
-
-
-def count_flops(encoder: InternViT) -> int:
-    """Floating-point operations of the matrix products of one image."""
-    patches, dim = (IMAGE_SIZE // 14) ** 2, encoder.embed_dim
-    tokens = patches + 1
-    per_block = 2 * tokens * dim * (3 * dim + dim + 4 * dim + 4 * dim) + 2 * 2 * tokens * tokens * dim
-    return 2 * patches * 3 * 14 * 14 * dim + encoder.depth * per_block
-
-
 def measure(dtype: torch.dtype, rounds: int, depth: int) -> str:
     """The table of one dtype."""
     torch.manual_seed(0)
@@ -194,12 +152,12 @@ def measure(dtype: torch.dtype, rounds: int, depth: int) -> str:
     peers = build_peers(encoder, dtype)
     check_same_tokens(peers, images)
     runs = {name: partial(peer, images) for name, peer in peers.items()}
-    limits = products(encoder, dtype)
+    limits = products(encoder, IMAGE_SIZE, dtype)
     peak = peak_flops(dtype)
     seconds = interleaved(runs | limits, rounds)
     peak = max(peak, peak_flops(dtype))
     limit = min(seconds[name] for name in limits)
-    at_peak = count_flops(encoder) / peak
+    at_peak = count_flops(encoder, IMAGE_SIZE) / peak
     rows = [
         [name, f"{time:.3f}", f"{time / seconds[OURS]:.2f}", f"{limit / time:.2f}", f"{at_peak / time:.2f}"]
         for name, time in seconds.items()
@@ -207,7 +165,9 @@ def measure(dtype: torch.dtype, rounds: int, depth: int) -> str:
     ratio = at_peak / seconds[OURS]
     rows.append([f"FLOPs at peak ({peak / 1e9:.0f} GFLOP/s)", f"{at_peak:.3f}", f"{ratio:.2f}", "", ""])
     name = str(dtype).removeprefix("torch.")
-    return table([f"{name}, {count_flops(encoder) / 1e9:.0f} GFLOP", "s", "/ ours", "of products", "of peak"], rows)
+    return table(
+        [f"{name}, {count_flops(encoder, IMAGE_SIZE) / 1e9:.0f} GFLOP", "s", "/ ours", "of products", "of peak"], rows
+    )
 
 
 def main() -> None:

@@ -22,6 +22,7 @@ from mmengine.registry import init_default_scope
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
+from process import forget_peak, status
 from timing import machine, table
 
 from internvl_seg.segmentation import StreamingEncoderDecoder
@@ -52,12 +53,6 @@ def build(kind: str, classes: int, arch: dict[str, Any], weights: str | None, dt
     return model
 
 
-def status(field: str) -> int:
-    """Bytes that Linux tells of this process."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) << 10 for line in lines if line.startswith(field))
-
-
 def measure(job: dict[str, Any]) -> None:
     """Run one side and print what it took; a process of its own."""
     resource.setrlimit(resource.RLIMIT_AS, (LIMIT, LIMIT))
@@ -66,7 +61,7 @@ def measure(job: dict[str, Any]) -> None:
     image = torch.nn.functional.interpolate(
         torch.randn(1, 3, *(side // 32 for side in job["size"]), generator=generator), job["size"], mode="bilinear"
     )
-    encoder, spent = model.extract_feat, [0.0]
+    encoder, spent = model.backbone.forward, [0.0]
 
     def timed(inputs: torch.Tensor) -> Any:
         start = time.perf_counter()
@@ -74,10 +69,10 @@ def measure(job: dict[str, Any]) -> None:
         spent[0] += time.perf_counter() - start
         return maps
 
-    model.extract_feat = timed
+    model.backbone.forward = timed
     seconds = []
     before = status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # The peak counts from here.
+    forget_peak()
     for _ in range(job["rounds"]):
         spent[0], start = 0.0, time.perf_counter()
         meta = {"ori_shape": tuple(job["to"]), "img_shape": tuple(job["size"])}

@@ -1,7 +1,7 @@
 """A checkpoint of the 6B encoder's size with random weights, for benchmarks.
 
-``python benchmarks/large_checkpoint.py FOLDER`` writes ``FOLDER/hf`` (shards, as transformers names things) and
-``FOLDER/official.pth``, 11 GB each; ``--only`` names one of them.
+``python benchmarks/large_checkpoint.py FOLDER`` writes ``FOLDER/released`` (shards, as OpenGVLab publishes them),
+``FOLDER/hf`` (shards, as transformers names things) and ``FOLDER/official.pth``, 11 GB each; ``--only`` one of them.
 """
 
 import argparse
@@ -14,7 +14,11 @@ from internvl_seg.checkpoints.exporting import export_encoder
 from internvl_seg.checkpoints.loading import give_memory
 
 RELEASE = "internvit_6b_448px_v2_5"
-FILES = {"hf": ("hf", "hf_native"), "official": ("official.pth", "official")}
+FILES = {
+    "released": ("released", "hf_remote_code"),
+    "hf": ("hf", "hf_native"),
+    "official": ("official.pth", "official"),
+}
 
 
 @torch.no_grad()

@@ -9,7 +9,6 @@ ways put that off.
 import argparse
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import torch
 from large_checkpoint import FILES, RELEASE
+from process import forget_peak, status
 from timing import machine, table
 
 from internvl_seg import create_encoder, load_encoder
@@ -43,8 +43,9 @@ def _disk(path: Path) -> None:
                 os.posix_fadvise(stream.fileno(), position, 2 * CHUNK, os.POSIX_FADV_WILLNEED)
 
 
-def _ours(path: Path) -> Any:
-    return load_encoder(path)
+def _read(path: Path) -> Any:
+    """Reads the weights into memory of their own."""
+    return load_encoder(path, mmap=False)
 
 
 def _torch_load(path: Path) -> Any:
@@ -61,25 +62,21 @@ def _transformers(path: Path) -> Any:
 
 
 WAYS: dict[str, tuple[str, Callable[[Path], Any]]] = {
-    "reading the shards, doing nothing": ("hf", _disk),
-    "ours, shards": ("hf", _ours),
-    "transformers from_pretrained, shards": ("hf", _transformers),
-    "ours, .pth": ("official", _ours),
+    "reading the shards, doing nothing": ("released", _disk),
+    "ours, released shards": ("released", load_encoder),
+    "ours, transformers' shards": ("hf", load_encoder),
+    "ours, .pth": ("official", load_encoder),
+    "ours, .pth, mmap=False": ("official", _read),
+    "transformers from_pretrained, its shards": ("hf", _transformers),
     "torch.load and load_state_dict, .pth": ("official", _torch_load),
 }
-
-
-def _peak() -> int:
-    """Most bytes that this process held; unlike ``ru_maxrss`` not those of the process that started it."""
-    found = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-    return int(found[1]) * 1024 if found else 0
 
 
 def run_one(name: str, folder: Path) -> None:
     """Load in this process and print what it took as JSON."""
     kind, load = WAYS[name]
-    Path("/proc/self/clear_refs").write_text("5")  # Sets the peak to what is held now.
-    before = _peak()
+    forget_peak()
+    before = status("VmHWM")
     start = time.perf_counter()
     model = load(folder / FILES[kind][0])
     loaded = time.perf_counter()
@@ -88,7 +85,7 @@ def run_one(name: str, folder: Path) -> None:
             parameter.data.view(-1).view(torch.int16)[::1024].sum()
     used = time.perf_counter()
     weights = sum(p.nbytes for p in model.parameters()) if model is not None else 0
-    peak = _peak() - before
+    peak = status("VmHWM") - before
     print(json.dumps({"load": loaded - start, "used": used - start, "peak": peak, "weights": weights}))
 
 

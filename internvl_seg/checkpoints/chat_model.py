@@ -113,7 +113,7 @@ def insert_encoder(encoder: InternViT, chat_model: str | os.PathLike[str], desti
     if path.resolve().is_relative_to(folder.resolve()):
         raise DestinationError(f"{path} is within {folder}, which is to be copied. Name a place outside.")
     size = sum(shard.stat().st_size for shard in folder.glob("*.safetensors"))
-    with writing(path) as temporary, ReadingProgress(str(folder), size) as progress:
+    with writing(path) as temporary, ReadingProgress(f"Copying {folder}", size) as progress:
 
         def copy(source: str, target: str) -> None:
             shutil.copyfile(source, target)  # Without permissions, which caches may have taken away.

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..encoder.allocation import allocate
 from ..encoder.intern_vit import InternViT
 from ..encoder.position import resize_patch_embed, resize_pos_embed
 from ..encoder.releases import find_release
@@ -217,3 +218,23 @@ class EncoderFile:
                 out.copy_(self.tensor(parameter, encoder)[start : start + len(out)])
         else:
             self._read_rows(parameter, out, start)
+
+    def load(
+        self, parameter: str, encoder: InternViT, dtype: torch.dtype, device: torch.device | str, mmap: bool
+    ) -> Tensor:
+        """A parameter as an encoder is to have it.
+
+        Args:
+            parameter: Its official name.
+            encoder: The encoder, for its shape.
+            dtype: Of the result.
+            device: Of the result.
+            mmap: Whether it may stay mapped from the file if nothing has to be done to it.
+        """
+        names = self.names(parameter)
+        as_it_is = len(names) == 1 and parameter not in ("pos_embed", ANCHOR) and torch.device(device).type == "cpu"
+        if mmap and as_it_is and self.dtype(parameter) == dtype:
+            return self.source.reader.stored(names[0]).map()
+        data = allocate(tuple(encoder.get_parameter(parameter).shape), dtype, device)
+        self.read_into(parameter, encoder, data)
+        return data

@@ -74,8 +74,13 @@ def rename_tensors(encoder: InternViT, to: Format) -> dict[str, Tensor]:
     """An encoder's weights by the names of a format. They are views: nothing is copied.
 
     Raises:
-        ValueError: The encoder has adapters.
+        ValueError: The encoder has adapters, or not all of its weights.
     """
+    if not encoder.has_all_weights:
+        raise ValueError(
+            "The encoder is quantized, or its blocks are read when they are needed, so it cannot be written: load it "
+            "without quantization and blocks_in_memory."
+        )
     if any(is_lora(name) for name, _ in encoder.named_parameters()):
         raise ValueError("The encoder has LoRA adapters, which no format has a place for: call merge_lora() first.")
     tensors: dict[str, Tensor] = {}

@@ -50,5 +50,5 @@ def reading_in_place(path: Path, checkpoint: Any) -> Iterator[None]:
         if isinstance(place, Stored) and type(tensor) in _PLAIN and tensor.device.type == "cpu" and tensor.nbytes:
             places[tensor.data_ptr()] = place
     total = sum(place.nbytes for place in places.values())
-    with ReadingProgress(str(path), total) as progress, _ReadsInstead(places, progress):
+    with ReadingProgress(f"Reading {path}", total) as progress, _ReadsInstead(places, progress):
         yield

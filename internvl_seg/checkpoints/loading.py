@@ -40,6 +40,7 @@ def load_encoder(
     device: torch.device | str = "cpu",
     quantization: str | None = None,
     blocks_in_memory: int | None = None,
+    mmap: bool = True,
     **overrides: Any,
 ) -> InternViT:
     """Load a released InternViT, or one in the same formats, with its architecture told from the file.
@@ -57,6 +58,9 @@ def load_encoder(
         quantization: Weights of fewer bits, for inference, as :func:`internvl_seg.encoder.quantize_encoder` makes them.
         blocks_in_memory: For inference in little memory: keep so many blocks, at least 1, and read the others from the
             file each time they are needed, the next while one computes. All if None.
+        mmap: Let weights on the CPU that are to be as they are in the file stay mapped from it: they take no memory
+            besides the system's cache of it, which all processes share. While they are in use the file must not be
+            overwritten in place; False reads them into memory of their own.
         **overrides: Arguments of :class:`InternViT` that the file cannot tell (``num_heads``, ``drop_path_rate``,
             ``attention``...) or that ask for less or other than it holds: ``depth`` for its first blocks only,
             ``patch_size`` for resized patches.
@@ -85,11 +89,9 @@ def load_encoder(
     if blocks_in_memory is not None:
         _stream(encoder, file, dtype, device, blocks_in_memory)
         parameters = {name: p for name, p in parameters.items() if not name.startswith("blocks.")}
-    with ReadingProgress(file.source.where, sum(map(file.nbytes, parameters))) as progress:
-        for name, parameter in parameters.items():
-            data = allocate(tuple(parameter.shape), dtype, device)
-            file.read_into(name, encoder, data)
-            assign_parameter(encoder, name, data)
+    with ReadingProgress(f"Reading {file.source.where}", sum(map(file.nbytes, parameters))) as progress:
+        for name in parameters:
+            assign_parameter(encoder, name, file.load(name, encoder, dtype, device, mmap))
             progress.advance(file.nbytes(name))
             if quantization is not None:
                 _quantize_if_complete(encoder, name, quantization)
@@ -132,7 +134,7 @@ def read_weights(encoder: InternViT, source: str | os.PathLike[str]) -> None:
     file = EncoderFile.find(open_source(source))
     _check(file, encoder)
     parameters = dict(encoder.named_parameters())
-    with ReadingProgress(file.source.where, sum(map(file.nbytes, parameters))) as progress:
+    with ReadingProgress(f"Reading {file.source.where}", sum(map(file.nbytes, parameters))) as progress:
         for name, parameter in parameters.items():
             rows, start = local_rows(parameter)
             file.read_into(name, encoder, rows, start)

@@ -16,7 +16,7 @@ class ReadingProgress:
     """Shows a bar on a terminal, or lines elsewhere, of a read that takes longer than two seconds.
 
     Args:
-        what: What is read.
+        what: What is done, such as 'Reading model.pth'.
         total: Bytes of all of it.
         console: Where to show it; the standard error if None.
     """
@@ -45,14 +45,14 @@ class ReadingProgress:
             return
         if self._bar is None:
             columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-            self._bar = Progress(f"Reading {self._what}", *columns, console=self._console, transient=True)
+            self._bar = Progress(self._what, *columns, console=self._console, transient=True)
             self._bar.add_task("", total=self._total, completed=self._done)
             self._bar.start()
         self._bar.update(self._bar.task_ids[0], completed=self._done)
 
     def _say(self) -> None:
         of_all = f"{decimal(self._done)} of {decimal(self._total)}"
-        self._console.print(f"Reading {self._what}: {of_all}", highlight=False, markup=False, soft_wrap=True)
+        self._console.print(f"{self._what}: {of_all}", highlight=False, markup=False, soft_wrap=True)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

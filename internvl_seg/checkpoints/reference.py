@@ -13,6 +13,7 @@ from ..encoder.lora import is_lora, official_name
 from ..encoder.releases import building
 from .encoder_file import EncoderFile
 from .errors import CheckpointError
+from .progress import ReadingProgress
 from .sources import open_source
 
 # Name of the reference among the backbone's parameters.
@@ -30,7 +31,8 @@ def hash_encoder(encoder: InternViT) -> str:
 
 def hash_blocks(blocks: dict[str, Tensor]) -> str:
     """The same of parameters by their names within ``blocks``."""
-    return _hash(blocks[name] for name in sorted(blocks))
+    with ReadingProgress("Comparing the encoder", sum(tensor.nbytes for tensor in blocks.values())) as progress:
+        return _hash((blocks[name] for name in sorted(blocks)), progress)
 
 
 def hash_file(source: str | os.PathLike[str], encoder: InternViT) -> str:
@@ -43,15 +45,17 @@ def hash_file(source: str | os.PathLike[str], encoder: InternViT) -> str:
     file = EncoderFile.find(open_source(source))
     with building("meta", None):
         whole = InternViT(**file.architecture({"depth": encoder.depth, "num_heads": encoder.num_heads}))
-    names = sorted(name for name, _ in whole.blocks.named_parameters())
-    return _hash(file.read(f"blocks.{name}") for name in names)
+    names = [f"blocks.{name}" for name in sorted(name for name, _ in whole.blocks.named_parameters())]
+    with ReadingProgress(f"Comparing {file.source.where}", sum(map(file.nbytes, names))) as progress:
+        return _hash(map(file.read, names), progress)
 
 
-def _hash(parameters: Iterable[Tensor]) -> str:
+def _hash(parameters: Iterable[Tensor], progress: ReadingProgress) -> str:
     digest = hashlib.sha256()
     for parameter in parameters:
         # In bf16, which every release survives exactly, so that one encoder has one hash in any dtype.
         digest.update(parameter.detach().bfloat16().contiguous().view(torch.int16).cpu().numpy().data)
+        progress.advance(parameter.nbytes)
     return digest.hexdigest()
 
 

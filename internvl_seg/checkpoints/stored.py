@@ -1,11 +1,12 @@
-"""Tensors as they lie in a file, and reading them right into the memory where they are to stay.
+"""Tensors as they lie in a file: mapped as they are, or read right into the memory where they are to stay.
 
-A mapped file would be counted twice while its tensors are copied, and loses a run when somebody overwrites it; reads
-into a tensor's own memory need that memory and nothing else.
+Copying a tensor out of a mapped file takes its memory twice. So what may stay as it is stays mapped, and takes the
+memory that the system caches files in; of all else the bytes are read into their place.
 """
 
 import io
 import math
+import mmap
 import os
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -52,6 +53,26 @@ class Stored:
         self.read_into(out)
         return out
 
+    def map(self) -> Tensor:
+        """The tensor in the file's own memory; writing to it does not change the file.
+
+        It is there when this returns. Processes that map it share that memory. Whoever overwrites the file in place
+        overwrites the tensor, or kills the process; a new file under the old name does neither.
+        """
+        start = self.offset // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+        ahead = self.offset - start
+        if self.nbytes == 0 or ahead % self.dtype.itemsize:
+            return self.read()
+        try:
+            with self.path.open("rb") as file:
+                memory = mmap.mmap(file.fileno(), ahead + self.nbytes, access=mmap.ACCESS_COPY, offset=start)
+        except ValueError as error:  # Of a size that the file no longer has.
+            raise self._has_changed() from error
+        if hasattr(memory, "madvise"):
+            memory.madvise(mmap.MADV_WILLNEED)
+        sum(memory[:: mmap.PAGESIZE])
+        return torch.frombuffer(memory, dtype=self.dtype, count=math.prod(self.shape), offset=ahead).view(self.shape)
+
     def read_into(self, out: Tensor) -> None:
         """Read it into a tensor of its shape, of any dtype on any device.
 
@@ -86,11 +107,14 @@ class Stored:
             file.seek(position)
             count = file.readinto(target[done : done + _CHUNK])
             if not count:
-                raise TruncatedCheckpointError(
-                    f"{self.path} ends within a tensor, at byte {position:,}: it has become shorter since it was "
-                    "opened. Do not change a checkpoint while it is in use."
-                )
+                raise self._has_changed()
             done += count
+
+    def _has_changed(self) -> TruncatedCheckpointError:
+        return TruncatedCheckpointError(
+            f"{self.path} ends within a tensor ({self.path.stat().st_size:,} bytes): it has become shorter since it "
+            "was opened. Do not change a checkpoint while it is in use."
+        )
 
 
 @dataclass(frozen=True)
@@ -123,6 +147,10 @@ class InMemory:
         return InMemory(self.tensor[start:stop])
 
     def read(self) -> Tensor:
+        """The tensor itself."""
+        return self.tensor
+
+    def map(self) -> Tensor:
         """The tensor itself."""
         return self.tensor
 

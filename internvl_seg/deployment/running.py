@@ -58,7 +58,7 @@ def _read(texts: dict[str, str]) -> dict[str, Any]:
 
 def _open_onnx(path: Path) -> ExportedGraph:
     require("Running ONNX", "onnxruntime")
-    import onnxruntime  # type: ignore[import-untyped]  # It has no types.
+    import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     (name,) = (node.name for node in session.get_inputs())

@@ -28,6 +28,11 @@ def is_traced() -> bool:
     return torch.compiler.is_compiling() or bool(torch.jit.is_tracing())  # type: ignore[attr-defined, no-untyped-call]
 
 
+def is_traced_or_fake(x: Tensor) -> bool:
+    """Whether a computation is recorded, or only its sizes are counted: what it makes may not be kept for later."""
+    return is_traced() or type(x) not in (Tensor, nn.Parameter)
+
+
 def replaceable(x: Tensor, weight: Tensor) -> bool:
     """Whether something faster may stand in for PyTorch's layer: bf16 on the CPU, no gradient, not traced."""
     return (

@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 
 from .allocation import allocate
-from .cpu import has_bf16_products, has_int8_products, is_traced
+from .cpu import has_bf16_products, has_int8_products, is_traced_or_fake
 from .intern_vit import InternViT
 from .linear import Linear, QuantizedLinear, linear
 
 # Weights that share a scale and an offset in 4 bits: 16 bits each, so a weight takes 4 + 32 / 64 bits.
 GROUP = 64
-# Rows that are worked on at a time, so that they stay in the cache.
-_ROWS = 64
+# Numbers that are worked on at a time, so that they stay in the cache.
+_AT_ONCE = 1 << 18
 
 
 class _Scratch(threading.local):
@@ -42,8 +42,9 @@ _scratch = _Scratch()
 
 
 def _chunks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """The same few rows of several tensors, again and again until the last."""
-    return zip(*(tensor.split(_ROWS) for tensor in tensors), strict=True)
+    """The same few rows of several tensors, again and again until the last; as many as the first's width allows."""
+    rows = max(_AT_ONCE // tensors[0].shape[1], 1)
+    return zip(*(tensor.split(rows) for tensor in tensors), strict=True)
 
 
 def _short(scale: Tensor) -> Tensor:
@@ -60,8 +61,7 @@ class _WeightOnly(QuantizedLinear):
         if wide == torch.bfloat16 and x.device.type == "cpu" and not has_bf16_products():
             wide = torch.float32
         shape = (self.out_features, self.in_features)
-        # A compiler or exporter wants operations without side effects.
-        fresh = torch.is_grad_enabled() or is_traced()
+        fresh = torch.is_grad_enabled() or is_traced_or_fake(x)
         weight = x.new_empty(shape, dtype=wide) if fresh else _scratch.take(shape, wide, x.device)
         self.widen(weight)
         bias = None if self.bias is None else self.bias.to(wide)
@@ -142,6 +142,9 @@ class Int8DynamicLinear(QuantizedLinear):
         scale, self.codes = _int8(weight)
         self.scale = scale.flatten()
         self._packed: Tensor | None = None
+        if weight.device.type == "cpu" and has_int8_products() and not is_traced_or_fake(weight):
+            self._packed = torch.ops.onednn.qlinear_prepack(self.codes, None)
+            self.codes = None  # They are in the packed ones.
 
     def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
         """Map (..., in_features) to (..., out_features), followed by the exact GELU if asked for."""
@@ -155,11 +158,12 @@ class Int8DynamicLinear(QuantizedLinear):
 
     def _product(self, x: Tensor, dtype: torch.dtype) -> Tensor:
         """Inputs (rows, in_features), 128 above their value, times weights and their scale: (rows, out_features)."""
-        if x.device.type == "cpu" and has_int8_products() and not is_traced():
-            if self._packed is None:
-                assert self.codes is not None
-                self._packed = torch.ops.onednn.qlinear_prepack(self.codes, list(x.shape))
-                self.codes = None  # They are in the packed ones.
+        if self._packed is not None:
+            if x.device.type != "cpu":
+                raise RuntimeError(
+                    f"A layer with quantization='int8_dynamic' was made for the CPU, but its input is on {x.device}. "
+                    "Quantize the encoder where it is to compute: load_encoder(..., device=...)."
+                )
             zero = torch.zeros(self.out_features, dtype=torch.int32)
             out: Tensor = torch.ops.onednn.qlinear_pointwise(
                 x, 1.0, 128, self._packed, self.scale, zero, None, 1.0, 0, dtype, "none", [], ""

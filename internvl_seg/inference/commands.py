@@ -3,6 +3,7 @@
 import os
 import resource
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,7 @@ def infer(
         run |= _weights(checkpoint, segmenter.classes) | {"tta": tta, "raster_pixels": raster_pixels}
         identity += ["tta", "raster_pixels"]
         results = ResultsFolder(out, segmenter.classes, segmenter.palette, run, identity, resume)
+        start = time.perf_counter()  # The model is there.
         report = segment_files(segmenter, files, results, raster_pixels=raster_pixels, console=console)
     else:
         check_segmentation_options(resolved, tta=tta)
@@ -84,8 +86,9 @@ def infer(
         top_k = min(top_k, len(classifier.classes))
         run |= _weights(checkpoint, classifier.classes) | {"top_k": top_k}
         predictions = PredictionsFolder(out, top_k, run, [*identity, "top_k"], resume)
+        start = time.perf_counter()
         report = classify_files(classifier, files, predictions, top_k=top_k, console=console)
-    _tell(report, out, console, "segmented" if segments else "classified")
+    _tell(report, out, console, "segmented" if segments else "classified", time.perf_counter() - start)
     return report
 
 
@@ -95,14 +98,15 @@ def _weights(checkpoint: str | os.PathLike[str], classes: Sequence[str]) -> dict
     return {"checkpoint_sha256": digest, "classes": list(classes), "versions": versions()}
 
 
-def _tell(report: Report, out: Path, console: Console, done: str) -> None:
-    """Say what was written, what not and why, and how much memory it took."""
+def _tell(report: Report, out: Path, console: Console, done: str, seconds: float) -> None:
+    """Say what was written, what not and why, and how much time and memory it took."""
     before = f", {report.skipped} were done before" if report.skipped else ""
     count = f"{report.written} file{'' if report.written == 1 else 's'}"
     console.print(f"{count} {done}{before}: {out}", highlight=False, soft_wrap=True)
     # Linux counts in KiB, macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    console.print(f"Peak memory {peak / 2**30:.2f} GiB", highlight=False)
+    took = f"{seconds:.1f} s without reading the model"
+    console.print(f"Peak memory {peak / 2**30:.2f} GiB, {took}", highlight=False)
     if report.failures:
         console.print(f"[red]{len(report.failures)} could not be read:", highlight=False)
         for _, reason in report.failures:

@@ -10,7 +10,7 @@ from mmengine.registry import HOOKS
 from torch import Tensor, nn
 
 from ..encoder.lora import is_lora
-from .live_bytes import LiveBytes
+from ..segmentation.live_bytes import LiveBytes
 
 
 @dataclass(frozen=True)

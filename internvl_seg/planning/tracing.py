@@ -11,11 +11,11 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..segmentation.live_bytes import LiveBytes
 from ..training.config import ConfigError
 from .backward import backward
 from .fake_device import fake_tensors
 from .fake_model import batch, build_meta, image_size, materialise
-from .live_bytes import LiveBytes
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,7 @@
 
 import os
 import sys
-import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -11,48 +10,24 @@ from typing import Any
 import psutil
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+
+from .live_bytes import LiveBytes
 
 # A CPU is busy with a window of 512 x 512; more at once are no faster there.
 _PIXELS_ON_CPU = 512 * 512
 _MOST_WINDOWS = 64
 
 
-class _LiveBytes(TorchDispatchMode):
-    """Counts the bytes of tensors that are made while it is on, and their peak."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.peak = self._now = 0
-        self._seen: set[int] = set()
-
-    def _gone(self, key: int, size: int) -> None:
-        self._seen.discard(key)
-        self._now -= size
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        out = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(out):
-            # oneDNN's packed weights have no storage to ask; they are made once and stay.
-            if not isinstance(tensor, Tensor) or tensor.is_mkldnn:
-                continue
-            if (key := (storage := tensor.untyped_storage())._cdata) not in self._seen:
-                self._seen.add(key)
-                self._now += storage.nbytes()
-                self.peak = max(self.peak, self._now)
-                weakref.finalize(storage, self._gone, key, storage.nbytes())
-        return out
-
-
-def measure(compute: Callable[[], Any]) -> tuple[Any, int]:
+def measure(compute: Callable[[], Any], known: Iterable[Tensor] = ()) -> tuple[Any, int]:
     """What a computation gives, and the highest number of bytes that its tensors took at a time.
 
-    Memory that an operator uses within itself is not seen.
+    Args:
+        compute: The computation.
+        known: Tensors that are there before, such as weights.
     """
-    with _LiveBytes() as live:
+    with LiveBytes(known) as live:
         result = compute()
-    return result, live.peak
+    return result, live.peak()
 
 
 def free_bytes(device: torch.device) -> int:

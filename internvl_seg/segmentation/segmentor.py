@@ -216,7 +216,8 @@ class StreamingEncoderDecoder(EncoderDecoder):
         shape = (windows[0].shape[-2], windows[0].shape[-1])
         done = 0
         if settings.window_batch is None and shape not in self._batches and self._sweep(shape) is None:
-            first, peak = measure(lambda: self._decode(self._look_at(windows[0][None]), shape))
+            weights = chain(self.parameters(), self.buffers())
+            first, peak = measure(lambda: self._decode(self._look_at(windows[0][None]), shape), weights)
             self._batches[shape] = choose_window_batch(peak, shape[0] * shape[1], first.device)
             yield first[0]
             done = 1

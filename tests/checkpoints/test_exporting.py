@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -95,3 +96,11 @@ def test_wrong_arguments(documented_error: DocumentedError) -> None:
     add_lora(adapted, rank=2)
     with documented_error("an encoder with adapters is exported", ValueError):
         export_encoder(adapted, "out", to="official")
+
+
+@pytest.mark.parametrize("options", [{"quantization": "int8"}, {"blocks_in_memory": 2}], ids=str)
+def test_an_encoder_without_all_weights(options: dict[str, Any], tmp_path: Path) -> None:
+    export_encoder(random_encoder(), tmp_path / "encoder.pth", to="official")
+    encoder = load_encoder(tmp_path / "encoder.pth", num_heads=2, **options)
+    with pytest.raises(ValueError, match="so it cannot be written"):
+        export_encoder(encoder, tmp_path / "again", to="hf_native")

@@ -17,8 +17,10 @@ from internvl_seg.checkpoints.sources import Source, open_source
 from internvl_seg.checkpoints.stored import InMemory
 from internvl_seg.encoder import get_release
 from internvl_seg.encoder.position import resize_patch_embed, resize_pos_embed
+from internvl_seg.encoder.quantization import QUANTIZATIONS, quantize_encoder
 
 from ..conftest import Golden
+from ..error_table import DocumentedError
 from .conftest import assert_close, save_sharded
 
 HF_MODELS = ("hf_remote_code_rms", "hf_remote_code_layernorm", "hf_native_layernorm")
@@ -239,3 +241,62 @@ def test_real_weights_load_strictly(shared: Path) -> None:
     reader = open_source(path).reader
     assert set(encoder.state_dict()) == reader.names
     assert all(torch.equal(parameter, reader.read(name)) for name, parameter in encoder.named_parameters())
+
+
+def _is_mapped(tensor: torch.Tensor, path: Path) -> bool:
+    """Whether a tensor lies in a mapping of a file, as the system lists them."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        start, stop = (int(side, 16) for side in line.split(" ")[0].split("-"))
+        if start <= tensor.data_ptr() < stop:
+            return line.endswith(str(path.resolve()))
+    return False
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="asks Linux what is mapped")
+@pytest.mark.parametrize(
+    ("options", "mapped"),
+    [
+        ({}, True),
+        ({"dtype": torch.float32}, True),
+        ({"mmap": False}, False),
+        ({"dtype": torch.bfloat16}, False),
+        ({"quantization": "int8"}, True),
+        ({"img_size": 70}, True),
+    ],
+)
+def test_what_stays_as_it_is_in_the_file_stays_mapped(
+    options: dict[str, Any], mapped: bool, official_file: Write
+) -> None:
+    path = official_file()
+    encoder = load_encoder(path, num_heads=2, **options)
+    assert _is_mapped(encoder.blocks[1].norm1.weight, path) == mapped
+    assert not _is_mapped(encoder.pos_embed, path)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("in_memory", [1, 2, 3, 9])
+@pytest.mark.parametrize("name", HF_MODELS)
+def test_blocks_that_are_read_when_they_are_needed(
+    name: str, in_memory: int, hf_folder: Write, golden: Callable[[str], Golden]
+) -> None:
+    encoder = load_encoder(hf_folder(name), blocks_in_memory=in_memory)
+    assert not any(parameter.requires_grad for parameter in encoder.parameters())
+    assert_close(encoder.forward_features(golden(name).image), golden(name).expected["tokens"])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("kind", QUANTIZATIONS)
+def test_quantized_while_it_is_read_or_later_is_the_same(
+    kind: str, hf_folder: Write, golden: Callable[[str], Golden]
+) -> None:
+    folder = hf_folder(HF_MODELS[0])
+    read, later = load_encoder(folder, quantization=kind), load_encoder(folder)
+    quantize_encoder(later, kind)
+    image = golden(HF_MODELS[0]).image
+    assert torch.equal(read.forward_features(image), later.forward_features(image))
+    assert read.quantization == later.quantization == kind
+
+
+def test_quantized_blocks_are_not_streamed(hf_folder: Write, documented_error: DocumentedError) -> None:
+    with documented_error("quantization of blocks that are read when they are needed", ValueError):
+        load_encoder(hf_folder(HF_MODELS[0]), quantization="int8", blocks_in_memory=2)

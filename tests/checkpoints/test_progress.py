@@ -28,7 +28,7 @@ def read(wait: Clock, seconds: float, terminal: bool) -> str:
     """What is shown of reading ten parts that take so long together."""
     out = io.StringIO()
     console = Console(file=out, force_terminal=terminal, width=100, legacy_windows=False)
-    with ReadingProgress("model.pth", 10_000_000, console) as shown:
+    with ReadingProgress("Reading model.pth", 10_000_000, console) as shown:
         for _ in range(10):
             wait(seconds / 10)
             shown.advance(1_000_000)

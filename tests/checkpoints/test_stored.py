@@ -88,10 +88,26 @@ def test_views_and_old_files_are_read_all_the_same(tmp_path: Path) -> None:
     assert (stored.shape, stored.dtype, stored.nbytes) == ((4, 6), torch.float32, 96)
 
 
-def test_a_file_that_changes_in_use(tmp_path: Path, documented_error: DocumentedError) -> None:
-    save_file({"x": torch.randn(100, 100)}, tmp_path / "x.safetensors")
+def test_what_is_mapped_is_the_same_and_its_own(path: Path) -> None:
+    reader = open_file(path)
+    for name in reader.names:
+        mapped = reader.stored(name).map()
+        assert mapped.shape == reader.shape(name)
+        assert torch.equal(mapped, reader.read(name))
+    mapped = reader.stored("torch.bfloat16").map()
+    before = path.read_bytes()
+    mapped.fill_(7)
+    assert path.read_bytes() == before
+    path.unlink()  # And a new file under the old name.
+    path.write_bytes(b"another")
+    assert torch.equal(mapped, torch.full_like(mapped, 7))
+
+
+@pytest.mark.parametrize("how", ["read", "map"])
+def test_a_file_that_changes_in_use(how: str, tmp_path: Path, documented_error: DocumentedError) -> None:
+    save_file({"x": torch.randn(500, 100)}, tmp_path / "x.safetensors")
     stored = open_file(tmp_path / "x.safetensors").stored("x")
     with (tmp_path / "x.safetensors").open("r+b") as file:
         file.truncate(1000)
     with documented_error("a checkpoint that becomes shorter while it is read", TruncatedCheckpointError):
-        stored.read()
+        getattr(stored, how)()

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import torch
@@ -213,3 +214,7 @@ class TestFunctions:
             "| cuda | float16, bfloat16 | `flash_attn_3`, `sm_9x` | `flash_attn_3` | with triton | not measured |"
         )
         assert all(line.endswith("| not measured |") for line in rows if line.startswith(("| cuda", "| any")))
+
+
+def test_the_documentation_has_the_table() -> None:
+    assert kernel_table.table() in (Path(__file__).parents[2] / "docs/low_memory.md").read_text()

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor
 from internvl_seg import InternViT
 from internvl_seg.encoder import quantization
 from internvl_seg.encoder.cpu import has_int8_products
-from internvl_seg.encoder.linear import Linear
+from internvl_seg.encoder.linear import Linear, QuantizedLinear
 from internvl_seg.encoder.quantization import QUANTIZATIONS, quantize_encoder, quantize_linear
 
 from ..error_table import DocumentedError
@@ -50,9 +51,16 @@ def test_a_layer_is_close_to_the_one_it_was(kind: str, dtype: torch.dtype, bias:
     assert 0.1 * ERRORS[kind] < relative(got, F.gelu(want) if gelu else want) < 1.3 * ERRORS[kind]
 
 
+def unpacked(exact: Linear) -> QuantizedLinear:
+    """An 'int8_dynamic' layer as machines without integer products have it."""
+    with patch.object(quantization, "has_int8_products", lambda: False):
+        return quantize_linear(exact, "int8_dynamic")
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("kind", QUANTIZATIONS)
-def test_memory(kind: str) -> None:
+def test_memory(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(quantization, "has_int8_products", lambda: False)  # What oneDNN packs, no buffer shows.
     quantized = quantize_linear(layer(1024, 512, bias=False), kind)
     bits = 8 * sum(buffer.nbytes for buffer in quantized.buffers()) / (1024 * 512)
     assert bits == pytest.approx(BITS[kind], abs=0.05)
@@ -63,9 +71,9 @@ def test_memory(kind: str) -> None:
 def test_integer_products_are_exact(rows: int, inputs: int, outputs: int, scale: float) -> None:
     x = torch.randn(rows, 8 * inputs) * scale
     x[0] = 0
-    quantized = quantize_linear(layer(8 * inputs, outputs), "int8_dynamic")
-    assert quantized.codes is not None
-    weight = quantized.codes.double() * quantized.scale[:, None].double()
+    exact = layer(8 * inputs, outputs)
+    quantized, plain = quantize_linear(exact, "int8_dynamic"), unpacked(exact)
+    weight = plain.codes.double() * plain.scale[:, None].double()
     codes, step = quantization._quantize_rows(x)
     values = (codes.double() - 128) * step.double()
     # Half a step, but for what the step itself is rounded by.
@@ -77,21 +85,22 @@ def test_integer_products_are_exact(rows: int, inputs: int, outputs: int, scale:
 @torch.no_grad()
 @pytest.mark.skipif(not has_int8_products(), reason="needs a CPU with integer products (AVX-512 VNNI)")
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_the_products_of_other_machines_are_the_same(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_products_of_other_machines_are_the_same(dtype: torch.dtype) -> None:
     exact, x = layer().to(dtype), torch.randn(70, 128).to(dtype)
-    packed, plain = quantize_linear(exact, "int8_dynamic"), quantize_linear(exact, "int8_dynamic")
-    got = packed(x)
+    packed, plain = quantize_linear(exact, "int8_dynamic"), unpacked(exact)
     assert packed.codes is None  # They are not kept twice.
-    monkeypatch.setattr(quantization, "has_int8_products", lambda: False)
+    got = packed(x)
     assert relative(got, plain(x)) < (1e-6 if dtype == torch.float32 else 3e-3)
-    assert torch.equal(got, packed_again(packed, x, monkeypatch))
+    packed(x[:3])  # Of another number of rows in between.
+    assert torch.equal(packed(x), got)
 
 
-def packed_again(layer: torch.nn.Module, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> Tensor:
-    """A second call, and one of another number of rows before it."""
-    monkeypatch.setattr(quantization, "has_int8_products", lambda: True)
-    layer(x[:3])
-    return layer(x)
+@torch.no_grad()
+@pytest.mark.skipif(not has_int8_products(), reason="needs a CPU with integer products (AVX-512 VNNI)")
+def test_what_is_packed_for_the_cpu_stays_there(documented_error: DocumentedError) -> None:
+    quantized = quantize_linear(layer(), "int8_dynamic")
+    with documented_error("a layer in 8-bit integers that was moved from the CPU", RuntimeError):
+        quantized(torch.empty(3, 128, device="meta"))
 
 
 @torch.no_grad()

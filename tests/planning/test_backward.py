@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from internvl_seg.planning.backward import backward
 from internvl_seg.planning.fake_model import batch
-from internvl_seg.planning.live_bytes import LiveBytes
+from internvl_seg.segmentation.live_bytes import LiveBytes
 from internvl_seg.training.config import load_config
 
 SMALL = {

@@ -13,7 +13,13 @@ from internvl_seg.segmentation import StreamingEncoderDecoder
 
 
 def build(
-    kind: str, num_classes: int = 5, *, binary: bool = False, align_corners: bool = False, **test_cfg: Any
+    kind: str,
+    num_classes: int = 5,
+    *,
+    binary: bool = False,
+    align_corners: bool = False,
+    backbone: dict[str, Any] | None = None,
+    **test_cfg: Any,
 ) -> EncoderDecoder:
     """A segmentor with random weights, always the same; logits differ enough that few classes tie."""
     init_default_scope("mmseg")
@@ -25,7 +31,7 @@ def build(
     config = {
         "type": kind,
         "data_preprocessor": {"type": "SegDataPreProcessor"},
-        "backbone": {"type": "InternViT", "arch": arch, "frozen": True},
+        "backbone": {"type": "InternViT", "arch": arch, "frozen": True, **(backbone or {})},
         "decode_head": head,
         "test_cfg": ConfigDict(test_cfg),
     }

@@ -19,7 +19,10 @@ from internvl_seg.checkpoints.errors import CheckpointError
 from internvl_seg.checkpoints.reference import REFERENCE, WrongEncoderError, hash_encoder
 from internvl_seg.encoder.cpu import has_bf16_products
 from internvl_seg.encoder.lora import is_lora
+from internvl_seg.encoder.quantization import QUANTIZATIONS
 from internvl_seg.segmentation import InternViTBackbone
+from internvl_seg.segmentation import backbone as backbone_module
+from internvl_seg.segmentation.backbone import reading_weights_later
 
 from ..conftest import Golden
 from ..error_table import DocumentedError
@@ -280,3 +283,100 @@ def test_on_the_meta_device_nothing_is_read(tmp_path: Path) -> None:
 def test_a_wrong_argument_fails_at_construction(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         InternViTBackbone(**({"arch": ARCH} | options))
+
+
+REDUCED = [{"quantization": kind} for kind in QUANTIZATIONS] + [{"blocks_in_memory": n} for n in (1, 2, 3)]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", REDUCED, ids=str)
+def test_a_head_goes_on_its_encoder_in_little_memory(options: dict[str, Any], weights: Path) -> None:
+    model = Model(frozen(weights))
+    images = torch.randn(1, 3, 42, 56)
+    small = Model(frozen(weights, **options))
+    small.load_state_dict(model.state_dict())  # Which refers to the encoder by its hash.
+    error = (small(images) - model(images)).norm() / model(images).norm()
+    assert error == 0 if "blocks_in_memory" in options else 0 < error < 0.3
+    assert small.state_dict().keys() == model.state_dict().keys()
+    assert small.state_dict()["backbone." + REFERENCE].equal(model.state_dict()["backbone." + REFERENCE])
+    small.to(torch.device("cpu"))
+    assert not small.train().backbone.training
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", REDUCED, ids=str)
+def test_a_whole_checkpoint_is_where_its_encoder_is_read(
+    options: dict[str, Any], weights: Path, tmp_path: Path, golden: Callable[[str], Golden]
+) -> None:
+    tuned = Model(InternViTBackbone(ARCH))
+    torch.save({"state_dict": tuned.state_dict()}, tmp_path / "tuned.pth")
+    state = torch.load(tmp_path / "tuned.pth")["state_dict"]
+    small = Model(frozen(tmp_path / "tuned.pth", **options))
+    small.load_state_dict(state)
+    want = Model(frozen(tmp_path / "tuned.pth"))
+    want.load_state_dict(state)
+    images = torch.randn(1, 3, 28, 28)
+    error = (small(images) - want(images)).norm() / want(images).norm()
+    assert error == 0 if "blocks_in_memory" in options else 0 < error < 0.3
+    with pytest.raises(WrongEncoderError, match="holds an encoder of its own"):
+        Model(frozen(weights, **options)).load_state_dict(state)
+
+
+def test_the_wrong_whole_checkpoint(weights: Path, documented_error: DocumentedError) -> None:
+    state = Model(InternViTBackbone(ARCH)).state_dict()
+    with documented_error("a checkpoint with another encoder than the one that is quantized", WrongEncoderError):
+        Model(frozen(weights, quantization="int8")).load_state_dict(state)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("options", REDUCED, ids=str)
+def test_an_encoder_in_little_memory_can_be_shared(options: dict[str, Any], weights: Path) -> None:
+    first = frozen(weights, **options)
+    second = frozen(weights, encoder=first, img_size=56, **options)
+    assert second.blocks is first.blocks
+    images = torch.randn(1, 3, 56, 56)
+    assert torch.equal(second(images)[0], frozen(weights, img_size=56, **options)(images)[0])
+    if "quantization" in options:
+        with pytest.raises(WrongEncoderError, match="quantization"):
+            frozen(weights, encoder=first)
+
+
+@pytest.mark.parametrize("options", [{"quantization": "int8"}, {"blocks_in_memory": 2}], ids=str)
+@pytest.mark.parametrize("wrong", [{"frozen": False}, {"init_cfg": None}, {"lora": {"rank": 2}}], ids=str)
+def test_little_memory_is_for_inference_from_a_file(
+    options: dict[str, Any], wrong: dict[str, Any], weights: Path
+) -> None:
+    right = {"frozen": True, "init_cfg": {"type": "Pretrained", "checkpoint": str(weights)}}
+    with pytest.raises(ValueError, match="is for inference with weights from a file"):
+        InternViTBackbone(ARCH, **right | wrong | options)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("is_frozen", [True, False])
+def test_weights_that_are_read_later_are_not_drawn(is_frozen: bool, tmp_path: Path) -> None:
+    state = Model(InternViTBackbone(ARCH, frozen=is_frozen)).state_dict()
+    with reading_weights_later():
+        model = Model(InternViTBackbone(ARCH, frozen=is_frozen))
+    with pytest.raises(RuntimeError, match="has no weights yet"):
+        model(torch.randn(1, 3, 28, 28))
+    model.load_state_dict(state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in model.state_dict().items())
+    assert torch.isfinite(model(torch.randn(1, 3, 28, 28))).all()
+    assert InternViTBackbone(ARCH).is_init
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("compiled", [True, "auto", False])
+def test_blocks_are_compiled_if_asked_for(compiled: bool | str, weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backbone_module, "choose_compile", lambda device, dtype: True)
+    backbone = frozen(weights, compiled=compiled)
+    assert [block._compiled_call_impl is not None for block in backbone.blocks] == [bool(compiled)] * 4
+    assert backbone.state_dict().keys() == frozen(weights).state_dict().keys()
+    reduced = frozen(weights, compiled="auto", quantization="int8")
+    assert all(block._compiled_call_impl is None for block in reduced.blocks)
+
+
+@pytest.mark.parametrize("options", [{"compiled": "always"}, {"compiled": True, "quantization": "int8"}], ids=str)
+def test_what_cannot_be_compiled(options: dict[str, Any], weights: Path) -> None:
+    with pytest.raises(ValueError, match=r"backbone\.compiled="):
+        frozen(weights, **options)

@@ -1,5 +1,6 @@
 """The streaming segmentor against MMSegmentation's."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import MODELS
 from torch import Tensor
 
+from internvl_seg import InternViT
+from internvl_seg.segmentation import segmentor
 from internvl_seg.segmentation.linear_head import LinearHead
 from internvl_seg.segmentation.memory import measure
 
@@ -150,6 +153,38 @@ def test_every_window_is_encoded_once_in_batches() -> None:
     assert seen == [6, 6]
     ours.predict(torch.randn(3, 3, 8, 8), None)  # Six pictures of one window fit a batch.
     assert seen == [6, 6, 3]
+
+
+@pytest.mark.parametrize("neck", [False, True])
+def test_windows_share_the_reading_of_blocks(neck: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    arch = {"embed_dim": 8, "depth": 5, "num_heads": 2, "patch_size": 2, "img_size": 8}
+    torch.save({"module": InternViT(**arch).state_dict()}, tmp_path / "encoder.pth")
+    backbone = {"arch": arch, "init_cfg": {"type": "Pretrained", "checkpoint": str(tmp_path / "encoder.pth")}}
+    sliding = {"mode": "slide", "crop_size": (8, 8), "stride": (4, 4)}
+    whole = build("StreamingEncoderDecoder", **sliding, window_batch=1, backbone=backbone)
+    ours = build("StreamingEncoderDecoder", **sliding, backbone=backbone | {"blocks_in_memory": 3})
+    decoded: list[int] = []
+    if neck:
+        for model in (whole, ours):
+            torch.manual_seed(2)
+            model.neck = torch.nn.ModuleList([torch.nn.Conv2d(8, 8, 1)])
+            model.neck.forward = lambda maps, neck=model.neck: [neck[0](m) for m in maps]
+    ours.decode_head.register_forward_pre_hook(lambda module, inputs: decoded.append(len(inputs[0][0])))
+    read: list[int] = []
+    fetch = ours.backbone.blocks.read
+    ours.backbone.blocks.read = lambda number, block: [read.append(number), fetch(number, block)]
+    images = torch.randn(2, 3, 20, 16)  # Of twelve windows each.
+    labels = [sample.pred_sem_seg.data for sample in ours.predict(images)]
+    assert read == [1, 2, 3, 4]  # Once for all of them.
+    assert decoded == [1] * 24
+    for got, want in zip(labels, whole.predict(images), strict=True):
+        assert torch.equal(got, want.pred_sem_seg.data)
+    # Of little memory, as many windows as it holds.
+    monkeypatch.setattr(segmentor, "choose_sweep", lambda kept, device: 6)
+    ours._batches.clear()
+    read.clear()
+    ours.predict(images[:1])
+    assert read == [1, 2, 3, 4] * 2
 
 
 def test_the_automatic_batch_measures_the_first_window() -> None:

@@ -2,7 +2,7 @@
 
 import torch
 
-from internvl_seg.planning.live_bytes import LiveBytes
+from internvl_seg.segmentation.live_bytes import LiveBytes
 
 
 def test_views_of_weights_are_no_new_memory() -> None:

@@ -43,7 +43,8 @@ class LiveBytes(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         out = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(out):
-            if not isinstance(tensor, Tensor):
+            # oneDNN's packed weights have no storage to ask; they are made once and stay.
+            if not isinstance(tensor, Tensor) or tensor.is_mkldnn:
                 continue
             storage = tensor.untyped_storage()
             key = storage._cdata
