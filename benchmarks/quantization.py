@@ -126,13 +126,13 @@ def _relative(got: Tensor, want: Tensor) -> float:
 
 def miou_table(weights: Path, data: Path, checkpoint: Path) -> str:
     """The CamVid mIoU of a head on the encoder as it is and quantized."""
-    rows = []
-    for kind in KINDS:
-        options = {"data_root": str(data), "model.backbone.init_cfg.checkpoint": str(weights)}
-        options |= {"model.backbone.quantization": kind} if kind else {}
-        with tempfile.TemporaryDirectory() as folder:
-            found = evaluate(CONFIG, checkpoint, work_dir=folder, options=options)["mIoU"]
-        rows.append([kind or OURS, f"{found:.2f}", f"{found - float(rows[0][1]):+.2f}" if rows else ""])
+    rows: list[list[str]] = []
+    with tempfile.TemporaryDirectory() as folder:
+        for kind in KINDS:
+            options = {"data_root": str(data), "model.backbone.init_cfg.checkpoint": str(weights)}
+            options |= {"model.backbone.quantization": kind} if kind else {}
+            found = evaluate(CONFIG, checkpoint, work_dir=f"{folder}/{kind}", options=options)["mIoU"]
+            rows.append([kind or OURS, f"{found:.2f}", f"{found - float(rows[0][1]):+.2f}" if rows else ""])
     return table(["CamVid val, ViT-S/14, linear head", "mIoU", "difference"], rows)
 
 
