@@ -41,6 +41,7 @@ class StreamedBlocks(nn.ModuleList):
         self._places = [copy.deepcopy(self[-1]) for _ in range(places)]
         for block in (*self._kept, *self._places):
             make(block)
+            block.requires_grad_(False).eval()
         for i, block in enumerate(self._kept):
             read(i, block)
 
@@ -62,6 +63,10 @@ class StreamedBlocks(nn.ModuleList):
                 done.result()
                 yield place
                 begin(place)
+
+    def train(self, mode: bool = True) -> "StreamedBlocks":
+        """Stay in eval mode."""
+        return super().train(False)
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> "StreamedBlocks":
         """Move or convert what is in memory."""

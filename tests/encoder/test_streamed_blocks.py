@@ -103,6 +103,13 @@ def test_it_can_be_converted(stream: Stream) -> None:
     assert torch.equal(streamed.double()(images), whole.double()(images))
 
 
+def test_nothing_is_learnt_and_nothing_dropped(stream: Stream) -> None:
+    streamed = stream(3).encoder.train()
+    blocks = list(streamed.blocks.in_turn(5))
+    assert not any(block.training for block in (*blocks, *streamed.blocks))
+    assert not streamed(torch.randn(1, 3, 28, 28)).requires_grad
+
+
 def test_a_block_at_least(stream: Stream, documented_error: DocumentedError) -> None:
     with documented_error("no block in memory", ValueError):
         stream(0)
