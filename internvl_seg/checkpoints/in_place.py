@@ -34,21 +34,32 @@ class _ReadsInstead(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@contextmanager
-def reading_in_place(path: Path, checkpoint: Any) -> Iterator[None]:
-    """Within this, a copy of a checkpoint's tensor into a parameter reads the file right into the parameter.
-
-    ``load_state_dict``, with all that modules do in it, then needs the model's memory and no more.
+def find_places(path: Path, checkpoint: Any) -> dict[int, Stored]:
+    """Where in the file the tensors of a checkpoint are, by their addresses.
 
     Args:
         path: The checkpoint.
-        checkpoint: As :func:`internvl_seg.checkpoints.reading.read_pickle` gave it.
+        checkpoint: As :func:`internvl_seg.checkpoints.reading.read_pickle` gave it, before anybody renamed or exchanged
+            anything in it.
     """
     reader, places = PickleReader(path), {}
     for name, tensor in tensors_of(checkpoint, path).items():
         place = reader.stored(name)
         if isinstance(place, Stored) and type(tensor) in _PLAIN and tensor.device.type == "cpu" and tensor.nbytes:
             places[tensor.data_ptr()] = place
+    return places
+
+
+@contextmanager
+def reading_in_place(places: dict[int, Stored]) -> Iterator[None]:
+    """Within this, a copy of a checkpoint's tensor into a parameter reads the file right into the parameter.
+
+    ``load_state_dict``, with all that modules do in it, then needs the model's memory and no more.
+
+    Args:
+        places: Of :func:`find_places`; the checkpoint has to be there as long as this.
+    """
     total = sum(place.nbytes for place in places.values())
-    with ReadingProgress(f"Reading {path}", total) as progress, _ReadsInstead(places, progress):
+    paths = ", ".join(sorted({str(place.path) for place in places.values()}))
+    with ReadingProgress(f"Reading {paths}", total) as progress, _ReadsInstead(places, progress):
         yield

@@ -1,7 +1,6 @@
 """Reading a checkpoint into a whole model, all of it or not at all."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -9,18 +8,26 @@ from torch import nn
 from .errors import CheckpointError
 from .in_place import reading_in_place
 from .reading import CONTAINERS
+from .stored import Stored
 
 
 class WrongWeightsError(CheckpointError):
     """A checkpoint does not hold the weights of the model that a config describes."""
 
 
-def load_whole(model: nn.Module, checkpoint: dict[str, Any], where: str | os.PathLike[str], config: object) -> None:
+def load_whole(
+    model: nn.Module,
+    checkpoint: dict[str, Any],
+    places: dict[int, Stored],
+    where: str | os.PathLike[str],
+    config: object,
+) -> None:
     """Load the weights of all of a model.
 
     Args:
         model: The model; what stands for weights in a checkpoint, such as a frozen encoder's reference, is its matter.
         checkpoint: As it was read.
+        places: Where its tensors are in the file, as :func:`internvl_seg.checkpoints.in_place.find_places` says.
         where: Its file, for errors.
         config: Where the model is described, for errors.
 
@@ -32,7 +39,7 @@ def load_whole(model: nn.Module, checkpoint: dict[str, Any], where: str | os.Pat
     for key in CONTAINERS:
         state = checkpoint.get(key, state)
     try:
-        with reading_in_place(Path(where), checkpoint):
+        with reading_in_place(places):
             missing, unexpected = model.load_state_dict(state, strict=False)
     except CheckpointError:
         raise

@@ -47,6 +47,18 @@ def _chunks(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
     return zip(*(tensor.split(rows) for tensor in tensors), strict=True)
 
 
+def _buffer(x: Tensor) -> Tensor:
+    """Room in fp32 for as many rows as are worked on at a time: pieces that come and go would leave holes in memory."""
+    rows = max(_AT_ONCE // x.shape[1], 1)
+    return x.new_empty(min(rows, len(x)), x.shape[1], dtype=torch.float32)
+
+
+def _largest(x: Tensor) -> Tensor:
+    """The largest absolute value of each row, in fp32."""
+    largest: Tensor = torch.linalg.vector_norm(x, float("inf"), 1, keepdim=True)
+    return largest.float()
+
+
 def _short(scale: Tensor) -> Tensor:
     """A positive scale, rounded to what bf16 holds, so that no dtype that it is used in rounds it again."""
     return scale.clamp_min(torch.finfo(torch.float32).tiny).bfloat16().float()
@@ -110,12 +122,15 @@ class Int4Linear(_WeightOnly):
         self.codes = allocate((rows, half), torch.uint8, weight.device)
         self.scale = weight.new_empty(rows, self.in_features // group, 1, dtype=torch.bfloat16)
         self.offset = torch.empty_like(self.scale)
-        for codes, scale, offset, part in _chunks(self.codes, self.scale, self.offset, weight):
-            groups = part.float().unflatten(1, (-1, group))
+        buffer = _buffer(weight)
+        for part, codes, scale, offset in _chunks(weight, self.codes, self.scale, self.offset):
+            wide = buffer[: len(part)].copy_(part)
+            groups = wide.unflatten(1, (-1, group))
             low, high = groups.amin(2, keepdim=True), groups.amax(2, keepdim=True)
             step = _short((high - low) / 15)
             low = low.bfloat16().float()
-            found = ((groups - low) / step).round_().clamp_(0, 15).to(torch.uint8).flatten(1)
+            groups.sub_(low).div_(step).round_().clamp_(0, 15)
+            found = wide.to(torch.uint8)
             # A byte holds a column of the left half and one of the right: both are written without strides.
             codes.copy_(found[:, :half] | found[:, half:] << 4)
             scale.copy_(step)
@@ -182,19 +197,21 @@ def _int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     """Scales (rows, 1) in fp32 and codes in int8 of weights."""
     codes = allocate(tuple(weight.shape), torch.int8, weight.device)
     scale = weight.new_empty(len(weight), 1, dtype=torch.float32)
+    buffer = _buffer(weight)
     for part, into, factor in _chunks(weight, codes, scale):
-        factor.copy_(_short(part.float().abs().amax(1, keepdim=True) / 127))
-        into.copy_((part.float() / factor).round_().clamp_(-127, 127))
+        factor.copy_(_short(_largest(part) / 127))
+        into.copy_(buffer[: len(part)].copy_(part).div_(factor).round_().clamp_(-127, 127))
     return scale, codes
 
 
 def _quantize_rows(x: Tensor) -> tuple[Tensor, Tensor]:
     """Codes of inputs (rows, channels), uint8 from 1 to 255 with 128 for zero, and scales (rows, 1) in their dtype."""
     codes, scale = torch.empty_like(x, dtype=torch.uint8), x.new_empty(len(x), 1)
+    buffer = _buffer(x)
     for part, into, factor in _chunks(x, codes, scale):
-        step = _short(part.abs().amax(1, keepdim=True).float() / 127)
+        step = _short(_largest(part) / 127)
         # A number above zero is rounded when a half is added and the fraction cut off.
-        into.copy_((part.float() * (1 / step)).add_(128.5).clamp_(1, 255))
+        into.copy_(buffer[: len(part)].copy_(part).mul_(1 / step).add_(128.5).clamp_(1, 255))
         factor.copy_(step)
     return codes, scale
 

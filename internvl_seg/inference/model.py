@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import nn
 
+from ..checkpoints.in_place import find_places
 from ..checkpoints.reading import read_pickle
 from ..checkpoints.whole_model import load_whole
 from ..encoder import InternViT
@@ -71,7 +72,7 @@ def read_weights(model: nn.Module, path: Path, config: Config) -> dict[str, Any]
     if not path.expanduser().is_file():
         raise ConfigError(f"There is no checkpoint {os.fspath(path)!r} (looked from {Path.cwd()}).")
     checkpoint = read_pickle(path.expanduser())
-    load_whole(model, checkpoint, path, config.filename)
+    load_whole(model, checkpoint, find_places(path.expanduser(), checkpoint), path, config.filename)
     return dict(checkpoint.get("meta", {}).get("dataset_meta") or {})
 
 

@@ -18,7 +18,7 @@ from mmengine.runner import Runner
 from mmengine.runner.checkpoint import CheckpointLoader, _load_checkpoint_to_model
 from torch import nn
 
-from ..checkpoints.in_place import reading_in_place
+from ..checkpoints.in_place import find_places, reading_in_place
 from ..checkpoints.reading import read_pickle
 from ..checkpoints.whole_model import load_whole
 from .checkpoint_hook import TEMPORARY, find_last_checkpoint
@@ -145,15 +145,17 @@ class ResumableRunner(Runner):
             CheckpointError: It is to be tested, and is another model's.
         """
         checkpoint = read_checkpoint(filename, map_location)
+        # Before hooks exchange tensors in it, as one that averages weights does.
+        places = find_places(Path(filename).expanduser(), checkpoint)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
         # Not its wrappers: of several processes, or of test-time augmentation.
         model = self.model
         while hasattr(model, "module"):
             model = model.module
         if self._needs_all and not is_sharded(self.model):
-            load_whole(model, checkpoint, filename, self.cfg.filename)
+            load_whole(model, checkpoint, places, filename, self.cfg.filename)
         else:
-            with reading_in_place(Path(filename).expanduser(), checkpoint):
+            with reading_in_place(places):
                 _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
         self._has_loaded: bool = True
         self.logger.info(f"Load checkpoint from {filename}")

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from internvl_seg import InternViT
-from internvl_seg.checkpoints.in_place import reading_in_place
+from internvl_seg.checkpoints.in_place import find_places, reading_in_place
 from internvl_seg.checkpoints.reading import read_pickle
 
 ARCH = {"img_size": 224, "embed_dim": 1024, "depth": 8, "num_heads": 16}
@@ -21,6 +21,7 @@ import json, re, sys
 from pathlib import Path
 import torch
 import internvl_seg
+from internvl_seg.checkpoints.in_place import find_places
 from internvl_seg.checkpoints.whole_model import load_whole
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.segmentation.backbone import InternViTBackbone, reading_weights_later
@@ -37,7 +38,8 @@ elif how == "init_cfg":
 elif how == "load_whole":
     with reading_weights_later():
         model = InternViTBackbone(arch, frozen=True, dtype="bfloat16")
-    load_whole(model, read_pickle(Path(path)), path, "config.py")
+    checkpoint = read_pickle(Path(path))
+    load_whole(model, checkpoint, find_places(Path(path), checkpoint), path, "config.py")
 elif how == "int8":
     model = internvl_seg.load_encoder(path, quantization="int8")
 size = sum(t.nbytes for t in [*model.parameters(), *model.buffers()])
@@ -66,7 +68,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("load_encoder", "pth", 1.05),
         ("init_cfg", "safetensors", 1.05),
         ("load_whole", "pth", 1.05),
-        ("int8", "safetensors", 1.15),  # One layer of these eight blocks is 8 % of the quantized weights.
+        # One layer of these eight blocks is 8 % of the quantized weights, and the pieces it is worked on in are 2.
+        ("int8", "safetensors", 1.2),
     ],
 )
 def test_the_peak_is_that_of_the_weights(how: str, suffix: str, most: float, folder: Path) -> None:
@@ -93,10 +96,27 @@ def test_a_mapped_state_dict_is_read_and_not_paged_in(load: object, tmp_path: Pa
     torch.save({"state_dict": layers.state_dict(), "meta": {}}, tmp_path / "x.pth")
     checkpoint = read_pickle(tmp_path / "x.pth")
     into = nn.Sequential(nn.Linear(1000, 1000), nn.Linear(1000, 1000))  # Of another dtype, too.
-    with reading_in_place(tmp_path / "x.pth", checkpoint):
+    with reading_in_place(find_places(tmp_path / "x.pth", checkpoint)):
         load(into, checkpoint["state_dict"])
     assert _in_memory(tmp_path / "x.pth") < 200
     assert torch.equal(into[0].weight, layers[0].weight)
     assert torch.equal(into[1].weight, layers[1].weight.float())
     load(into, checkpoint["state_dict"])
     assert _in_memory(tmp_path / "x.pth") > 10_000  # What would have been there besides.
+
+
+def test_tensors_that_change_places_are_not_mixed_up(tmp_path: Path) -> None:
+    written = {"first": torch.randn(4, 5), "second": torch.randn(4, 5), "third": torch.randn(2)}
+    torch.save({"state_dict": written}, tmp_path / "x.pth")
+    checkpoint = read_pickle(tmp_path / "x.pth")
+    state = checkpoint["state_dict"]
+    places = find_places(tmp_path / "x.pth", checkpoint)
+    state["first"], state["second"] = state["second"], state["first"]  # As a hook does that averages weights.
+    state["third"] = state["third"] + 1
+    into = {name: torch.empty_like(tensor) for name, tensor in written.items()}
+    with reading_in_place(places):
+        for name, tensor in into.items():
+            tensor.copy_(state[name])
+    assert torch.equal(into["first"], written["second"])
+    assert torch.equal(into["second"], written["first"])
+    assert torch.equal(into["third"], written["third"] + 1)

@@ -103,6 +103,17 @@ def test_a_frozen_encoder_has_nothing_to_recompute() -> None:
     assert plan.cheapest() == setting
 
 
+@pytest.mark.parametrize(("kind", "bits"), [("int8", 8), ("int8_dynamic", 8), ("int4", 4.5)])
+def test_a_quantized_encoder_takes_what_its_codes_do(kind: str, bits: float) -> None:
+    config = ADE20K.parent / "camvid/vit_s_linear_frozen_camvid-378x504.py"
+    whole = plan_memory(config, device_memory=24)
+    plan = plan_memory(config, device_memory=24, options={"model.backbone.quantization": kind})
+    matrices = 12 * 12 * 384 * 384
+    saved = whole.settings[0].parameters - plan.settings[0].parameters
+    assert saved == pytest.approx(matrices * (16 - bits) / 8, rel=0.03)
+    assert plan.settings[0].optimizer == whole.settings[0].optimizer
+
+
 def test_averages_are_counted() -> None:
     config = ADE20K.parent / "imagenet/internvit_300m_448px_v2_5_linear_frozen_imagenet-448x448.py"
     plan = plan_memory(config, device_memory=24)

@@ -303,6 +303,16 @@ def test_a_head_goes_on_its_encoder_in_little_memory(options: dict[str, Any], we
     assert not small.train().backbone.training
 
 
+@pytest.mark.parametrize("options", REDUCED, ids=str)
+def test_a_head_learns_on_an_encoder_in_little_memory(options: dict[str, Any], weights: Path) -> None:
+    model = Model(frozen(weights, **options)).train()
+    before = model.backbone(torch.ones(1, 3, 28, 28))[0]
+    model(torch.randn(2, 3, 42, 56)).square().sum().backward()
+    assert {name for name, p in model.named_parameters() if p.grad is not None} == {"head.weight", "head.bias"}
+    assert model.head.weight.grad.abs().sum() > 0
+    assert torch.equal(model.backbone(torch.ones(1, 3, 28, 28))[0], before)
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("options", REDUCED, ids=str)
 def test_a_whole_checkpoint_is_where_its_encoder_is_read(
