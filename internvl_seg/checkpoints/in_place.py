@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from .errors import NotACheckpointError
 from .progress import ReadingProgress
 from .reading import PickleReader, tensors_of
 from .stored import Stored
@@ -42,8 +43,12 @@ def find_places(path: Path, checkpoint: Any) -> dict[int, Stored]:
         checkpoint: As :func:`internvl_seg.checkpoints.reading.read_pickle` gave it, before anybody renamed or exchanged
             anything in it.
     """
-    reader, places = PickleReader(path), {}
-    for name, tensor in tensors_of(checkpoint, path).items():
+    places: dict[int, Stored] = {}
+    try:
+        tensors, reader = tensors_of(checkpoint, path), PickleReader(path)
+    except NotACheckpointError:  # That a model's weights are missing is said by those who load them.
+        return places
+    for name, tensor in tensors.items():
         place = reader.stored(name)
         if isinstance(place, Stored) and type(tensor) in _PLAIN and tensor.device.type == "cpu" and tensor.nbytes:
             places[tensor.data_ptr()] = place
