@@ -22,7 +22,7 @@ class _ReadsInstead(TorchDispatchMode):
     """Reads a file's bytes where a tensor that is mapped from it would be copied, which would bring in its pages."""
 
     def __init__(self, places: dict[int, Stored], progress: ReadingProgress) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped.
         self._places, self._progress = places, progress
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -1,5 +1,7 @@
 """The encoder's layers with weights: linear, with a GELU that can be fused into it on the CPU, and convolution."""
 
+import abc
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -49,7 +51,7 @@ class Linear(nn.Linear):
         return linear(x, self.weight, self.bias, gelu)
 
 
-class QuantizedLinear(nn.Module):
+class QuantizedLinear(nn.Module, abc.ABC):
     """A linear layer with weights of few bits, in buffers that no checkpoint holds: they are made of a file's weights.
 
     Args:
@@ -67,13 +69,13 @@ class QuantizedLinear(nn.Module):
         for name in ("codes", "scale", "offset"):
             self.register_buffer(name, None, persistent=False)
 
+    @abc.abstractmethod
     def quantize(self, weight: Tensor) -> None:
         """Take the weights, (out_features, in_features)."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
         """Map (..., in_features) to (..., out_features), followed by the exact GELU if asked for."""
-        raise NotImplementedError
 
 
 class Conv2d(nn.Conv2d):

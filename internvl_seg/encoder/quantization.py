@@ -4,6 +4,7 @@ Why not torchao: it has no 4-bit layer for CPUs, and for 8 bits needs a compiler
 (``benchmarks/quantization.py`` measures both).
 """
 
+import abc
 import math
 import threading
 from collections.abc import Iterator
@@ -79,9 +80,9 @@ class _WeightOnly(QuantizedLinear):
         bias = None if self.bias is None else self.bias.to(wide)
         return linear(x.to(wide), weight, bias, gelu).to(x.dtype)
 
+    @abc.abstractmethod
     def widen(self, out: Tensor) -> None:
         """Write the weights, (out_features, in_features), into a tensor."""
-        raise NotImplementedError
 
 
 class Int8Linear(_WeightOnly):

@@ -5,7 +5,7 @@ fake CUDA tensors on a machine without a GPU. The nodes of the graph are the sam
 """
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -36,17 +36,27 @@ def backward(root: list[Tensor], settled: Callable[[Tensor], None]) -> None:
             given = node(*waiting.pop(node))
             edges = zip(node.next_functions, given if isinstance(given, tuple) else (given,), strict=False)
             del node, given
-            for (target, slot), gradient in edges:
-                if target is None or gradient is None:
-                    continue
-                if hasattr(target, "variable"):
-                    _accumulate(target.variable, gradient, settled)
-                    continue
-                if target not in waiting:
-                    waiting[target] = [None] * len(target._input_metadata)
-                    heapq.heappush(newest, (-target._sequence_nr(), id(target), target))
-                _add(waiting[target], slot, _like(gradient, target._input_metadata[slot]))
-            target = gradient = edges = None  # type: ignore[assignment]  # Else they live on until the next node ran.
+            _hand_on(edges, waiting, newest, settled)
+            del edges  # Or what it gave lives on until the next node ran.
+
+
+def _hand_on(
+    edges: Iterable[tuple[Any, Tensor | None]],
+    waiting: dict[Any, list[Tensor | None]],
+    newest: list[tuple[int, int, Any]],
+    settled: Callable[[Tensor], None],
+) -> None:
+    """Give what a node computed to those after it; the names here go when it is done."""
+    for (target, slot), gradient in edges:
+        if target is None or gradient is None:
+            continue
+        if hasattr(target, "variable"):
+            _accumulate(target.variable, gradient, settled)
+            continue
+        if target not in waiting:
+            waiting[target] = [None] * len(target._input_metadata)
+            heapq.heappush(newest, (-target._sequence_nr(), id(target), target))
+        _add(waiting[target], slot, _like(gradient, target._input_metadata[slot]))
 
 
 def _like(gradient: Tensor, metadata: Any) -> Tensor:

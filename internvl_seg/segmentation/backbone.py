@@ -174,6 +174,7 @@ class InternViTBackbone(InternViT):
         elif frozen:
             self.requires_grad_(False)
         self.train(not frozen)
+        # PyTorch leaves both untyped.
         self.register_state_dict_post_hook(leave_encoder_out)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(check_reference)  # type: ignore[no-untyped-call]
 
