@@ -42,6 +42,8 @@ _DTYPES = {
     "I8": torch.int8,
     "U8": torch.uint8,
     "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn,
+    "F8_E5M2": torch.float8_e5m2,
 }
 
 
@@ -97,7 +99,7 @@ class SafetensorsReader(TensorReader):
     def stored(self, name: str) -> Stored | InMemory:
         """Where a tensor is, from the header."""
         entry = self._header[name]
-        if entry["dtype"] not in _DTYPES:  # One that no encoder has is left to the library.
+        if entry["dtype"] not in _DTYPES:  # A rare one is left to the library.
             return InMemory(self._file.get_tensor(name))
         offset = self._start + entry["data_offsets"][0]
         return Stored(self._path, offset, tuple(entry["shape"]), _DTYPES[entry["dtype"]])

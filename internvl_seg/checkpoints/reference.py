@@ -47,7 +47,9 @@ def hash_file(source: str | os.PathLike[str], encoder: InternViT) -> str:
         whole = InternViT(**file.architecture({"depth": encoder.depth, "num_heads": encoder.num_heads}))
     names = [f"blocks.{name}" for name in sorted(name for name, _ in whole.blocks.named_parameters())]
     with ReadingProgress(f"Comparing {file.source.where}", sum(map(file.nbytes, names))) as progress:
-        return _hash(map(file.read, names), progress)
+        # Mapped where they can be: what is only looked at needs no memory of its own.
+        blocks = (file.load(name, whole, file.dtype(name), "cpu", mmap=True) for name in names)
+        return _hash(blocks, progress)
 
 
 def _hash(parameters: Iterable[Tensor], progress: ReadingProgress) -> str:

@@ -70,7 +70,7 @@ class Stored:
             raise self._has_changed() from error
         if hasattr(memory, "madvise"):
             memory.madvise(mmap.MADV_WILLNEED)
-        sum(memory[:: mmap.PAGESIZE])
+        _ = memory[:: mmap.PAGESIZE]  # Brings in every page now, while it can be said how far that is.
         return torch.frombuffer(memory, dtype=self.dtype, count=math.prod(self.shape), offset=ahead).view(self.shape)
 
     def read_into(self, out: Tensor) -> None:

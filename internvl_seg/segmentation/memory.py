@@ -16,6 +16,8 @@ from .live_bytes import LiveBytes
 # A CPU is busy with a window of 512 x 512; more at once are no faster there.
 _PIXELS_ON_CPU = 512 * 512
 _MOST_WINDOWS = 64
+# With so many it computes a block for longer than any disk reads one; more would only put off the first result.
+_SWEEP_ON_CPU = 8
 
 
 def measure(compute: Callable[[], Any], known: Iterable[Tensor] = ()) -> tuple[Any, int]:
@@ -88,9 +90,10 @@ def choose_sweep(kept: int, device: torch.device) -> int:
         device: Where it is computed.
 
     Returns:
-        As many as a quarter of the free memory holds, at least one.
+        As many as a quarter of the free memory holds, at least one and at most 64; on a CPU at most 8.
     """
-    return max(free_bytes(device) // (4 * kept), 1)
+    most = _SWEEP_ON_CPU if device.type == "cpu" else _MOST_WINDOWS
+    return max(min(free_bytes(device) // (4 * kept), most), 1)
 
 
 @cache

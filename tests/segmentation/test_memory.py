@@ -66,12 +66,21 @@ def test_tiles_fit_the_cache_and_the_bound() -> None:
     assert choose_tile_bytes(CPU, 1 << 40) == fitting
 
 
-@pytest.mark.parametrize(("free", "kept", "windows"), [(8 << 30, 1 << 20, 2048), (1 << 20, 1 << 30, 1)])
+@pytest.mark.parametrize(
+    ("device", "free", "kept", "windows"),
+    [
+        ("cuda", 8 << 30, 100 << 20, 20),  # A quarter of the free memory.
+        ("cuda", 8 << 30, 1 << 20, 64),
+        ("cpu", 8 << 30, 1 << 20, 8),  # The first result does not wait for more.
+        ("cpu", 8 << 30, 500 << 20, 4),
+        ("cpu", 1 << 20, 1 << 30, 1),
+    ],
+)
 def test_windows_that_share_a_sweep_fit_the_free_memory(
-    free: int, kept: int, windows: int, monkeypatch: pytest.MonkeyPatch
+    device: str, free: int, kept: int, windows: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(memory, "free_bytes", lambda device: free)
-    assert choose_sweep(kept, CPU) == windows
+    assert choose_sweep(kept, torch.device(device)) == windows
 
 
 GROUPS = {

@@ -173,6 +173,7 @@ def test_windows_share_the_reading_of_blocks(neck: bool, tmp_path: Path, monkeyp
     read: list[int] = []
     fetch = ours.backbone.blocks.read
     ours.backbone.blocks.read = lambda number, block: [read.append(number), fetch(number, block)]
+    monkeypatch.setattr(segmentor, "choose_sweep", lambda kept, device: 24)
     images = torch.randn(2, 3, 20, 16)  # Of twelve windows each.
     labels = [sample.pred_sem_seg.data for sample in ours.predict(images)]
     assert read == [1, 2, 3, 4]  # Once for all of them.
