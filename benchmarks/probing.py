@@ -1,6 +1,6 @@
 """Probing: features once and all heads on them, against training the head with the frozen encoder in the loop.
 
-``python benchmarks/probing.py --data CAMVID --weights VIT_S`` prints Markdown tables, in about 50 minutes on two cores;
+``python benchmarks/probing.py --data CAMVID --weights VIT_S`` prints Markdown tables, in about an hour on two cores;
 without the two, the last one only:
 
 1. the official linear probe (63 epochs of batch 16, as 80,000 iterations on ADE20K) on CamVid, against ``train`` of the
@@ -8,7 +8,8 @@ without the two, the last one only:
 2. what more heads cost;
 3. what augmented views are worth, and cost;
 4. features in 8 bits;
-5. the same for the 6B encoder on ADE20K and CamVid, from one measured block, the measured heads and the maps' sizes.
+5. what fewer compared pixels and products in bfloat16 save, and cost;
+6. the same for the 6B encoder on ADE20K and CamVid, from one measured block, the measured heads and the maps' sizes.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from internvl_seg.probing.features import Features, Norms
 from internvl_seg.probing.head_spec import HeadSpec
 from internvl_seg.probing.loss import CrossEntropy
 from internvl_seg.probing.objectives import Objectives
+from internvl_seg.probing.settings import PRECISIONS, ProbeSettings
 from internvl_seg.training import evaluate, train
 
 CONFIG = Path(__file__).resolve().parents[1] / "configs" / "camvid" / "vit_s_linear_frozen_camvid-378x504.py"
@@ -175,6 +177,18 @@ def compare_dtypes(runs: Runs, steps: int) -> str:
     return table(["store", "GB", "features, s", "training, s", "mIoU"], rows)
 
 
+def compare_steps(runs: Runs, steps: int) -> str:
+    """Table 5."""
+    rows = []
+    for precision in ("float32", "bfloat16"):
+        for stride in (7, 14):
+            options = {"precision": precision, "loss_stride": stride, "seeds": SEEDS}
+            scores, seconds, _ = runs.ours(f"{precision}-{stride}", steps, **options)
+            name = f"{precision}, every {stride}th pixel"
+            rows.append([name, f"{seconds['training']:.0f}", f"{mean(scores):.2f} ± {stdev(scores):.2f}"])
+    return table([f"heads of {len(SEEDS)} seeds", "training, s", "mIoU"], rows)
+
+
 def plain_step(channels: int, classes: int, grid: int, crop: int) -> Callable[[], None]:
     """A training step of MMSegmentation's on maps that are there: forward, loss at full size, backward, AdamW."""
     head: Any = MODELS.build({"type": "LinearHead", "in_channels": channels, "num_classes": classes})
@@ -191,13 +205,15 @@ def plain_step(channels: int, classes: int, grid: int, crop: int) -> Callable[[]
     return step
 
 
-def batched_step(heads: int, channels: int, classes: int, grid: int, crop: int) -> Callable[[], None]:
+def batched_step(
+    heads: int, precision: torch.dtype, channels: int, classes: int, grid: int, crop: int
+) -> Callable[[], None]:
     """A training step of as many heads on maps that are on disk in bf16: read, forward, loss, backward, AdamW."""
     specs = [HeadSpec("e", "linear", (0,), "adamw", LR * (i + 1), 0.0, True, 0) for i in range(heads)]
-    batched, norms = BatchedHeads(specs, channels, classes, "maps"), Norms(1e-5)
+    batched, norms = BatchedHeads(specs, channels, classes, "maps", precision), Norms(1e-5)
     stored = torch.randn(BATCH, grid, grid, channels).bfloat16()
     labels = torch.randint(0, classes, (BATCH, crop, crop)).to(torch.uint8)
-    objectives, memory = Objectives(CrossEntropy(), stride=7, dense=True), torch.empty(stored.shape)
+    objectives, memory = Objectives(CrossEntropy(), ProbeSettings.loss_stride, dense=True), torch.empty(stored.shape)
 
     def step() -> None:
         features = Features({0: memory.copy_(stored)}, "maps", norms, training=True)
@@ -207,7 +223,7 @@ def batched_step(heads: int, channels: int, classes: int, grid: int, crop: int) 
 
 
 def foretell_6b() -> str:
-    """Table 5."""
+    """Table 6."""
     grid, crop, channels = 36, 504, 3200
     with torch.no_grad():
         encoder = create_encoder("internvit_6b_448px_v2_5", img_size=crop, depth=1, dtype=torch.bfloat16).eval()
@@ -219,24 +235,37 @@ def foretell_6b() -> str:
     notes = [f"One block of one 504 x 504 image took {block:.3f} s, so all 45 take {encode:.1f} s."]
     for name, (classes, train_images, val_windows, steps) in SCHEDULES.items():
         sizes = (channels, classes, grid, crop)
-        runs = {"plain": plain_step(*sizes), "1": batched_step(1, *sizes), "20": batched_step(20, *sizes)}
-        seconds = interleaved(runs, rounds=2)
+        runs = {"plain": plain_step(*sizes)}
+        for precision, dtype in PRECISIONS.items():
+            runs |= {f"{count}, {precision}": batched_step(count, dtype, *sizes) for count in (1, 20)}
+        seconds = interleaved(runs, rounds=3)
         loop = steps * (BATCH * encode + seconds["plain"])
         features = (train_images + val_windows) * encode
-        ours = {heads: features + steps * seconds[heads] for heads in ("1", "20")}
+        ours = {heads: features + steps * seconds[heads] for heads in runs if heads != "plain"}
         for heads, whole in ours.items():
             days = [f"{value / 86_400:.2f}" for value in (loop, features, whole - features)]
-            rows.append([f"{name}, {steps:,} x {BATCH}", heads, *days, f"{loop / whole:.1f}"])
+            first = ours[f"1, {heads.split(', ')[1]}"]
+            ratios = [f"{loop / whole:.1f}", f"{whole / first:.2f}"]
+            step = f"{seconds[heads]:.2f}"
+            rows.append([f"{name}, {steps:,} x {BATCH}", heads, step, *days, *ratios])
         notes.append(
-            f"{name}, {classes} classes: a step of the head alone took {seconds['plain']:.2f} s in MMSegmentation, "
-            f"{seconds['1']:.2f} s here, of 20 heads {seconds['20']:.2f} s, so that 20 cost "
-            f"{ours['20'] / ours['1']:.2f} times one. Training runs the encoder on {steps * BATCH:,} images; features "
+            f"{name}, {classes} classes: a step of the head alone took {seconds['plain']:.2f} s in MMSegmentation. "
+            f"Training runs the encoder on {steps * BATCH:,} images; features "
             f"are made of {train_images:,} and of {val_windows:,} windows of the validation images, and take "
             f"{train_images * (sample + crop * crop) / 1e9:.1f} GB in bf16 or "
             f"{train_images * (sample / 2 + crop * crop) / 1e9:.1f} GB in int8 with their labels, and "
             f"{val_windows * sample / 1e9:.1f} or {val_windows * sample / 2e9:.1f} GB for those windows."
         )
-    header = ["6B, linear", "heads", "train, days", "features, days", "heads, days", "ratio"]
+    header = [
+        "6B, linear",
+        "heads",
+        "a step, s",
+        "train, days",
+        "features, days",
+        "heads, days",
+        "ratio",
+        "of one head",
+    ]
     return "\n\n".join([table(header, rows), *notes])
 
 
@@ -244,7 +273,7 @@ def main() -> None:
     """Measure, and print or write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="CamVid: images/{train,val}, annotations/{train,val}")
-    parser.add_argument("--weights", type=Path, help="a ViT-S/14 in the official names; without, only table 5")
+    parser.add_argument("--weights", type=Path, help="a ViT-S/14 in the official names; without, only table 6")
     parser.add_argument("--folder", type=Path, help="where runs and features go; a temporary folder by default")
     parser.add_argument("--markdown", type=Path, help="write the tables to this file too")
     options = parser.parse_args()
@@ -255,7 +284,7 @@ def main() -> None:
             paths = {"data_root": str(options.data), "model.backbone.init_cfg.checkpoint": str(options.weights)}
             runs = Runs(options.folder or Path(temporary), paths)
             steps = round(EPOCHS * 367 / BATCH)
-            for part in (compare_with_training, count_heads, compare_dtypes, count_views):
+            for part in (compare_with_training, count_heads, compare_dtypes, count_views, compare_steps):
                 parts.append(part(runs, steps))
                 print(parts[-1], flush=True)
         parts.append(foretell_6b())

@@ -6,5 +6,6 @@ probe = dict(
     iterations=80000,
     batch_size=16,
     warmup=1500,
+    precision="bfloat16",
     heads=[dict(kind="linear", lr=[4e-5, 1e-4, 3e-4, 1e-3, 3e-3])],
 )

@@ -63,8 +63,13 @@ def _hash(parameters: Iterable[Tensor], progress: ReadingProgress) -> str:
 
 def hash_parameters(module: nn.Module) -> str:
     """A SHA-256 of all parameters and buffers of a module, with their names, shapes and dtypes, in hexadecimal."""
+    return hash_tensors([*module.named_parameters(), *module.named_buffers()])
+
+
+def hash_tensors(named: Iterable[tuple[str, Tensor]]) -> str:
+    """The same of tensors with their names, in whatever order."""
     digest = hashlib.sha256()
-    for name, tensor in sorted([*module.named_parameters(), *module.named_buffers()]):
+    for name, tensor in sorted(named):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
         # As bytes: NumPy knows no bf16. Of a tensor on the CPU nothing is copied.
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

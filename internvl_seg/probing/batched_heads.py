@@ -27,13 +27,22 @@ class BatchedHeads:
         channels: Of the features of one block, C.
         num_classes: K.
         content: What the features are.
+        precision: Of the matrix products of training steps; all else, and predictions, are float32.
     """
 
-    def __init__(self, specs: Sequence[HeadSpec], channels: int, num_classes: int, content: Content) -> None:
+    def __init__(
+        self,
+        specs: Sequence[HeadSpec],
+        channels: int,
+        num_classes: int,
+        content: Content,
+        precision: torch.dtype = torch.float32,
+    ) -> None:
         self.specs = specs
         self._blocks = specs[0].blocks
         self._channels = channels
         self._content: Content = content
+        self._precision = precision
         self._hidden = specs[0].channels
         self._normalised = specs[0].batch_norm
         width = channels * len(self._blocks)
@@ -56,25 +65,26 @@ class BatchedHeads:
             [spec.weight_decay for spec in specs],
         )
 
-    def logits(self, features: Features) -> Tensor:
-        """Logits (heads, K, B, h, w), through which gradients flow to the parameters."""
+    def logits(self, features: Features, dtype: torch.dtype = torch.float32) -> Tensor:
+        """Logits (heads, K, B, h, w) in a dtype, through which gradients flow to the parameters."""
         first = "first." if self._hidden else ""
         weight, bias = self.parameters[f"{first}weight"], self.parameters[f"{first}bias"]
         if self._normalised:  # Scale and shift go into the weights: these are few, the rows many.
             bias = bias + (weight @ self.parameters["norm.bias"][..., None])[..., 0]
             weight = weight * self.parameters["norm.weight"][:, None]
-        out = bias.flatten()[:, None]
-        for block, part in zip(self._blocks, weight.flatten(0, 1).split(self._channels, dim=1), strict=True):
-            out = torch.addmm(out, part, features.rows(block, self._normalised).T)
+        out = bias.to(dtype).flatten()[:, None]
+        for block, part in zip(self._blocks, weight.to(dtype).flatten(0, 1).split(self._channels, dim=1), strict=True):
+            out = torch.addmm(out, part, features.rows(block, self._normalised, dtype).T)
         out = out.unflatten(0, weight.shape[:2])
         if self._hidden:
-            out = torch.baddbmm(self.parameters["bias"][..., None], self.parameters["weight"], F.gelu(out))
+            bias, weight = (self.parameters[name].to(dtype) for name in ("bias", "weight"))
+            out = torch.baddbmm(bias[..., None], weight, F.gelu(out))
         shaped: Tensor = out.unflatten(2, features.shape)
         return shaped
 
     def step(self, features: Features, labels: Tensor, objective: Objective, factor: float) -> Tensor:
         """Take a training step, as :class:`internvl_seg.probing.heads.Heads` says."""
-        losses = objective(self.logits(features), labels)
+        losses = objective(self.logits(features, self._precision), labels)
         losses.sum().backward()
         self._optimizer.step(factor)
         return losses.detach()

@@ -2,15 +2,17 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..segmentation.memory import free_bytes
 from ..training.results import write_json
 from .batched_heads import BatchedHeads
 from .closed_form import ClosedForm
@@ -18,13 +20,13 @@ from .convex import ConvexFit
 from .encoder_features import EncoderFeatures, Track
 from .exporting import export_head
 from .extraction import Content
-from .features import Norms
+from .features import Norms, pool
 from .head_spec import HeadResult, HeadSpec
 from .head_training import HeadTraining
 from .heads import Heads
 from .module_heads import AttentionProbe, ModuleHeads, UperNet, upernet_parts
 from .planning import group
-from .settings import ProbeSettings
+from .settings import PRECISIONS, ProbeSettings
 from .sources import Batch, collate
 from .store_key import hash_json
 from .task import Task
@@ -117,14 +119,14 @@ class EncoderStudy:
     def _build(self, specs: Sequence[HeadSpec]) -> Heads:
         """Heads that are trained in one computation."""
         kind, blocks, width = specs[0].kind, specs[0].blocks, self._encoder.embed_dim
-        classes = len(self._task.classes)
+        classes, precision = len(self._task.classes), PRECISIONS[self._settings.precision]
         if kind == "upernet":
             parts = upernet_parts(width, self._task.config.model.decode_head, specs[0].channels)
-            return ModuleHeads(specs, lambda: UperNet(parts, blocks))
+            return ModuleHeads(specs, lambda: UperNet(parts, blocks), precision)
         if kind == "attention_pooling":
             heads = self._encoder.pool_heads
-            return ModuleHeads(specs, lambda: AttentionProbe(width, heads, classes, blocks[0]))
-        return BatchedHeads(specs, width if self._content == "maps" else 2 * width, classes, self._content)
+            return ModuleHeads(specs, lambda: AttentionProbe(width, heads, classes, blocks[0]), precision)
+        return BatchedHeads(specs, width if self._content == "maps" else 2 * width, classes, self._content, precision)
 
     def _train(self, heads: Sequence[Heads]) -> HeadTraining:
         settings = self._settings
@@ -136,6 +138,7 @@ class EncoderStudy:
             self._task.objectives(settings.loss_stride),
             self._content,
             self._state.with_suffix(".pth"),
+            one_order=not self.features.stores,
         )
         count = sum(len(one.specs) for one in heads)
         with self._track(f"{self._encoder.name}: training {count} heads", settings.iterations) as advance:
@@ -150,12 +153,20 @@ class EncoderStudy:
         settings, images, blocks = self._settings, self._task.images_of(specs[0].subset), specs[0].blocks
         store = self.features.stores["train"]
 
-        def batches() -> Iterator[Batch]:
+        def read() -> Iterator[Batch]:
             for view in range(settings.views):
                 for first in range(0, len(images), settings.batch_size):
                     chosen = images[first : first + settings.batch_size]
                     yield collate([store.read(view, image, blocks) for image in chosen], blocks, {})
 
+        batches: Callable[[], Iterable[Batch]] = read
+        vector_bytes = 4 * 2 * self._encoder.embed_dim * len(blocks)
+        # Every iteration reads all images: from memory if their vectors take no more than half of what is free.
+        if self._content != "maps" and 2 * vector_bytes * settings.views * len(images) < free_bytes(
+            torch.device("cpu")
+        ):
+            kept = [Batch({block: pool(m) for block, m in batch.maps.items()}, batch.labels) for batch in read()]
+            batches = kept.copy
         objectives = self._task.objectives(settings.loss_stride)
         state = self._state.with_name(f"{self._state.name}-lbfgs{number}.pth")
         limits = (settings.lbfgs_iterations, settings.lbfgs_tolerance)

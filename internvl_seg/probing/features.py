@@ -13,6 +13,11 @@ from .extraction import Content
 _MOMENTUM = 0.1
 
 
+def pool(tokens: Tensor) -> Tensor:
+    """CLS beside the mean of the patches, (B, 1, 2, C), of tokens (B, 1, N, C); pooled vectors stay as they are."""
+    return torch.cat([tokens[:, :, :1], tokens[:, :, 1:].mean(2, keepdim=True)], dim=2)
+
+
 def vectors(features: Tensor, content: Content) -> Tensor:
     """Features as a linear head takes them: maps as they are, CLS beside the mean of the patches from tokens.
 
@@ -24,7 +29,7 @@ def vectors(features: Tensor, content: Content) -> Tensor:
         (B, h, w, C), or (B, 1, 1, 2 C).
     """
     if content == "tokens":
-        features = torch.cat([features[:, :, :1], features[:, :, 1:].mean(2, keepdim=True)], dim=2)
+        features = pool(features)
     return features if content == "maps" else features.flatten(2)[:, :, None]
 
 
@@ -81,8 +86,7 @@ class Features:
         self._content: Content = content
         self._norms = norms
         self._training = training
-        self._rows: dict[int, Tensor] = {}
-        self._normalised: dict[int, Tensor] = {}
+        self._rows: dict[tuple[int, bool, torch.dtype], Tensor] = {}
         norms.batches += training
 
     @property
@@ -91,12 +95,15 @@ class Features:
         batch, height, width, _ = next(iter(self.maps.values())).shape
         return (batch, height, width) if self._content == "maps" else (batch, 1, 1)
 
-    def rows(self, block: int, normalised: bool) -> Tensor:
-        """A block's features, (B h w, C)."""
-        if block not in self._rows:
-            self._rows[block] = vectors(self.maps[block], self._content).flatten(0, 2)
-        if not normalised:
-            return self._rows[block]
-        if block not in self._normalised:
-            self._normalised[block] = self._norms.apply(block, self._rows[block], self._training)
-        return self._normalised[block]
+    def rows(self, block: int, normalised: bool, dtype: torch.dtype = torch.float32) -> Tensor:
+        """A block's features, (B h w, C) in a dtype."""
+        key = block, normalised, dtype
+        if key not in self._rows:
+            if dtype != torch.float32:
+                rows = self.rows(block, normalised).to(dtype)
+            elif normalised:
+                rows = self._norms.apply(block, self.rows(block, normalised=False), self._training)
+            else:
+                rows = vectors(self.maps[block], self._content).flatten(0, 2)
+            self._rows[key] = rows
+        return self._rows[key]

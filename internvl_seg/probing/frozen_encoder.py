@@ -8,8 +8,9 @@ from mmengine.device import get_device
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from ..checkpoints.reference import hash_parameters
+from ..checkpoints.reference import hash_tensors
 from ..training import ConfigError
+from .store_key import hash_json
 
 
 class FrozenEncoder:
@@ -71,7 +72,11 @@ class FrozenEncoder:
 
     def sha256(self) -> str:
         """Hash of all weights."""
-        return hash_parameters(self.backbone)
+        named = [*self.backbone.named_parameters(), *self.backbone.named_buffers()]
+        there = [(name, tensor) for name, tensor in named if not tensor.is_meta]
+        found = hash_tensors(there)
+        # Blocks that are in memory only while they compute are hashed in their file.
+        return found if len(there) == len(named) else hash_json([found, self.backbone.sha256()])
 
     def release(self) -> None:
         """Give the memory of the weights back; shapes and :attr:`state` stay."""

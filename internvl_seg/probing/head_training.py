@@ -36,6 +36,7 @@ class HeadTraining:
         objectives: The loss.
         content: What the features are.
         state: File from which a killed run goes on.
+        one_order: Whether heads of all seeds see the same images at a step, so that each is encoded once for all.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class HeadTraining:
         objectives: Objectives,
         content: Content,
         state: Path,
+        one_order: bool = False,
     ) -> None:
         self._heads = heads
+        self._seed = heads[0].specs[0].seed if one_order else None
         self._settings = settings
         self._objectives = objectives
         self._content: Content = content
@@ -56,10 +59,10 @@ class HeadTraining:
         self._step = 0
         self._losses: list[Tensor] = [torch.zeros(len(h.specs)) for h in heads]
         self._seconds = 0.0
-        # Heads of one seed and subset see the same images at the same step. By these: the blocks they read.
+        # Heads of one order see the same images at the same step. By these: the blocks they read.
         self._orders: dict[tuple[int, Subset | None], list[int]] = {}
         for one in heads:
-            blocks = self._orders.setdefault(_order_of(one), [])
+            blocks = self._orders.setdefault(self._order_of(one), [])
             blocks += [block for block in one.specs[0].blocks if block not in blocks]
         self._norms = {order: Norms(norm_eps(content)) for order in self._orders}
         if state.is_file():
@@ -89,7 +92,7 @@ class HeadTraining:
                 objective = self._objectives.at(order[0], self._step)
                 features = Features(batch.maps, self._content, self._norms[order], training=True)
                 for one, total in zip(self._heads, self._losses, strict=True):
-                    if _order_of(one) == order:
+                    if self._order_of(one) == order:
                         losses = one.step(features, batch.labels, objective, factor)
                         total += losses / last * (self._step >= iterations - last)
             self._step += 1
@@ -108,7 +111,12 @@ class HeadTraining:
 
     def norms(self, heads: Heads) -> Norms:
         """The statistics by which features are normalised for some heads."""
-        return self._norms[_order_of(heads)]
+        return self._norms[self._order_of(heads)]
+
+    def _order_of(self, heads: Heads) -> tuple[int, Subset | None]:
+        """Seed and subset: what the images of a step depend on."""
+        spec = heads.specs[0]
+        return (spec.seed if self._seed is None else self._seed), spec.subset
 
     def _save(self) -> None:
         state = {
@@ -127,8 +135,3 @@ class HeadTraining:
             one.load_state_dict(found)
         for norms, found in zip(self._norms.values(), state["norms"], strict=True):
             norms.load_state_dict(found)
-
-
-def _order_of(heads: Heads) -> tuple[int, Subset | None]:
-    """Seed and subset: what the images of a step depend on."""
-    return heads.specs[0].seed, heads.specs[0].subset

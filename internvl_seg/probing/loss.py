@@ -11,6 +11,8 @@ from ..segmentation.resize import bilinear_taps
 
 # Logits that are upsampled at once: what the second-level caches of two cores hold.
 _CHUNK = 1 << 19
+# Probabilities above have all digits.
+_SMALL = 1e-30
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class _ResizedCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, weights: Tensor, ids: Tensor, down: Tensor, across: Tensor) -> Tensor:
         heads, classes, batch = logits.shape[:3]
         area = len(down) * len(across)
-        losses = logits.new_zeros(heads)
+        losses = torch.zeros(heads)
         gradient = torch.empty_like(logits)
         weights, ids = weights.flatten(1), ids.flatten(1)
         # Some heads of one sample; or, of few heads, several samples.
@@ -119,17 +121,21 @@ class _ResizedCrossEntropy(torch.autograd.Function):
         samples = max(at_once // many, 1)
         columns = across.T.contiguous()
         rows = down.T.contiguous()
-        for first in range(0, batch, samples):
-            batch_part = slice(first, first + samples)
-            weight, target = weights[batch_part], ids[batch_part, None]
-            for start in range(0, heads, many):
-                head_part = slice(start, start + many)
-                low = logits[head_part, :, batch_part].transpose(1, 2)  # (heads, samples, classes, h, w)
-                log = (down @ (low @ columns)).flatten(3).log_softmax(2)
-                index = target.expand(len(log), -1, -1, -1)
-                losses[head_part] -= (log.gather(2, index)[:, :, 0] * weight).sum((1, 2))
+        for start in range(0, heads, many):  # A head's logits are near each other, those of a sample are not.
+            head_part = slice(start, start + many)
+            for first in range(0, batch, samples):
+                batch_part = slice(first, first + samples)
+                weight, target = weights[batch_part], ids[batch_part, None]
+                low = logits[head_part, :, batch_part].transpose(1, 2).float()  # (heads, samples, classes, h, w)
+                high = (down @ (low @ columns)).flatten(3)
+                index = target.expand(len(high), -1, -1, -1)
+                change = high.softmax(2)
+                log = change.gather(2, index)
+                # Of a softmax near or below the smallest float the logarithm is taken from the logits.
+                log = log.log_() if log.min() > _SMALL else high.log_softmax(2).gather(2, index)
+                losses[head_part] -= (log[:, :, 0] * weight).sum((1, 2))
                 # Softmax minus one at the label.
-                change = log.exp_().scatter_add_(2, index, log.new_full((1, 1, 1, 1), -1.0).expand_as(index))
+                change.scatter_add_(2, index, change.new_full((1, 1, 1, 1), -1.0).expand_as(index))
                 change *= weight[:, None]
                 low_change = rows @ change.unflatten(3, (len(down), len(across))) @ across
                 gradient[head_part, :, batch_part] = low_change.transpose(1, 2)
@@ -139,7 +145,9 @@ class _ResizedCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *upstream: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
-        return gradient * upstream[0][:, None, None, None, None], None, None, None, None
+        if not upstream[0].eq(1).all():
+            gradient = gradient * upstream[0].to(gradient.dtype)[:, None, None, None, None]
+        return gradient, None, None, None, None
 
 
 def resized_cross_entropy(logits: Tensor, labels: Tensor, grid: Grid, loss: CrossEntropy) -> Tensor:
@@ -148,13 +156,13 @@ def resized_cross_entropy(logits: Tensor, labels: Tensor, grid: Grid, loss: Cros
     With a stride above 1 it is the loss of a grid of the pixels: over random phases its mean is that of all of them.
 
     Args:
-        logits: (heads, C, B, h, w) float32.
+        logits: (heads, C, B, h, w) float32 or bfloat16.
         labels: (B, H, W), of any integer dtype.
         grid: For these sizes.
         loss: Weights and what is ignored.
 
     Returns:
-        Loss of every head, (heads,); gradients flow to ``logits``.
+        Loss of every head, (heads,) float32; gradients flow to ``logits``.
     """
     weights, ids, count = loss.pixel_weights(grid.labels(labels), logits.shape[1])
     out: Tensor = _ResizedCrossEntropy.apply(logits, weights / count, ids, grid.down, grid.across)
@@ -164,5 +172,5 @@ def resized_cross_entropy(logits: Tensor, labels: Tensor, grid: Grid, loss: Cros
 def cross_entropy(logits: Tensor, labels: Tensor, loss: CrossEntropy) -> Tensor:
     """The loss of one label a sample, of many heads: logits (heads, C, B) and labels (B,) to (heads,)."""
     weights, ids, count = loss.pixel_weights(labels, logits.shape[1])
-    log = logits.log_softmax(1)
+    log = logits.float().log_softmax(1)
     return -(log.gather(1, ids.expand(len(logits), 1, -1))[:, 0] * (weights / count)).sum(1)

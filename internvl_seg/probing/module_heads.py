@@ -118,10 +118,14 @@ class ModuleHeads:
     Args:
         specs: The heads.
         build: Makes one module.
+        precision: Of the products of training steps, by autocast; predictions are float32.
     """
 
-    def __init__(self, specs: Sequence[HeadSpec], build: Callable[[], nn.Module]) -> None:
+    def __init__(
+        self, specs: Sequence[HeadSpec], build: Callable[[], nn.Module], precision: torch.dtype = torch.float32
+    ) -> None:
         self.specs = specs
+        self._precision = precision
         self.steps = 0
         self.modules: list[Any] = []
         self.optimizers: list[torch.optim.Optimizer] = []
@@ -147,7 +151,8 @@ class ModuleHeads:
         for spec, module, optimizer in zip(self.specs, self.modules, self.optimizers, strict=True):
             seed_everything(spec.seed, self.steps)  # Dropout.
             module.train()
-            loss = module.loss(features.maps, labels, objective)
+            with torch.autocast("cpu", self._precision, enabled=self._precision != torch.float32):
+                loss = module.loss(features.maps, labels, objective)
             loss.backward()
             for group in optimizer.param_groups:
                 group["lr"] = spec.lr * factor

@@ -21,13 +21,19 @@ CHANNELS, CLASSES, STEPS = 6, 4, 8
 OBJECTIVES = Objectives(CrossEntropy(), stride=1, dense=True)
 
 
-def make(kind: str, blocks: tuple[int, ...], solver: str = "adamw", batch_norm: bool = True) -> BatchedHeads:
+def make(
+    kind: str,
+    blocks: tuple[int, ...],
+    solver: str = "adamw",
+    batch_norm: bool = True,
+    precision: torch.dtype = torch.float32,
+) -> BatchedHeads:
     hidden = 5 if kind == "mlp" else 0
     specs = [
         HeadSpec("e", kind, blocks, solver, lr, decay, batch_norm, 0, channels=hidden)
         for lr, decay in ((1e-2, 0.0), (1e-1, 0.3))
     ]
-    return BatchedHeads(specs, CHANNELS, CLASSES, "maps")
+    return BatchedHeads(specs, CHANNELS, CLASSES, "maps", precision)
 
 
 def module(kind: str, blocks: tuple[int, ...], state: dict[str, Tensor]) -> Any:
@@ -95,6 +101,34 @@ def test_training_is_that_of_the_module(kind: str, blocks: tuple[int, ...], solv
         exported = module(kind, blocks, heads.exported(i, norms)).eval()
         assert_close(exported(as_inputs(maps)).detach(), found[i].transpose(0, 1), rtol=1e-5, atol=1e-5)
         assert exported.norm.num_batches_tracked == STEPS
+
+
+@pytest.mark.parametrize(("kind", "blocks"), [("linear", (0,)), ("linear", (1, 3)), ("mlp", (0, 2))])
+def test_bfloat16_is_the_modules_under_autocast(kind: str, blocks: tuple[int, ...]) -> None:
+    heads, norms = make(kind, blocks, precision=torch.bfloat16), Norms(1e-5)
+    ((maps, labels),) = batches(blocks, 1)
+    for block in blocks:
+        norms.apply(block, torch.zeros(2, CHANNELS), training=False)
+    modules = [module(kind, blocks, heads.exported(i, norms)).train() for i in range(2)]
+    features = Features(maps, "maps", norms, training=True)
+    logits = heads.logits(features, torch.bfloat16)
+    assert logits.dtype == torch.bfloat16
+    objective = OBJECTIVES.fixed()
+    gradients = torch.autograd.grad(objective(logits, labels).sum(), list(heads.parameters.values()))
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=label[None])) for label in labels]
+    for i, one in enumerate(modules):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = one.loss(as_inputs(maps), samples, None)["loss_ce"]
+        loss.backward()
+        names = {"weight": "conv_seg.weight", "bias": "conv_seg.bias"}
+        for name, gradient in zip(heads.parameters, gradients, strict=True):
+            expected = one.get_parameter(names.get(name, name)).grad.view_as(gradient[i])
+            # Of two bf16 computations, each within its rounding.
+            assert (gradient[i] - expected).norm() < 0.03 * expected.norm() + 1e-4, name
+    # What is kept, predicted and scored is float32.
+    heads.step(features, labels, objective, 1.0)
+    assert {p.dtype for p in heads.parameters.values()} == {torch.float32}
+    assert heads.predict(features).dtype == torch.float32
 
 
 def test_a_head_without_norm_is_exported_with_one_that_changes_nothing() -> None:

@@ -102,6 +102,30 @@ def test_every_kind_of_head(config: Path) -> None:
     assert Path("out/index.html").is_file()
 
 
+@pytest.mark.parametrize("content", ["pooled", "tokens"])
+def test_lbfgs_reads_every_image_once_where_memory_allows(
+    config: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    heads = [{"kind": "linear", "solver": "lbfgs", "weight_decay": [1e-2]}]
+    if content == "tokens":
+        heads.append({"kind": "attention_pooling"})
+    options = {"probe.heads": heads, "probe.few_shot.per_class": [], "probe.few_shot.fractions": []}
+    options |= {"probe.blocks": [3], "probe.iterations": 1}
+    reads = []
+    read = FeatureStore.read
+    monkeypatch.setattr(FeatureStore, "read", lambda self, *args: reads.append(args) or read(self, *args))
+    found, counts = [], []
+    for free in (1 << 30, 0):
+        monkeypatch.setattr("internvl_seg.probing.encoder_study.free_bytes", lambda _device, free=free: free)
+        reads.clear()
+        found.append(run(config, **options))
+        counts.append(len(reads))
+    others = (8 + 9) * (content == "tokens")  # A step and the scores of attention pooling.
+    assert counts[0] == 2 * 15 + 9 + others
+    assert counts[1] > 3 * counts[0]
+    assert found[0].results == found[1].results
+
+
 def test_exported_heads_are_models_as_any_other(config: Path) -> None:
     scored = run(config, **{"probe.few_shot.per_class": [], "probe.few_shot.fractions": []})
     pictures = sorted(Path("photos/val").rglob("*.png"))

@@ -54,6 +54,26 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert_close(*(torch.autograd.grad(losses.sum(), logits)[0] for losses in (parts, whole)))
 
 
+def test_a_label_that_was_ruled_out_has_the_loss_of_its_logit() -> None:
+    logits = torch.tensor([0.0, 200.0, -5.0]).view(1, 3, 1, 1, 1).requires_grad_()
+    labels = torch.zeros(1, 2, 2, dtype=torch.uint8)
+    found = resized_cross_entropy(logits, labels, Grid((1, 1), (2, 2)), CrossEntropy())
+    assert_close(found, torch.tensor([200.0]))
+    assert_close(torch.autograd.grad(found.sum(), logits)[0].flatten(), torch.tensor([-1.0, 1.0, 0.0]))
+
+
+def test_bfloat16_logits_have_bfloat16_gradients_of_a_float32_loss() -> None:
+    logits, labels = draw(3, 2, (3, 4), (20, 30))
+    half = logits.detach().bfloat16().requires_grad_()
+    found, wanted = (
+        resized_cross_entropy(one, labels, Grid((3, 4), (20, 30)), CrossEntropy()) for one in (half, half.float())
+    )
+    assert_close(found, wanted)
+    gradients = [torch.autograd.grad(losses.sum(), half)[0] for losses in (found, wanted)]
+    assert gradients[0].dtype == torch.bfloat16
+    assert_close(*gradients)
+
+
 @given(stride=st.integers(1, 5), high=st.tuples(st.integers(1, 12), st.integers(1, 12)))
 def test_the_phases_of_a_stride_share_out_all_pixels(stride: int, high: tuple[int, int]) -> None:
     ids = torch.arange(high[0] * high[1]).view(high)

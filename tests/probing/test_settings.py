@@ -48,6 +48,7 @@ def test_a_field_that_is_not_known(documented_error: DocumentedError) -> None:
         ({"heads": []}, "at least one entry"),
         ({"views": 0}, r"probe\.views=0 must be at least 1"),
         ({"schedule": "step"}, r"probe\.schedule='step'"),
+        ({"precision": "float16"}, r"probe\.precision='float16' is not known; choose one of float32, bfloat16"),
         ({"store": {"dtype": "int4"}}, r"probe\.store\.dtype='int4'"),
         ({"few_shot": {"fractions": [2]}}, r"probe\.few_shot\.fractions holds 2"),
     ],

@@ -10,12 +10,14 @@ import pytest
 import torch
 from PIL import Image
 from rich.console import Console
+from torch.testing import assert_close
 
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.inference import Segmenter
 from internvl_seg.probing import ProbeError, probe
 from internvl_seg.probing.encoder_study import Scored
 from internvl_seg.probing.errors import StoreSizeError
+from internvl_seg.probing.extraction import Extractor
 from internvl_seg.training import ConfigError, evaluate
 
 from ..error_table import DocumentedError
@@ -98,6 +100,22 @@ def test_a_stream_trains_what_a_store_trains(run: Run) -> None:
     assert [r.loss for r in streamed.results] == pytest.approx([r.loss for r in stored.results], rel=1e-3)
 
 
+def test_a_stream_encodes_an_image_once_for_all_heads(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoded: list[int] = []
+    samples = Extractor.samples
+    monkeypatch.setattr(Extractor, "samples", lambda self, items: encoded.append(len(items)) or samples(self, items))
+    options = {"stream": True, "probe__iterations": 5, "probe__pictures": 0}
+    one = run("one", **options)
+    alone, seen = len(one.results), sum(encoded)
+    encoded.clear()
+    two = run("two", probe__seeds=[0, 1], **options)
+    assert sum(encoded) == seen
+    assert len(two.results) == 2 * alone
+    first = [result for result in two.results if result.spec.seed == 0]
+    assert [(r.loss, r.score) for r in first] == [(r.loss, r.score) for r in one.results]
+    assert {r.loss for r in two.results if r.spec.seed == 1}.isdisjoint(r.loss for r in first)
+
+
 def test_a_finished_store_is_not_computed_again(run: Run) -> None:
     run("first")
     before = shards()
@@ -136,6 +154,21 @@ def test_what_features_depend_on_makes_a_store_of_its_own(run: Run, change: str)
     run("second", **options)
     new = {path.name.split("-")[0] for path in set(Path("features").iterdir()) - stores}
     assert new == ({"train", "val"} if change in ("weights", "dtype") else {"train"})
+
+
+def test_an_encoder_in_little_memory(run: Run) -> None:
+    whole = run("whole")
+    streamed = run("streamed", model__backbone__blocks_in_memory=2)
+    assert [r.score for r in streamed.results] == [r.score for r in whole.results]
+    for name, state in heads("whole").items():
+        assert_close(heads("streamed")[name], state, rtol=1e-4, atol=1e-5, msg=name)
+    stores = len(list(Path("features").iterdir()))
+    run("int8", model__backbone__quantization="int8")
+    # Other blocks, which are in no memory when the encoder is hashed.
+    Path("encoder.safetensors").unlink()
+    save_encoder(Path("encoder.safetensors"), seed=1)
+    run("other", model__backbone__blocks_in_memory=2)
+    assert len(list(Path("features").iterdir())) == stores + 2 + 2
 
 
 def test_moved_data_have_the_same_store(run: Run) -> None:
