@@ -160,11 +160,9 @@ class EncoderStudy:
                     yield collate([store.read(view, image, blocks) for image in chosen], blocks, {})
 
         batches: Callable[[], Iterable[Batch]] = read
-        vector_bytes = 4 * 2 * self._encoder.embed_dim * len(blocks)
-        # Every iteration reads all images: from memory if their vectors take no more than half of what is free.
-        if self._content != "maps" and 2 * vector_bytes * settings.views * len(images) < free_bytes(
-            torch.device("cpu")
-        ):
+        # Every iteration reads all images: from memory if their float32 vectors take no more than half of what is free.
+        needed = settings.views * len(images) * len(blocks) * 2 * self._encoder.embed_dim * 4
+        if self._content != "maps" and needed < free_bytes(torch.device("cpu")) // 2:
             kept = [Batch({block: pool(m) for block, m in batch.maps.items()}, batch.labels) for batch in read()]
             batches = kept.copy
         objectives = self._task.objectives(settings.loss_stride)

@@ -102,6 +102,17 @@ def test_every_kind_of_head(config: Path) -> None:
     assert Path("out/index.html").is_file()
 
 
+def test_products_in_bfloat16_train_nearly_the_same_heads(config: Path) -> None:
+    options = {"probe.few_shot.per_class": [], "probe.few_shot.fractions": [], "probe.iterations": 3}
+    exact, rounded = (run(config, **options, **{"probe.precision": name}) for name in ("float32", "bfloat16"))
+    for one, other in zip(exact.results, rounded.results, strict=True):
+        if one.spec.solver in ("sgd", "adamw"):
+            assert one.loss != other.loss
+            assert one.loss == pytest.approx(other.loss, rel=0.1)
+        else:
+            assert one == other
+
+
 @pytest.mark.parametrize("content", ["pooled", "tokens"])
 def test_lbfgs_reads_every_image_once_where_memory_allows(
     config: Path, monkeypatch: pytest.MonkeyPatch, content: str

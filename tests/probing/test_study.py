@@ -61,6 +61,17 @@ def test_heads_are_read_and_scored_by_other_tools(run: Run, window: tuple[int, i
     assert "backbone.encoder_reference" in heads("out")[f"{result.spec.name}.pth"]
 
 
+def test_products_in_bfloat16_train_nearly_the_same_heads(run: Run) -> None:
+    exact, rounded = (run(name, probe__heads=EVERY_KIND, probe__precision=name) for name in ("float32", "bfloat16"))
+    for one, other in zip(exact.results, rounded.results, strict=True):
+        assert one.spec == other.spec
+        if one.spec.solver == "lbfgs":
+            assert one.loss == other.loss
+        else:
+            assert one.loss != other.loss
+            assert one.loss == pytest.approx(other.loss, rel=0.1)
+
+
 def test_what_stands_beside_the_heads(run: Run) -> None:
     scored = run(probe__repeat={"best": 1, "seeds": [0, 1, 2]})
     results = json.loads(Path("out/results.json").read_text())
