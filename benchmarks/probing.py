@@ -31,6 +31,7 @@ from timing import interleaved, machine, table
 from internvl_seg import create_encoder
 from internvl_seg.probing import probe
 from internvl_seg.probing.batched_heads import BatchedHeads
+from internvl_seg.probing.feature_store import DTYPES
 from internvl_seg.probing.features import Features, Norms
 from internvl_seg.probing.head_spec import HeadSpec
 from internvl_seg.probing.loss import CrossEntropy
@@ -180,7 +181,7 @@ def compare_dtypes(runs: Runs, steps: int) -> str:
 def compare_steps(runs: Runs, steps: int) -> str:
     """Table 5."""
     rows = []
-    for precision in ("float32", "bfloat16"):
+    for precision in PRECISIONS:
         for stride in (7, 14):
             options = {"precision": precision, "loss_stride": stride, "seeds": SEEDS}
             scores, seconds, _ = runs.ours(f"{precision}-{stride}", steps, **options)
@@ -236,8 +237,8 @@ def foretell_6b() -> str:
     for name, (classes, train_images, val_windows, steps) in SCHEDULES.items():
         sizes = (channels, classes, grid, crop)
         runs = {"plain": plain_step(*sizes)}
-        for precision, dtype in PRECISIONS.items():
-            runs |= {f"{count}, {precision}": batched_step(count, dtype, *sizes) for count in (1, 20)}
+        for precision in PRECISIONS:
+            runs |= {f"{count}, {precision}": batched_step(count, DTYPES[precision], *sizes) for count in (1, 20)}
         seconds = interleaved(runs, rounds=3)
         loop = steps * (BATCH * encode + seconds["plain"])
         features = (train_images + val_windows) * encode

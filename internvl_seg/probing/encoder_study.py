@@ -20,13 +20,14 @@ from .convex import ConvexFit
 from .encoder_features import EncoderFeatures, Track
 from .exporting import export_head
 from .extraction import Content
+from .feature_store import DTYPES
 from .features import Norms, pool
 from .head_spec import HeadResult, HeadSpec
 from .head_training import HeadTraining
 from .heads import Heads
 from .module_heads import AttentionProbe, ModuleHeads, UperNet, upernet_parts
 from .planning import group
-from .settings import PRECISIONS, ProbeSettings
+from .settings import ProbeSettings
 from .sources import Batch, collate
 from .store_key import hash_json
 from .task import Task
@@ -119,7 +120,7 @@ class EncoderStudy:
     def _build(self, specs: Sequence[HeadSpec]) -> Heads:
         """Heads that are trained in one computation."""
         kind, blocks, width = specs[0].kind, specs[0].blocks, self._encoder.embed_dim
-        classes, precision = len(self._task.classes), PRECISIONS[self._settings.precision]
+        classes, precision = len(self._task.classes), DTYPES[self._settings.precision]
         if kind == "upernet":
             parts = upernet_parts(width, self._task.config.model.decode_head, specs[0].channels)
             return ModuleHeads(specs, lambda: UperNet(parts, blocks), precision)

@@ -112,7 +112,7 @@ class _ResizedCrossEntropy(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, weights: Tensor, ids: Tensor, down: Tensor, across: Tensor) -> Tensor:
         heads, classes, batch = logits.shape[:3]
         area = len(down) * len(across)
-        losses = torch.zeros(heads)
+        losses = logits.new_zeros(heads, dtype=torch.float32)
         gradient = torch.empty_like(logits)
         weights, ids = weights.flatten(1), ids.flatten(1)
         # Some heads of one sample; or, of few heads, several samples.

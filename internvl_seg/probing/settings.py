@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
 
-import torch
-
 from ..training import ConfigError
 from .feature_store import DTYPES
 from .head_spec import KINDS, SOLVERS, Kind, Solver
@@ -13,7 +11,7 @@ from .head_spec import KINDS, SOLVERS, Kind, Solver
 # A block, or several whose maps are concatenated.
 Blocks = Sequence[int | Sequence[int]]
 SCHEDULES = ("poly", "cosine")
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = ("float32", "bfloat16")
 
 
 def _check_in(what: str, value: Any, allowed: Sequence[str]) -> None:
@@ -168,7 +166,7 @@ class ProbeSettings:
 
     def __post_init__(self) -> None:
         _check_in("probe.schedule", self.schedule, SCHEDULES)
-        _check_in("probe.precision", self.precision, tuple(PRECISIONS))
+        _check_in("probe.precision", self.precision, PRECISIONS)
         for name in ("views", "iterations", "batch_size", "loss_stride"):
             _check_least(f"probe.{name}", getattr(self, name), 1)
         if not self.seeds or not self.heads:
