@@ -1,0 +1,1 @@
+"""What every room shares: checks that no number is wrong in silence."""
