@@ -1,9 +1,10 @@
 """Image classification with MMPretrain: what it lacks."""
 
+from . import multimodal
 from .head import InternViTClsHead
 from .image_folder import ImageFolder
 from .imagenet import ImageNetVariant
 from .metric import ImageNetAccuracy
 from .objectnet import RemoveBorder
 
-__all__ = ["ImageFolder", "ImageNetAccuracy", "ImageNetVariant", "InternViTClsHead", "RemoveBorder"]
+__all__ = ["ImageFolder", "ImageNetAccuracy", "ImageNetVariant", "InternViTClsHead", "RemoveBorder", "multimodal"]
