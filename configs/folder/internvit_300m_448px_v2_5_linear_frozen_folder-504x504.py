@@ -11,3 +11,5 @@ model = dict(
     backbone=dict(arch=encoder, out_indices=(23,), init_cfg=dict(type="Pretrained", checkpoint=encoder)),
     decode_head=dict(in_channels=1024, num_classes=2),
 )
+# The schedule is as long as train_cfg says, whatever that is changed to.
+auto_scale_schedule = True

@@ -13,3 +13,5 @@ model = dict(
     decode_head=dict(in_channels=[1024] * 4, num_classes=2),
     auxiliary_head=dict(in_channels=1024, num_classes=2),
 )
+# The schedule is as long as train_cfg says, whatever that is changed to.
+auto_scale_schedule = True

@@ -10,3 +10,5 @@ model = dict(
     backbone=dict(arch=encoder, init_cfg=dict(type="Pretrained", checkpoint=encoder)),
     head=dict(num_classes=2, in_channels=1024),
 )
+# The schedule is as long as train_cfg says, whatever that is changed to.
+auto_scale_schedule = True

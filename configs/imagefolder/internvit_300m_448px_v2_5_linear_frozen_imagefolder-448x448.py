@@ -12,3 +12,5 @@ model = dict(
 )
 # BatchNorm before the layer takes a higher one than attention.
 optim_wrapper = dict(optimizer=dict(lr=3e-3))
+# The schedule is as long as train_cfg says, whatever that is changed to.
+auto_scale_schedule = True

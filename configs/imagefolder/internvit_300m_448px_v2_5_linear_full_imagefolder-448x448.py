@@ -18,3 +18,5 @@ model = dict(
     ),
     head=dict(num_classes=2, in_channels=1024),
 )
+# The schedule is as long as train_cfg says, whatever that is changed to.
+auto_scale_schedule = True

@@ -15,3 +15,5 @@ model = dict(
 )
 val_evaluator = dict(topk=(1, 5))
 test_evaluator = val_evaluator
+# The schedule is as long as train_cfg says, whatever that is changed to.
+auto_scale_schedule = True

@@ -17,3 +17,5 @@ model = dict(
 optim_wrapper = dict(optimizer=dict(lr=3e-3))
 val_evaluator = dict(topk=(1, 5))
 test_evaluator = val_evaluator
+# The schedule is as long as train_cfg says, whatever that is changed to.
+auto_scale_schedule = True

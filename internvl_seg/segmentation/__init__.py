@@ -1,5 +1,6 @@
 """Semantic segmentation with MMSegmentation: what it lacks."""
 
+from . import dm_head, losses
 from .backbone import InternViTBackbone
 from .feature_pyramid import FeaturePyramid
 from .linear_head import LinearHead
@@ -9,6 +10,7 @@ from .segmentor import StreamingEncoderDecoder
 from .timm_vit import TimmViT
 from .tta import StreamingTTAModel
 
+# The modules register what configs name.
 __all__ = [
     "FeaturePyramid",
     "InternViTBackbone",
@@ -17,5 +19,7 @@ __all__ = [
     "StreamingEncoderDecoder",
     "StreamingTTAModel",
     "TimmViT",
+    "dm_head",
+    "losses",
     "resize_bilinear",
 ]

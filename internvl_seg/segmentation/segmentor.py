@@ -1,6 +1,6 @@
 """MMSegmentation's EncoderDecoder with exact inference in a fraction of the time and memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -11,7 +11,7 @@ from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..encoder.streamed_blocks import StreamedBlocks
 from .backbone import InternViTBackbone
@@ -21,6 +21,16 @@ from .memory import choose_sweep, choose_tile_bytes, choose_window_batch, measur
 from .picture import Picture, undo
 from .streaming import Scores, Tile, View, WindowRows, stream_tiles, undo_windows
 from .windows import padded_size
+
+
+def _lay_out(maps: Sequence[Tensor], heads: Iterable[nn.Module]) -> tuple[Tensor, ...]:
+    """Give heads their maps as they expect them in memory.
+
+    A ViT's maps lie there pixel by pixel (channels last), which suits convolutions. The heads of MMSegmentation and of
+    this package take that; others, made for maps of a CNN, may view them channel by channel, so they get a copy.
+    """
+    known = all(type(head).__module__.split(".")[0] in ("mmseg", "internvl_seg") for head in heads)
+    return tuple(maps) if known else tuple(m.contiguous() for m in maps)
 
 
 def _only_resizes(head: BaseDecodeHead) -> bool:
@@ -66,6 +76,12 @@ class StreamingEncoderDecoder(EncoderDecoder):
         Inference.read(self.test_cfg)
         # By height and width of a window, how many go through the encoder at once.
         self._batches: dict[tuple[int, int], int] = {}
+
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor, ...]:
+        """Map normalised images (N, 3, H, W) to what the heads take, in training."""
+        auxiliary = getattr(self, "auxiliary_head", ())
+        others = auxiliary if isinstance(auxiliary, nn.ModuleList) else [auxiliary] if auxiliary else []
+        return _lay_out(super().extract_feat(inputs), [self.decode_head, *others])
 
     def test_step(self, data: dict[str, Any]) -> list[SegDataSample]:
         """Predict a batch from a data loader; its images may have different sizes.
@@ -199,7 +215,8 @@ class StreamingEncoderDecoder(EncoderDecoder):
         Of a head with a :meth:`_classifier` they are the features that it makes logits of.
         """
         if self.with_neck:
-            maps = self.neck(maps)
+            maps = tuple(self.neck(maps))
+        maps = _lay_out(maps, [self.decode_head])
         logits: Tensor
         if self._classifier() is not None:
             logits = self.decode_head.features(maps)

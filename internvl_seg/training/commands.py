@@ -18,10 +18,10 @@ from ..data.preflight import check_before_training
 from ..data.writing import whole_file
 from ..segmentation.backbone import reading_weights_later
 from .checkpoint_hook import find_last_checkpoint
+from .checks import RunHook, check_config, scale_schedule
 from .class_count_hook import ClassCountHook
 from .config import (
     ConfigError,
-    check_accumulation,
     check_data_paths,
     check_segmentation_options,
     explaining,
@@ -55,6 +55,7 @@ def _run(config: Config, action: str) -> tuple[ResumableRunner, Any]:
             with reading_weights_later() if action == "test" else contextlib.nullcontext():
                 runner = ResumableRunner.from_cfg(config)
             runner.register_hook(bar)
+            runner.register_hook(RunHook())
             runner.register_hook(OutputNamesHook() if is_segmentation(config) else ClassCountHook())
             return runner, getattr(runner, action)()
     finally:
@@ -99,7 +100,8 @@ def train(
     """
     config = load_config(config_file, options)
     _prepare(config, work_dir, launcher)
-    check_accumulation(config)
+    scale_schedule(config)
+    check_config(config)
     check_data_paths(config, "train_dataloader")
     if config.get("val_dataloader") is not None:
         check_data_paths(config, "val_dataloader")

@@ -116,22 +116,6 @@ def check_data_paths(config: Config, loader: str) -> None:
                 )
 
 
-def check_accumulation(config: Config) -> None:
-    """Check that no checkpoint is written while gradients are gathered over several iterations: they are not in it.
-
-    Raises:
-        ConfigError: The interval of checkpoints is no multiple of ``optim_wrapper.accumulative_counts``.
-    """
-    counts = config.get("optim_wrapper", {}).get("accumulative_counts", 1)
-    interval = config.get("default_hooks", {}).get("checkpoint", {}).get("interval", -1)
-    if interval > 0 and interval % counts:
-        raise ConfigError(
-            f"{config.filename}: default_hooks.checkpoint.interval = {interval} is no multiple of "
-            f"optim_wrapper.accumulative_counts = {counts}: a run resumed from such a checkpoint would lose the "
-            f"gradients gathered so far. Take {-(-interval // counts) * counts}."
-        )
-
-
 def is_segmentation(config: Config) -> bool:
     """Whether a config's model labels pixels, not images: MMPretrain's do that."""
     return bool(config.get("default_scope") != "mmpretrain")

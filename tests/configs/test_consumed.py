@@ -24,7 +24,7 @@ NODES = [node for tree in SOURCES.values() for node in ast.walk(tree)]
 MODULES = (mmengine.registry, mmseg.registry, mmpretrain.registry)
 REGISTRIES = [r for module in MODULES for r in vars(module).values() if isinstance(r, Registry)]
 # Attributes that a base class of the libraries reads.
-READ_BY_BASES = {"init_cfg"}
+READ_BY_BASES = {"init_cfg", "_loss_name"}
 # What MMEngine reads as soon as it parses a config.
 READ_WHEN_PARSED = {"custom_imports"}
 

@@ -50,6 +50,9 @@ def test_each_of_eight_devices_has_an_eighth(full: MemoryPlan) -> None:
     for field in ("parameters", "gradients", "optimizer"):
         whole, part = getattr(replicated, field), getattr(sharded, field)
         assert whole / 8 <= part < whole / 8 + 40e6  # One process has all of the position embedding, and its moments.
+    # Weights and gradients of a block, three times each, and of what is no block.
+    rest = full.parts[0].parameters - DEPTH * BLOCK + full.parts[1].trained
+    assert sharded.gathered == 4 * (2 * rest + 6 * BLOCK)
 
 
 def test_blocks_keep_56_bytes_per_channel_and_token_or_4() -> None:

@@ -1,0 +1,63 @@
+"""All checks of a config, before anything is read or built."""
+
+import os
+
+from mmengine.config import Config
+from rich.console import Console
+
+from ..config import ConfigError, is_segmentation
+from .batch_norm import check_batch
+from .contradiction import Contradiction
+from .heads import check_heads
+from .loop import check_loop
+from .losses import check_losses
+from .monitored import check_monitored
+from .schedule import check_schedules
+
+# Where each launcher says which process this is, and how many there are.
+_PROCESSES = {
+    "pytorch": ("RANK", "WORLD_SIZE"),
+    "slurm": ("SLURM_PROCID", "SLURM_NTASKS"),
+    "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
+}
+
+
+def check_config(config: Config) -> None:
+    """Find values of a training's config that contradict each other, from the config alone; print warnings.
+
+    Args:
+        config: The config, with its ``launcher``.
+
+    Raises:
+        ConfigError: The run would fail or learn the wrong thing; the message names file and keys, and what to set.
+    """
+    rank, world_size = (int(os.environ.get(n, d)) for n, d in zip(_names(config), ("0", "1"), strict=True))
+    found = [*check_loop(config), *check_schedules(config), *check_monitored(config), *check_batch(config, world_size)]
+    if is_segmentation(config) and isinstance(config.get("model"), dict):
+        found += [*check_heads(config), *check_losses(config)]
+    report(config, found, quiet=rank > 0)
+
+
+def _names(config: Config) -> tuple[str, str]:
+    return _PROCESSES.get(config.get("launcher", "none"), ("", ""))
+
+
+def report(config: Config, found: list[Contradiction], quiet: bool = False) -> None:
+    """Print warnings, and raise errors.
+
+    Args:
+        config: The config.
+        found: What was found in it.
+        quiet: Whether another process prints the warnings.
+
+    Raises:
+        ConfigError: One of them is fatal; the message lists all that are.
+    """
+    for contradiction in found:
+        if not contradiction.fatal and not quiet:
+            text = f"{config.filename}: {contradiction}"
+            Console().print(f"Config: {text}", style="yellow", soft_wrap=True, markup=False, highlight=False)
+    errors = [str(contradiction) for contradiction in found if contradiction.fatal]
+    if errors:
+        lines = f" {errors[0]}" if len(errors) == 1 else "".join(f"\n- {error}" for error in errors)
+        raise ConfigError(f"{config.filename}:{lines}")

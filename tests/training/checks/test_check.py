@@ -1,0 +1,211 @@
+"""Configs that contradict themselves are refused before anything is read, and what the errors advise mends them."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import mmseg.models.losses as official
+import pytest
+
+from internvl_seg.training import ConfigError
+from internvl_seg.training.checks import check_config, scale_schedule
+from internvl_seg.training.config import load_config
+
+from ...error_table import DocumentedError
+from .conftest import Read, advised
+
+HEAD, LOSS, AUX = "model.decode_head", "model.decode_head.loss_decode", "model.auxiliary_head.0"
+OHEM = {"type": "OHEMPixelSampler", "min_kept": 10}
+EPOCHS = {"train_cfg": {"_delete_": True, "type": "EpochBasedTrainLoop", "max_epochs": 20}, "param_scheduler": []}
+# What is wrong, the options that make it so, and whether what the error advises first mends it.
+REFUSED: list[tuple[str, dict[str, Any], bool]] = [
+    ("class weights are more than the classes", {f"{LOSS}.class_weight": [1.0, 2.0, 3.0, 4.0]}, True),
+    ("class weights are fewer than an auxiliary head's classes", {f"{AUX}.loss_decode.0.class_weight": [1.0]}, True),
+    ("a class weight is no number", {f"{LOSS}.class_weight": [1.0, -1.0, "x"]}, False),
+    ("no class weighs anything", {f"{LOSS}.class_weight": [0.0, 0.0, 0.0]}, False),
+    ("a file of class weights is not there", {f"{LOSS}.class_weight": "weights.npy"}, False),
+    ("a file of class weights is a pickle", {f"{LOSS}.class_weight": "weights.pkl"}, False),
+    ("a file holds other class weights", {f"{LOSS}.class_weight": "two.json"}, True),
+    (
+        "class weights of a head with one output",
+        {
+            f"{HEAD}.num_classes": 2,
+            f"{HEAD}.out_channels": 1,
+            f"{LOSS}.use_sigmoid": True,
+            f"{LOSS}.class_weight": [1, 2],
+        },
+        True,
+    ),
+    ("alphas are not as many as the classes", {LOSS: {"type": "FocalLoss", "alpha": [0.3, 0.7]}}, True),
+    ("one output with a softmax", {f"{HEAD}.num_classes": 2, f"{HEAD}.out_channels": 1}, True),
+    (
+        "one output with a loss of softmax alone",
+        {f"{HEAD}.num_classes": 2, f"{HEAD}.out_channels": 1, LOSS: {"type": "TverskyLoss"}},
+        True,
+    ),
+    ("one output of three classes", {f"{HEAD}.out_channels": 1, f"{LOSS}.use_sigmoid": True}, True),
+    ("outputs that are no classes", {f"{HEAD}.out_channels": 5}, True),
+    ("one class", {f"{HEAD}.num_classes": 1}, True),
+    ("a threshold that nothing reads", {f"{HEAD}.threshold": 0.5}, True),
+    (
+        "a threshold that is no probability",
+        {f"{HEAD}.num_classes": 2, f"{HEAD}.out_channels": 1, f"{HEAD}.threshold": 30, f"{LOSS}.use_sigmoid": True},
+        True,
+    ),
+    ("a loss of instances' masks", {f"{LOSS}.use_mask": True}, True),
+    ("a focal loss of softmax", {LOSS: {"type": "FocalLoss", "use_sigmoid": False}}, True),
+    ("a Dice loss of what are no probabilities", {LOSS: {"type": "DiceLoss", "activate": False}}, True),
+    ("a Lovasz loss with MMSegmentation's defaults", {LOSS: {"type": "LovaszLoss"}}, True),
+    (
+        "a binary Lovasz loss of several outputs",
+        {LOSS: {"type": "LovaszLoss", "loss_type": "binary", "reduction": "none"}},
+        True,
+    ),
+    ("a Tversky loss whose weights are not 1", {LOSS: {"type": "TverskyLoss", "alpha": 0.5}}, True),
+    ("a loss that would only be printed", {f"{LOSS}.loss_name": "boundary"}, True),
+    ("a loss of depth", {f"{LOSS}.type": "SiLogLoss"}, False),
+    ("a loss of boundaries", {f"{AUX}.loss_decode.1.type": "BoundaryLoss"}, False),
+    ("a head without ignored label", {f"{HEAD}.ignore_index": None}, True),
+    (
+        "a sampler for a loss that has no pixels",
+        {f"{HEAD}.sampler": OHEM, LOSS: {"type": "LovaszLoss", "reduction": "none"}},
+        True,
+    ),
+    ("a sampler by a loss that has many numbers a pixel", {f"{HEAD}.sampler": OHEM, f"{LOSS}.use_sigmoid": True}, True),
+    ("a head that needs compiled operators", {f"{HEAD}.type": "CCHead"}, False),
+    ("a head of MMDetection", {f"{HEAD}.type": "Mask2FormerHead"}, False),
+    ("a head of another backbone", {f"{AUX}.type": "PIDHead"}, False),
+    ("a head that refines another", {f"{AUX}.type": "OCRHead"}, False),
+    ("a head reads a map that is not there", {f"{AUX}.in_index": 4}, True),
+    ("a head reads maps of other channels", {f"{HEAD}.in_channels": [64] * 4}, True),
+    ("a batch of one image with BatchNorm of one value", {"train_dataloader.batch_size": 1}, True),
+    ("the best checkpoint is of no metric", {"default_hooks.checkpoint.save_best": "mDice"}, True),
+    ("the best checkpoint is of a name in other letters", {"default_hooks.checkpoint.save_best": "miou"}, True),
+    ("one of two best checkpoints is of no metric", {"default_hooks.checkpoint.save_best": ["mIoU", "mFscore"]}, False),
+    ("a metric has a prefix", {"val_evaluator.prefix": "val"}, True),
+    (
+        "whether more of a metric is better is not known",
+        {"val_evaluator.iou_metrics": ["mFscore"], "default_hooks.checkpoint.save_best": "mRecall"},
+        True,
+    ),
+    ("a metric that MMSegmentation does not have", {"val_evaluator.iou_metrics": ["IoU"]}, False),
+    ("early stopping watches no metric", {"custom_hooks": [{"type": "EarlyStoppingHook", "monitor": "loss"}]}, True),
+    ("a validation that computes nothing", {"val_evaluator.format_only": True}, False),
+    (
+        "a schedule watches no metric",
+        {"param_scheduler": [{"type": "ReduceOnPlateauLR", "rule": "greater"}]},
+        True,
+    ),
+    (
+        "early stopping takes a score for a loss",
+        {"custom_hooks": [{"type": "EarlyStoppingHook", "monitor": "mIoU", "rule": "less"}]},
+        True,
+    ),
+    (
+        "a schedule takes a score for a loss",
+        {"param_scheduler": [{"type": "ReduceOnPlateauLR", "monitor": "mIoU"}]},
+        True,
+    ),
+    ("a loss ignores another label than its head", {LOSS: {"type": "OhemCrossEntropy", "ignore_label": 0}}, True),
+    ("a loss is named as MMSegmentation's class", {LOSS: {"type": official.DiceLoss}}, True),
+    ("a schedule counts epochs, the loop iterations", {"param_scheduler.1.by_epoch": True}, True),
+    ("a schedule is converted though it counts iterations", {"param_scheduler.1.convert_to_iter_based": True}, True),
+    (
+        "a schedule of one cycle is too short",
+        {"param_scheduler": [{"type": "OneCycleLR", "eta_max": 1.0, "total_steps": 100, "by_epoch": False}]},
+        True,
+    ),
+    ("an endless sampler in a loop of epochs", EPOCHS | {"default_hooks.checkpoint.interval": 1}, False),
+    ("a checkpoint falls between accumulated gradients", {"optim_wrapper.accumulative_counts": 3}, False),
+]
+
+
+@pytest.mark.parametrize(("case", "options", "mends"), REFUSED)
+def test_it_is_refused_and_the_advice_works(
+    case: str, options: dict[str, Any], mends: bool, read: Read, documented_error: DocumentedError
+) -> None:
+    Path("two.json").write_text(json.dumps([1.0, 2.0]))
+    config = read(options)
+    with documented_error(case, ConfigError):
+        check_config(config)
+    if mends:
+        with pytest.raises(ConfigError) as caught:
+            check_config(config)
+        mended = read(options)
+        mended.merge_from_dict(advised(str(caught.value)))
+        scale_schedule(mended)
+        check_config(mended)
+
+
+SILENT: list[dict[str, Any]] = [
+    {},
+    {"default_hooks.checkpoint.save_best": "auto"},
+    {"default_hooks.checkpoint.save_best": "mAcc"},
+    {"default_hooks.checkpoint.save_best": "val/mIoU", "val_evaluator.prefix": "val"},
+    {
+        "default_hooks.checkpoint.save_best": ["mIoU", "mDice"],
+        "val_evaluator": [{"type": "IoUMetric"}, {"type": "SegmentationMetric", "iou_metrics": ["mDice"]}],
+    },
+    {"default_hooks.checkpoint.save_best": "own", "default_hooks.checkpoint.rule": "less", "val_evaluator.type": "Own"},
+    {"custom_hooks": [{"type": "EarlyStoppingHook", "monitor": "mIoU"}]},
+    {f"{LOSS}.class_weight": [1.0, 2.0, 3.0], f"{LOSS}.use_sigmoid": True},
+    {f"{HEAD}.num_classes": 2, f"{HEAD}.out_channels": 1, f"{HEAD}.threshold": 0.4, f"{LOSS}.use_sigmoid": True},
+    {f"{HEAD}.sampler": {**OHEM, "thresh": 0.7}},
+    {"train_dataloader.batch_size": 1, f"{HEAD}.pool_scales": (2, 3)},
+    {"train_dataloader.batch_size": 1, f"{HEAD}.norm_cfg.type": "GN"},
+    {"param_scheduler.0.end": 100, "param_scheduler.1": {"type": "CosineAnnealingLR", "by_epoch": False}},
+]
+
+
+@pytest.mark.parametrize("options", SILENT)
+def test_what_goes_together_is_silent(options: dict[str, Any], read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+    check_config(read(options))
+    assert not capsys.readouterr().out
+
+
+def test_several_are_told_at_once(read: Read) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_config(read({f"{HEAD}.out_channels": 5, "default_hooks.checkpoint.save_best": "mDice"}))
+    assert "\n- default_hooks.checkpoint: save_best = 'mDice'" in str(caught.value)
+    assert "\n- model.decode_head: out_channels = 5" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"val_dataloader": None}, "there is no validation"),
+        ({"train_cfg.val_begin": 90000}, "val_begin = 90000"),
+        ({"default_hooks.checkpoint": {"_delete_": True, "type": "CheckpointHook", "interval": 5}}, "by_epoch = True"),
+    ],
+)
+def test_what_may_be_meant_is_a_warning(
+    options: dict[str, Any], told: str, read: Read, capsys: pytest.CaptureFixture[str]
+) -> None:
+    check_config(read(options))
+    assert told in capsys.readouterr().out
+
+
+def test_several_processes_take_statistics_together(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = read({"train_dataloader.batch_size": 1})
+    config.launcher = "pytorch"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    check_config(config)
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    with pytest.raises(ConfigError, match="batch_size = 1"):
+        check_config(config)
+
+
+def test_every_training_config_goes_together(capsys: pytest.CaptureFixture[str]) -> None:
+    """One of each schedule and kind of head."""
+    configs = Path(__file__).resolve().parents[3] / "configs"
+    for name in (
+        "ade20k/internvit_6b_224px_linear_few-shot-1of16_ade20k-504x504.py",
+        "ade20k/internvit_300m_448px_upernet_full_ade20k-504x504.py",
+        "folder/internvit_300m_448px_v2_5_upernet_frozen_folder-504x504.py",
+        "imagefolder/vit_s_linear_frozen_imagefolder-224x224.py",
+        "imagenet/internvit_6b_224px_linear_frozen_imagenet-224x224.py",
+        "hgsc_nest/internvit_tiny_fpn_scratch_hgsc_nest-252x252.py",
+        "camvid/vit_s_linear_lora_camvid-378x504.py",
+    ):
+        check_config(load_config(configs / name))
+    assert not capsys.readouterr().out
