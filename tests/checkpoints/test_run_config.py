@@ -124,7 +124,8 @@ def test_a_release_and_the_official_code_tell_heads() -> None:
     assert told is not None
     assert (told.values["num_heads"], told.values["img_size"], told.values["hidden"]) == (16, (504, 504), 4096)
     official = read_told({"config": "model = dict(backbone=dict(type='InternViT6B', num_heads=25))"}, "backbone.", "x")
-    assert official is not None and official.values == {"num_heads": 25}
+    assert official is not None
+    assert official.values == {"num_heads": 25}
 
 
 @torch.no_grad()
