@@ -18,7 +18,7 @@ from timm.layers.patch_embed import PatchEmbed
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from ..checkpoints.errors import HubUnavailableError, KeyMismatchError, ShapeMismatchError, list_names
+from ..checkpoints.errors import CheckpointError, HubUnavailableError, KeyMismatchError, ShapeMismatchError, list_names
 from ..checkpoints.finite_weights import check_weights, non_finite
 from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_parameters, read_reference, write_reference
 from ..checkpoints.sources import open_source
@@ -124,7 +124,9 @@ def _read(model: nn.Module, path: str, arch: str) -> None:
     state = {name: reader.read(name) for name in reader.names}
     try:
         missing, unexpected = model.load_state_dict(_rename(model, state, path, arch), strict=False)
-    except RuntimeError as error:
+    except CheckpointError:
+        raise
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise ShapeMismatchError(f"{path} does not fit timm's model: {error}") from error
     unexpected = [name for name in unexpected if not name.startswith(("head", "fc_norm"))]
     if missing or unexpected:
