@@ -33,11 +33,6 @@ def _exact_gelu(value: object) -> None:
         raise UnfitValueError("'gelu': an InternViT computes the exact GELU and no other activation")
 
 
-def _mean_pooling(value: object) -> None:
-    if not flag(value):
-        raise UnfitValueError("true: an InternViT has no norm after its last block, which false asks for")
-
-
 def _position_embedding(value: object) -> None:
     if not flag(value):
         raise UnfitValueError("true: an InternViT has a position embedding")
@@ -49,9 +44,10 @@ def _no_pruning(value: object) -> None:
 
 
 # What has one value that an InternViT can have. Dropout, first values and the like change no encoder that is used.
-_ONLY: dict[str, Callable[[object], None]] = {
+_ONLY: dict[str, Callable[[object], object]] = {
     "hidden_act": _exact_gelu,
-    "use_mean_pooling": _mean_pooling,
+    # False adds a norm after the last block, which is left out as any file's is.
+    "use_mean_pooling": flag,
     "use_absolute_position_embeddings": _position_embedding,
     "pruned_heads": _no_pruning,
 }

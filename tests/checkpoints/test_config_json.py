@@ -110,7 +110,6 @@ def test_values_of_other_types(key: str, value: Any, written: Path, tmp_path: Pa
         ("qk_normalization", True),
         ("use_qk_norm", True),
         ("num_attention_heads", 5),
-        ("use_mean_pooling", False),
         ("use_mean_pooling", "yes"),
         ("use_absolute_position_embeddings", False),
         ("pruned_heads", {"0": [1]}),
@@ -162,7 +161,6 @@ def test_messages(written: Path, tmp_path: Path, documented_error: DocumentedErr
         "config.json names another activation": {"hidden_act": "gelu_pytorch_tanh"},
         "config.json has a value of another type": {"num_attention_heads": None},
         "config.json tells another image size": {"image_size": 448},
-        "config.json asks for a norm after the last block": {"use_mean_pooling": False},
         "config.json has no vision part": b'{"vision_config": null}',
     }
     for i, (case, content) in enumerate(cases.items()):
