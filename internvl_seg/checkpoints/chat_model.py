@@ -61,7 +61,7 @@ def find_vision_encoder(chat_model: str | os.PathLike[str]) -> EncoderFile:
 
 def _check_fits(encoder: InternViT, file: EncoderFile, folder: Path) -> None:
     told = file.architecture({})
-    ours = {name: getattr(encoder, name) for name in ("depth", "embed_dim", "num_heads", "patch_size")}
+    ours = {name: getattr(encoder, name) for name in ("depth", "embed_dim", "num_heads", "norm_eps", "patch_size")}
     wrong = [f"{name} {value} instead of {told[name]}" for name, value in ours.items() if value != told[name]]
     if wrong:
         raise WrongChatModelError(

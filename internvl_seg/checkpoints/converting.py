@@ -15,11 +15,13 @@ from ..encoder.lora import LAYERS, add_lora, is_lora, merge_lora
 from .chat_model import find_vision_encoder, insert_encoder
 from .encoder_file import EncoderFile
 from .errors import KeyMismatchError, NotACheckpointError, list_names
-from .exporting import ENCODER_FORMATS, export_encoder, write_tensors
+from .exporting import ENCODER_FORMATS, describe, export_encoder, write_tensors
 from .loading import load_encoder
 from .reading import CONTAINERS, read_pickle
-from .reference import REFERENCE, WrongEncoderError, hash_encoder, read_reference
+from .reference import REFERENCE, WrongEncoderError, embeddings_of, hash_encoder, read_reference
+from .run_config import read_told
 from .sources import Source, open_source
+from .told import OWN
 
 # How a segmentor's parts are called here and in official files; the encoder and the heads are called alike.
 SEGMENTOR_FORMATS = {"segmentor": ("backbone.up", "neck.up"), "official_segmentor": ("neck.up", "backbone.up")}
@@ -58,7 +60,7 @@ def _beside_tensors(path: Path) -> list[tuple[str, str]]:
         return []
     checkpoint = read_pickle(path)
     containers = [key for key in CONTAINERS if isinstance(checkpoint.get(key), dict)]
-    return [(key, "not weights") for key in checkpoint if containers and key not in containers]
+    return [(key, "not weights") for key in checkpoint if containers and key not in (*containers, OWN)]
 
 
 def _read_encoder(
@@ -69,15 +71,18 @@ def _read_encoder(
     (reference,) = [name for name in names if name.endswith(REFERENCE)] or [""]
     if not reference:
         return load_encoder(path, **options)
-    trained_on, sha256 = read_reference(source.reader.read(reference))
-    model = load_encoder(encoder or trained_on, **options)
-    if hash_encoder(model) != sha256:
-        raise WrongEncoderError(
-            f"{source.where} was trained on the frozen encoder {trained_on!r} (SHA-256 {sha256[:12]}...), but "
-            f"{os.fspath(encoder or trained_on)!r} is another one ({hash_encoder(model)[:12]}...). Name the right one: "
-            "encoder=, or --encoder."
-        )
+    told = read_reference(source.reader.read(reference))
     prefix = reference.removesuffix(REFERENCE)
+    run = read_told(source.reader.about.get("meta"), prefix, source.where)
+    if run is not None:  # The encoder's own file may not tell what the run computed with.
+        options = {name: run.values[name] for name in ("num_heads", "norm_eps")} | options
+    model = load_encoder(encoder or told.checkpoint, **options)
+    if how := told.differs(hash_encoder(model), embeddings_of(model)):
+        raise WrongEncoderError(
+            f"{source.where} was trained on the frozen encoder {told.checkpoint!r}, but "
+            f"{os.fspath(encoder or told.checkpoint)!r} is another one ({how}). Name the right one: encoder=, or "
+            "--encoder."
+        )
     adapters = {name.removeprefix(prefix) for name in names if is_lora(name) and name.startswith(prefix)}
     if adapters:
         tensors = {name: source.reader.read(prefix + name) for name in adapters}
@@ -124,7 +129,7 @@ def _to_segmentor(source: Source, path: Path, to: str, model: InternViT) -> Conv
         if name not in encoder and not is_lora(name) and REFERENCE not in name:
             tensors[renamed] = source.reader.read(name)
             pairs.append((name, renamed))
-    write_tensors(tensors, path, "state_dict")
+    write_tensors(tensors, path, "state_dict", describe(model))
     return ConversionReport(_count(pairs), ())
 
 

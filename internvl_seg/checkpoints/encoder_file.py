@@ -1,7 +1,7 @@
 """The encoder inside an opened checkpoint: its architecture, whether it fits, its tensors."""
 
+import functools
 import logging
-import math
 import re
 from dataclasses import dataclass
 from typing import Any
@@ -9,13 +9,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..common.finite import is_finite
 from ..encoder.allocation import allocate
+from ..encoder.block import NORM_EPS
 from ..encoder.intern_vit import InternViT
 from ..encoder.position import resize_patch_embed, resize_pos_embed
 from ..encoder.releases import find_release
-from .errors import KeyMismatchError, NotACheckpointError, ShapeMismatchError, UnknownArchitectureError, list_names
-from .formats import ANCHOR, FORMATS, Format, find_encoders
+from . import config_json, run_config
+from .errors import (
+    KeyMismatchError,
+    NotACheckpointError,
+    ShapeMismatchError,
+    UnknownArchitectureError,
+    WrongConfigError,
+    list_names,
+)
+from .finite_weights import non_finite
+from .formats import ANCHOR, FORMATS, HF_NATIVE, Format, find_encoders
+from .position_grid import find_grid
 from .sources import Source
+from .told import OWN, Told, check_fits, read_own
 
 logger = logging.getLogger(__name__)
 
@@ -61,6 +74,14 @@ class EncoderFile:
     def shape(self, parameter: str) -> tuple[int, ...]:
         """Shape of a parameter."""
         shapes = [self.source.reader.shape(name) for name in self.names(parameter)]
+        if len(shapes) == 1:
+            return shapes[0]
+        if len(set(shapes)) > 1 or not shapes[0]:
+            parts = [f"{name} {shape}" for name, shape in zip(self.names(parameter), shapes, strict=True)]
+            raise ShapeMismatchError(
+                f"{self.source.where}: queries, keys and values are not alike, {list_names(parts)}, which no InternViT "
+                "has."
+            )
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
     def read(self, parameter: str) -> Tensor:
@@ -84,34 +105,54 @@ class EncoderFile:
             above += part.shape[0]
 
     def depth(self) -> int:
-        """Number of blocks."""
-        (first,) = self.names("blocks.0.norm1.weight")
-        pattern = re.compile(re.escape(first).replace(r"\.0\.", r"\.(\d+)\.", 1))
-        blocks = [int(match[1]) for name in self.source.reader.names if (match := pattern.fullmatch(name))]
-        return max(blocks, default=-1) + 1
-
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the stored position grid: square unless the configuration says otherwise.
+        """Number of blocks.
 
         Raises:
-            ShapeMismatchError: It is not square and there is no configuration that fits.
+            KeyMismatchError: Most of them are not there, whatever the number of the last one says.
+        """
+        (first,) = self.names("blocks.0.norm1.weight")
+        pattern = re.compile(re.escape(first).replace(r"\.0\.", r"\.([0-9]{1,9})\.", 1))
+        blocks = {int(match[1]) for name in self.source.reader.names if (match := pattern.fullmatch(name))}
+        last = max(blocks, default=-1)
+        if last >= 2 * len(blocks):
+            raise KeyMismatchError(
+                f"{self.source.where} is no whole encoder: it has a block {last}, but only {len(blocks)} of them."
+            )
+        return last + 1
+
+    @functools.cached_property
+    def told(self) -> list[Told]:
+        """What stands beside the weights: what this package writes into a file, a run's config, ``config.json``.
+
+        Raises:
+            WrongConfigError: One of them cannot be read.
+        """
+        where, about = self.source.where, self.source.reader.about
+        found = (
+            read_own(about.get(OWN), where),
+            run_config.read_told(about.get("meta"), self.prefix, where),
+            config_json.read_told(self.source.config, where),
+        )
+        return [told for told in found if told is not None]
+
+    def grid(self) -> tuple[int, int]:
+        """Rows and columns of the stored position grid: as is told, else those of a square.
+
+        Raises:
+            ShapeMismatchError: Nothing tells, and it is no square.
+            WrongConfigError: What tells does not fit it, or another that does.
         """
         positions, patch_size = self.shape("pos_embed")[1] - 1, self.shape(ANCHOR)[2]
-        size = self.source.config.get("image_size")
-        grid = (math.isqrt(positions), math.isqrt(positions))
-        if isinstance(size, list) and size[0] // patch_size * (size[1] // patch_size) == positions:
-            grid = (size[0] // patch_size, size[1] // patch_size)
-        if grid[0] * grid[1] != positions:
-            raise ShapeMismatchError(
-                f"{self.source.where}: {self.names('pos_embed')[0]} has {positions} positions besides the CLS token, "
-                "which is no square, and no config.json says how many rows and columns they are."
-            )
-        return grid
+        return find_grid(self.told, positions, patch_size, f"{self.source.where}: {self.names('pos_embed')[0]}")
 
     def _num_heads(self, embed_dim: int, norm: str) -> int:
-        """From ``config.json``, else from the released family, else the 64 channels a head of every plain ViT."""
-        if self.source.config.get("hidden_size") == embed_dim and "num_attention_heads" in self.source.config:
-            return int(self.source.config["num_attention_heads"])
+        """As is told, else from the released family, else the 64 channels a head of every plain ViT.
+
+        What is told was compared with the weights, so it is of this encoder.
+        """
+        for told in self.told:
+            if "num_heads" in told.values:
+                return int(told.values["num_heads"])
         release = find_release(embed_dim=embed_dim)
         if release is not None:
             return release.num_heads
@@ -122,36 +163,106 @@ class EncoderFile:
             f"pass num_heads=, a divisor of {embed_dim}."
         )
 
+    def _check_shapes(self) -> None:
+        """Check that the tensors that tell the architecture have the dimensions that it is told from."""
+        wanted = {
+            ANCHOR: (None, None, None, None),
+            "pos_embed": (1, None, None),
+            "cls_token": (1, 1, None),
+            "blocks.0.mlp.fc1.weight": (None, None),
+        }
+        for parameter, want in wanted.items():
+            shape = self.shape(parameter)
+            fits = len(shape) == len(want) and all(w in (None, s) and s > 0 for s, w in zip(shape, want, strict=True))
+            if not fits or (parameter == "pos_embed" and shape[1] < 2):
+                dims = ", ".join("any" if w is None else str(w) for w in want)
+                raise ShapeMismatchError(
+                    f"{self.source.where}: {self.names(parameter)[0]} is {shape}, expected ({dims})."
+                )
+        if (kernel := self.shape(ANCHOR)[2:])[0] != kernel[1]:
+            raise ShapeMismatchError(
+                f"{self.source.where}: {self.names(ANCHOR)[0]} makes patches of {kernel[0]} x {kernel[1]} pixels, but "
+                "an InternViT has square ones."
+            )
+
     def architecture(self, overrides: dict[str, Any]) -> dict[str, Any]:
         """Arguments of :class:`InternViT`, from the tensors' names and shapes; ``overrides`` go before them.
 
         Raises:
             UnknownArchitectureError: The file does not tell the number of heads and nobody else does.
             KeyMismatchError: The file lacks parts without which nothing can be told.
+            ShapeMismatchError: A tensor has other dimensions than an encoder's.
+            WrongConfigError: What stands beside the weights contradicts them.
         """
         needed = ["pos_embed", "cls_token", "blocks.0.norm1.weight", "blocks.0.mlp.fc1.weight"]
         missing = [name for parameter in needed if not self.has(parameter) for name in self.names(parameter)]
         if missing:
             raise KeyMismatchError(f"{self.source.where} is no whole encoder: it lacks {list_names(missing)}.")
+        self._check_shapes()
         embed_dim, in_chans, patch_size, _ = self.shape(ANCHOR)
-        norm = "layer_norm" if self.has("blocks.0.norm1.bias") else "rms_norm"
-        told: dict[str, Any] = {
+        hidden = self.shape("blocks.0.mlp.fc1.weight")[0]
+        shown: dict[str, Any] = {
             "patch_size": patch_size,
             "in_chans": in_chans,
             "embed_dim": embed_dim,
             "depth": self.depth(),
-            "mlp_ratio": self.shape("blocks.0.mlp.fc1.weight")[0] / embed_dim,
-            "norm": norm,
+            "norm": "layer_norm" if self.has("blocks.0.norm1.bias") else "rms_norm",
             "qkv_bias": self.has("blocks.0.attn.qkv.bias"),
             "qk_norm": self.has("blocks.0.attn.q_norm.weight"),
         }
+        self._check_told(shown | {"hidden": hidden})
+        told = shown | {"mlp_ratio": hidden / embed_dim, "norm_eps": self._norm_eps(shown["qk_norm"])}
         if "num_heads" not in overrides:
-            told["num_heads"] = self._num_heads(embed_dim, norm)
+            told["num_heads"] = self._num_heads(embed_dim, shown["norm"])
         if "img_size" not in overrides:
             rows, columns = self.grid()
             side = overrides.get("patch_size", patch_size)
             told["img_size"] = (rows * side, columns * side)
         return told | overrides
+
+    def _norm_eps(self, qk_norm: bool) -> float:
+        """As is told, else that of all released encoders.
+
+        Raises:
+            WrongConfigError: It is told of a format in which it is not that of queries and keys.
+        """
+        for told in self.told:
+            if "norm_eps" in told.values:
+                found = float(told.values["norm_eps"])
+                if self.format is HF_NATIVE and qk_norm and found != NORM_EPS:
+                    raise WrongConfigError(
+                        f"{told.quote('norm_eps')}, which transformers gives the norms of blocks but not those of "
+                        f"queries and keys: an InternViT has one, {NORM_EPS} in all releases."
+                    )
+                return found
+        return NORM_EPS
+
+    def _check_told(self, shown: dict[str, Any]) -> None:
+        """Compare what is told with what names and shapes show, and with itself."""
+        for told in self.told:
+            check_fits(
+                told,
+                shown,
+                "the weights have {}",
+                "It is of another model, or was changed: correct it, or put the weights where it is not.",
+            )
+            heads = told.values.get("num_heads", 1)
+            if shown["embed_dim"] % heads:
+                raise WrongConfigError(
+                    f"{told.quote('num_heads')}, which does not divide {shown['embed_dim']} channels."
+                )
+        for told in self.told[1:]:
+            check_fits(self.told[0], told.values, f"{told.where} says {{}}", "Correct one of them.")
+
+    def check_use(self, encoder: InternViT) -> None:
+        """Compare what is told with an encoder that is to have these weights.
+
+        Raises:
+            WrongConfigError: It would compute something else with them.
+        """
+        used = {"num_heads": encoder.num_heads, "norm_eps": encoder.norm_eps}
+        for told in self.told:
+            check_fits(told, used, "{} was asked for", "Ask for what it says, or correct it if it is wrong.")
 
     def check(self, encoder: InternViT) -> None:
         """Check every name and shape against an encoder, before anything is read.
@@ -161,6 +272,7 @@ class EncoderFile:
         Raises:
             KeyMismatchError: The file lacks or has too many parameters; the message lists them.
             ShapeMismatchError: A tensor has the wrong shape; the message lists them.
+            WrongConfigError: What stands beside the weights says that they are used otherwise.
         """
         parameters = {name: self.names(name) for name, _ in encoder.named_parameters()}
         wanted = {name for names in parameters.values() for name in names}
@@ -182,13 +294,14 @@ class EncoderFile:
         for name, parameter in encoder.named_parameters():
             got, want = self.shape(name), tuple(parameter.shape)
             if name == "pos_embed":
-                got, want = got[2:], want[2:]
+                got, want = (got[0], *got[2:]), (want[0], *want[2:])
             elif name == ANCHOR:
                 got, want = got[:2], want[:2]
             if got != want:
                 wrong.append(f"{' + '.join(self.names(name))} is {self.shape(name)}, expected {tuple(parameter.shape)}")
         if wrong:
             raise ShapeMismatchError(f"{self.source.where} does not fit the encoder: {list_names(wrong, 4)}.")
+        self.check_use(encoder)
 
     def nbytes(self, parameter: str) -> int:
         """Bytes of a parameter in the file."""
@@ -204,7 +317,7 @@ class EncoderFile:
             return resize_patch_embed(data, encoder.patch_size)
         return data
 
-    def read_into(self, parameter: str, encoder: InternViT, out: Tensor, start: int = 0) -> None:
+    def read_into(self, parameter: str, encoder: InternViT, out: Tensor, start: int = 0, check: bool = True) -> None:
         """Read a parameter, resized to an encoder, into its place; of large ones nothing else is kept in memory.
 
         Args:
@@ -212,15 +325,32 @@ class EncoderFile:
             encoder: The encoder.
             out: The parameter, or some rows of it; of any dtype, on any device.
             start: Which row of the parameter the first of ``out`` is.
+            check: Whether to look for NaN and infinity.
+
+        Raises:
+            NonFiniteWeightsError: There is NaN or infinity in it, or becomes so in the dtype of ``out``.
         """
         if parameter in ("pos_embed", ANCHOR):
             with torch.no_grad():
                 out.copy_(self.tensor(parameter, encoder)[start : start + len(out)])
         else:
             self._read_rows(parameter, out, start)
+        if check:
+            self._check_finite(parameter, out)
+
+    def _check_finite(self, parameter: str, data: Tensor) -> None:
+        if not is_finite(data):
+            stored = {name: self.source.reader.stored(name) for name in self.names(parameter)}
+            raise non_finite(stored, data, self.source.where)
 
     def load(
-        self, parameter: str, encoder: InternViT, dtype: torch.dtype, device: torch.device | str, mmap: bool
+        self,
+        parameter: str,
+        encoder: InternViT,
+        dtype: torch.dtype,
+        device: torch.device | str,
+        mmap: bool,
+        check_all: bool = False,
     ) -> Tensor:
         """A parameter as an encoder is to have it.
 
@@ -230,11 +360,18 @@ class EncoderFile:
             dtype: Of the result.
             device: Of the result.
             mmap: Whether it may stay mapped from the file if nothing has to be done to it.
+            check_all: Whether to look for NaN and infinity in large ones that stay mapped, too, which reads them.
+
+        Raises:
+            NonFiniteWeightsError: There is NaN or infinity in it, or becomes so in ``dtype``.
         """
         names = self.names(parameter)
         as_it_is = len(names) == 1 and parameter not in ("pos_embed", ANCHOR) and torch.device(device).type == "cpu"
         if mmap and as_it_is and self.dtype(parameter) == dtype:
-            return self.source.reader.stored(names[0]).map()
+            data = self.source.reader.stored(names[0]).map()
+            if check_all or data.ndim == 1 or not parameter.startswith("blocks."):
+                self._check_finite(parameter, data)
+            return data
         data = allocate(tuple(encoder.get_parameter(parameter).shape), dtype, device)
         self.read_into(parameter, encoder, data)
         return data

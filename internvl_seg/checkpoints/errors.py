@@ -2,6 +2,8 @@
 
 from collections.abc import Collection
 
+from ..common.finite import NonFiniteError
+
 
 class CheckpointError(RuntimeError):
     """Base of all errors about checkpoints: nothing was loaded or written."""
@@ -41,6 +43,14 @@ class ShapeMismatchError(CheckpointError):
 
 class UnknownArchitectureError(CheckpointError):
     """The file does not tell an argument of the architecture."""
+
+
+class WrongConfigError(CheckpointError):
+    """What stands beside the weights of how they are used cannot be read, contradicts them, or is of no InternViT."""
+
+
+class NonFiniteWeightsError(CheckpointError, NonFiniteError):
+    """Weights are NaN or infinite, in the file or in the dtype that they are to have."""
 
 
 class DestinationError(CheckpointError):

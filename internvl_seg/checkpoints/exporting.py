@@ -13,10 +13,12 @@ from huggingface_hub import split_torch_state_dict_into_shards
 from safetensors.torch import save_file
 from torch import Tensor
 
+from ..encoder.block import NORM_EPS
 from ..encoder.intern_vit import InternViT
 from ..encoder.lora import is_lora
 from .errors import DestinationError
 from .formats import HF_NATIVE, HF_REMOTE_CODE, OFFICIAL, Format
+from .told import OWN
 
 # What ``--to`` takes: a file, and two kinds of folders.
 ENCODER_FORMATS: dict[str, Format] = {
@@ -52,22 +54,32 @@ def _remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def write_tensors(tensors: dict[str, Tensor], destination: Path, container: str) -> None:
+def write_tensors(
+    tensors: dict[str, Tensor], destination: Path, container: str, about: dict[str, Any] | None = None
+) -> None:
     """Write a file of tensors: ``.safetensors``, or a ``torch.save`` file of ``{container: tensors}``.
 
     Args:
         tensors: By name.
         destination: The file; its suffix tells the format.
         container: Key under which a ``torch.save`` file holds them.
+        about: What is kept beside them under the key ``internvl_seg``, as others leave alone; nothing if None.
 
     Raises:
         DestinationError: There is something already.
     """
     with writing(destination) as temporary:
         if destination.suffix == ".safetensors":
-            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
+            metadata = None if about is None else {OWN: json.dumps(about)}
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
         else:
-            torch.save({container: tensors}, temporary)
+            torch.save({container: tensors} | ({} if about is None else {OWN: about}), temporary)
+
+
+def describe(encoder: InternViT) -> dict[str, Any]:
+    """What names and shapes do not tell of an encoder, as files hold it beside its weights."""
+    size = [side * encoder.patch_size for side in encoder.grid_size]
+    return {"img_size": size, "num_heads": encoder.num_heads, "norm_eps": encoder.norm_eps}
 
 
 def rename_tensors(encoder: InternViT, to: Format) -> dict[str, Tensor]:
@@ -113,7 +125,7 @@ def _config(encoder: InternViT, to: str) -> dict[str, Any]:
         "num_attention_heads": encoder.num_heads,
         "intermediate_size": block.mlp.fc1.out_features,
         "norm_type": "rms_norm" if is_rms else "layer_norm",
-        "layer_norm_eps": 1e-6,
+        "layer_norm_eps": encoder.norm_eps,
         "hidden_act": "gelu",
         "num_channels": encoder.patch_embed.proj.in_channels,
         "torch_dtype": str(encoder.dtype).removeprefix("torch."),
@@ -140,13 +152,13 @@ def export_encoder(
     Args:
         encoder: The encoder, without adapters (:func:`internvl_seg.encoder.lora.merge_lora`); its dtype is kept.
         destination: File for 'official' (``.pth``, or ``.safetensors``), folder for the others. It appears whole.
-        to: 'official', 'hf_remote_code' (as OpenGVLab's repositories) or 'hf_native' (transformers'
+        to: 'official' 'hf_remote_code' (as OpenGVLab's repositories) or 'hf_native' (transformers'
             ``InternVLVisionModel``).
         max_shard_size: In a folder, weights above it are split over several files.
 
     Raises:
-        ValueError: There is no such format, it cannot say that the position grid is no square, or the encoder has
-            adapters.
+        ValueError: There is no such format, it cannot say what the encoder's position grid or epsilon is, or the
+            encoder has adapters.
         DestinationError: There is something already.
     """
     if to not in ENCODER_FORMATS:
@@ -157,10 +169,16 @@ def export_encoder(
             f"The encoder's position grid has {rows} rows and {columns} columns, but an official file says nothing of "
             "them and is read as a square: write 'hf_remote_code' or 'hf_native', or load it with a square img_size."
         )
+    has_qk_norm = any(name.endswith("q_norm.weight") for name, _ in encoder.named_parameters())
+    if to == "hf_native" and has_qk_norm and encoder.norm_eps != NORM_EPS:
+        raise ValueError(
+            f"The encoder has norm_eps={encoder.norm_eps}, but transformers' InternVLVisionModel gives the norms of "
+            f"queries and keys {NORM_EPS} always: write 'official' or 'hf_remote_code'."
+        )
     tensors = rename_tensors(encoder, ENCODER_FORMATS[to])
     path = Path(destination)
     if to == "official":
-        write_tensors(tensors, path, "module")
+        write_tensors(tensors, path, "module", describe(encoder))
         return
     with writing(path) as folder:
         folder.mkdir()

@@ -16,6 +16,7 @@ from .encoder_file import EncoderFile
 from .errors import UnknownArchitectureError
 from .formats import ANCHOR
 from .progress import ReadingProgress
+from .reference import hash_stored_embeddings
 from .sharded import local_rows
 from .sources import open_source
 
@@ -69,7 +70,8 @@ def load_encoder(
         The encoder, in eval mode.
 
     Raises:
-        CheckpointError: A subclass says what is wrong; nothing was loaded.
+        CheckpointError: A subclass says what is wrong; nothing was loaded. Weights that are NaN or infinite are an
+            error of these, too, but for those of blocks that stay mapped, which are not read here.
         ValueError: An override does not fit.
     """
     check_quantization(quantization)
@@ -91,10 +93,12 @@ def load_encoder(
         parameters = {name: p for name, p in parameters.items() if not name.startswith("blocks.")}
     with ReadingProgress(f"Reading {file.source.where}", sum(map(file.nbytes, parameters))) as progress:
         for name in parameters:
-            assign_parameter(encoder, name, file.load(name, encoder, dtype, device, mmap))
+            data = file.load(name, encoder, dtype, device, mmap, check_all=quantization is not None)
+            assign_parameter(encoder, name, data)
             progress.advance(file.nbytes(name))
             if quantization is not None:
                 _quantize_if_complete(encoder, name, quantization)
+    encoder.stored_embeddings = hash_stored_embeddings(file)
     encoder.quantization = quantization
     if quantization is not None or blocks_in_memory is not None:
         encoder.requires_grad_(False)
@@ -112,10 +116,12 @@ def _quantize_if_complete(encoder: InternViT, name: str, kind: str) -> None:
 
 def _stream(encoder: InternViT, file: EncoderFile, dtype: torch.dtype, device: torch.device | str, count: int) -> None:
     """Let an encoder's blocks be read from a file when they are needed."""
+    checked: set[int] = set()
 
     def read(number: int, block: nn.Module) -> None:
         for name, parameter in block.named_parameters():
-            file.read_into(f"blocks.{number}.{name}", encoder, parameter)
+            file.read_into(f"blocks.{number}.{name}", encoder, parameter, check=number not in checked)
+        checked.add(number)
 
     encoder.blocks = StreamedBlocks(encoder.blocks, read, lambda block: give_memory(block, dtype, device), count)
 
@@ -129,7 +135,8 @@ def read_weights(encoder: InternViT, source: str | os.PathLike[str]) -> None:
         source: As in :func:`load_encoder`.
 
     Raises:
-        CheckpointError: A subclass says what is wrong; nothing was read.
+        CheckpointError: A subclass says what is wrong; of a weight that is NaN or infinite it is found while others
+            were read already.
     """
     file = EncoderFile.find(open_source(source))
     _check(file, encoder)

@@ -11,8 +11,9 @@ import json
 import pickle
 import pickletools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from torch._subclasses import FakeTensor, FakeTensorMode
 
 from .errors import MissingShardError, NotACheckpointError, TruncatedCheckpointError, UnsafePickleError, list_names
 from .stored import InMemory, Stored
+from .told import OWN
 
 # Keys under which trainers put the weights.
 CONTAINERS = ("module", "state_dict", "model")
@@ -52,9 +54,12 @@ class TensorReader(abc.ABC):
 
     Attributes:
         names: Of all tensors.
+        about: What is kept beside them and says something of them: a ``.safetensors`` file's metadata, or ``meta`` and
+            what this package adds of a ``torch.save`` file.
     """
 
     names: frozenset[str]
+    about: Mapping[str, Any] = MappingProxyType({})
 
     @abc.abstractmethod
     def stored(self, name: str) -> Stored | InMemory:
@@ -90,6 +95,7 @@ class SafetensorsReader(TensorReader):
                 ) from error
             raise NotACheckpointError(f"{path} is not a safetensors file ({error}).") from error
         self.names = frozenset(self._file.keys())
+        self.about = self._file.metadata() or {}
         self._path = path
         with path.open("rb") as file:
             size = int.from_bytes(file.read(8), "little")
@@ -114,7 +120,9 @@ class PickleReader(TensorReader):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._tensors = tensors_of(_unpickle(path, "cpu", only_places=True), path)
+        checkpoint = _unpickle(path, "cpu", only_places=True)
+        self._tensors = tensors_of(checkpoint, path)
+        self.about = {key: checkpoint[key] for key in ("meta", OWN) if key in checkpoint}
         self.names = frozenset(self._tensors)
 
     def stored(self, name: str) -> Stored | InMemory:

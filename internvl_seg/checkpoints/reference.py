@@ -3,7 +3,9 @@
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +15,7 @@ from ..encoder.lora import is_lora, official_name
 from ..encoder.releases import building
 from .encoder_file import EncoderFile
 from .errors import CheckpointError
+from .formats import ANCHOR
 from .progress import ReadingProgress
 from .sources import open_source
 
@@ -55,10 +58,14 @@ def hash_file(source: str | os.PathLike[str], encoder: InternViT) -> str:
 def _hash(parameters: Iterable[Tensor], progress: ReadingProgress) -> str:
     digest = hashlib.sha256()
     for parameter in parameters:
-        # In bf16, which every release survives exactly, so that one encoder has one hash in any dtype.
-        digest.update(parameter.detach().bfloat16().contiguous().view(torch.int16).cpu().numpy().data)
+        _update(digest, parameter)
         progress.advance(parameter.nbytes)
     return digest.hexdigest()
+
+
+def _update(digest: Any, parameter: Tensor) -> None:
+    """Add a parameter in bf16, which every release survives exactly, so that one encoder has one hash in any dtype."""
+    digest.update(parameter.detach().bfloat16().contiguous().view(torch.int16).cpu().numpy().data)
 
 
 def hash_parameters(module: nn.Module) -> str:
@@ -76,14 +83,102 @@ def hash_tensors(named: Iterable[tuple[str, Tensor]]) -> str:
     return digest.hexdigest()
 
 
-def write_reference(checkpoint: str, sha256: str) -> Tensor:
-    """A reference as a tensor of bytes, uint8, so that it passes through whatever keeps state dicts."""
-    return torch.frombuffer(
-        bytearray(json.dumps({"checkpoint": checkpoint, "sha256": sha256}).encode()), dtype=torch.uint8
+def hash_embeddings(read: Callable[[str], Tensor], grid: tuple[int, int]) -> dict[str, str]:
+    """Hashes of what stands before an encoder's blocks: the one half is the same at every image size.
+
+    Args:
+        read: Gives a parameter by its official name.
+        grid: Rows and columns of its position embedding.
+
+    Returns:
+        ``embeddings``, of the CLS token, its position and the patch embedding, and ``positions``, of those of the
+        patches with their grid before it, such as ``16x16 0a1b...``. In bf16, as the blocks'.
+    """
+    pos_embed = read("pos_embed")
+    fixed = [read(name) for name in ("cls_token", ANCHOR, "patch_embed.proj.bias")]
+    same = _digest([*fixed, pos_embed[:, :1]])
+    return {"embeddings": same, "positions": f"{grid[0]}x{grid[1]} {_digest([pos_embed[:, 1:]])}"}
+
+
+def embeddings_of(encoder: InternViT) -> dict[str, str]:
+    """The same of an encoder: as it stands in the file that it was read from, or else as it is."""
+    return encoder.stored_embeddings or hash_embeddings(encoder.get_parameter, encoder.grid_size)
+
+
+def hash_stored_embeddings(file: EncoderFile) -> dict[str, str]:
+    """The same of the encoder in a file, as it stands there."""
+    return hash_embeddings(file.read, file.grid())
+
+
+def _digest(parameters: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for parameter in parameters:
+        _update(digest, parameter)
+    return digest.hexdigest()
+
+
+def write_reference(checkpoint: str, sha256: str, embeddings: Mapping[str, str] | None = None) -> Tensor:
+    """A reference as a tensor of bytes, uint8, so that it passes through whatever keeps state dicts.
+
+    Args:
+        checkpoint: Where an encoder came from.
+        sha256: Its hash.
+        embeddings: Of :func:`hash_embeddings`, if ``sha256`` does not cover them.
+    """
+    told = {"checkpoint": checkpoint, "sha256": sha256, **(embeddings or {})}
+    return torch.frombuffer(bytearray(json.dumps(told).encode()), dtype=torch.uint8)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What stands for a frozen encoder.
+
+    Attributes:
+        checkpoint: Where it came from, as :func:`internvl_seg.load_encoder` takes it.
+        sha256: Its :func:`hash_encoder`.
+        embeddings: Its :func:`hash_embeddings`; '' in checkpoints from before there were any.
+        positions: As ``embeddings``.
+    """
+
+    checkpoint: str
+    sha256: str
+    embeddings: str = ""
+    positions: str = ""
+
+    def differs(self, sha256: str, embeddings: Mapping[str, str]) -> str:
+        """In what another encoder differs, for a message; '' if it is the same as far as can be told.
+
+        Positions of two grids cannot be compared: an encoder at another image size is the same.
+
+        Args:
+            sha256: Of the other.
+            embeddings: Of the other.
+        """
+        if sha256 != self.sha256:
+            return f"SHA-256 {self.sha256[:12]}..., not {sha256[:12]}..."
+        if self.embeddings and self.embeddings != embeddings["embeddings"]:
+            return "equal blocks, but another CLS token or patch embedding"
+        grid, _, positions = self.positions.partition(" ")
+        own_grid, _, own = embeddings["positions"].partition(" ")
+        if self.positions and grid == own_grid and positions != own:
+            return "equal blocks, but another position embedding"
+        return ""
+
+
+def read_reference(reference: Tensor) -> Reference:
+    """What a tensor of bytes says.
+
+    Raises:
+        WrongEncoderError: It is none that :func:`write_reference` made.
+    """
+    try:
+        told = json.loads(bytes(reference.tolist()))
+        if all(isinstance(told[name], str) for name in ("checkpoint", "sha256")):
+            return Reference(
+                told["checkpoint"], told["sha256"], str(told.get("embeddings", "")), str(told.get("positions", ""))
+            )
+    except (ValueError, TypeError, LookupError, RecursionError):
+        pass
+    raise WrongEncoderError(
+        f"The checkpoint's {REFERENCE} is damaged: it does not say which frozen encoder its heads were trained on."
     )
-
-
-def read_reference(reference: Tensor) -> tuple[str, str]:
-    """Where an encoder came from, as :func:`internvl_seg.load_encoder` takes it, and its :func:`hash_encoder`."""
-    told = json.loads(bytes(reference.tolist()))
-    return told["checkpoint"], told["sha256"]

@@ -1,6 +1,5 @@
 """From what a user names (release, hub id, folder, file) to tensors and the configuration beside them."""
 
-import json
 import os
 import re
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from huggingface_hub.errors import (
 )
 
 from ..encoder.releases import find_release, get_release, list_encoders
+from .config_json import read_config_json
 from .errors import CheckpointNotFoundError, HubUnavailableError, MissingShardError, NotACheckpointError, list_names
 from .reading import ShardedReader, TensorReader, open_file
 
@@ -45,16 +45,6 @@ class Source:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def _vision_config(path: Path | None) -> dict[str, Any]:
-    if path is None or not path.is_file():
-        return {}
-    try:
-        config: dict[str, Any] = json.loads(path.read_text())
-    except ValueError as error:
-        raise NotACheckpointError(f"{path} is not valid JSON: {error}") from error
-    return dict(config.get("vision_config", config))
-
-
 def _open_local_file(path: Path) -> Source:
     def fetch(shard: str) -> Path:
         if not (path.parent / shard).is_file():
@@ -64,7 +54,7 @@ def _open_local_file(path: Path) -> Source:
         return path.parent / shard
 
     reader = ShardedReader(path, fetch) if path.name.endswith(INDEX_SUFFIX) else open_file(path)
-    return Source(str(path), reader, _vision_config(path.parent / "config.json"))
+    return Source(str(path), reader, read_config_json(path.parent / "config.json"))
 
 
 def _open_folder(folder: Path) -> Source:
@@ -128,7 +118,7 @@ def _open_hub(repo: str) -> Source:
         if name in WEIGHT_FILES:
             path = found[name]
             reader = ShardedReader(path, fetch_shard) if name.endswith(INDEX_SUFFIX) else open_file(path)
-            return Source(repo, reader, _vision_config(found.get("config.json")))
+            return Source(repo, reader, read_config_json(found.get("config.json")))
     raise unavailable or NotACheckpointError(f"The hub repository {repo} holds none of {', '.join(WEIGHT_FILES)}.")
 
 

@@ -6,7 +6,9 @@ from typing import Any
 from torch import nn
 
 from .errors import CheckpointError
+from .finite_weights import check_weights
 from .in_place import reading_in_place
+from .position_grid import tell_grids
 from .reading import CONTAINERS
 from .stored import Stored
 
@@ -33,8 +35,10 @@ def load_whole(
 
     Raises:
         WrongWeightsError: Weights are missing, too many or of other shapes.
+        NonFiniteWeightsError: Weights that were read are NaN or infinite.
         CheckpointError: Another subclass, if a part of the model says what is wrong.
     """
+    tell_grids(checkpoint, str(where))
     state = checkpoint
     for key in CONTAINERS:
         state = checkpoint.get(key, state)
@@ -45,6 +49,8 @@ def load_whole(
         raise
     except RuntimeError as error:
         raise WrongWeightsError(f"{where} holds another model's weights than {config} describes: {error}") from error
+    own = [*model.named_parameters(), *model.named_buffers()]
+    check_weights([(name, tensor) for name, tensor in own if name in state], where)
     # Of what is not in the model, heads that only training needs are nothing to worry about.
     unexpected = [name for name in unexpected if not name.startswith("auxiliary_head.")]
     for found, names in (("lacks {} tensors of", missing), ("holds {} tensors that are not in", unexpected)):

@@ -12,7 +12,10 @@ from .linear import Linear, QuantizedLinear
 
 
 class RMSNorm(nn.RMSNorm):
-    """``nn.RMSNorm`` in its input's dtype; under autocast PyTorch's would mix two, for which it has no fast kernel."""
+    """``nn.RMSNorm`` in its input's dtype; under autocast PyTorch's would mix two, for which it has no fast kernel.
+
+    Threads may share it.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (..., C) over C."""
@@ -24,16 +27,33 @@ NORMS: dict[str, type[RMSNorm] | type[nn.LayerNorm]] = {"rms_norm": RMSNorm, "la
 NORM_EPS = 1e-6
 
 
+def hidden_channels(dim: int, mlp_ratio: float) -> int:
+    """Channels between the two layers of an MLP: as many whole ones as there are.
+
+    A ratio that was told from a file is a quotient of whole numbers, whose product may end just below its number.
+    """
+    return int(dim * mlp_ratio + 1e-6)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention whose q/k norm spans the whole embedding, not one head."""
 
-    def __init__(self, dim: int, num_heads: int, norm: NormType, qkv_bias: bool, qk_norm: bool, kernel: str) -> None:
+    def __init__(
+        self,
+        dim: int,
+        num_heads: int,
+        norm: NormType,
+        qkv_bias: bool,
+        qk_norm: bool,
+        kernel: str,
+        norm_eps: float = NORM_EPS,
+    ) -> None:
         super().__init__()
         self.num_heads = num_heads
         self.kernel = kernel
         self.qkv = Linear(dim, 3 * dim, bias=qkv_bias)
-        self.q_norm = NORMS[norm](dim, eps=NORM_EPS) if qk_norm else nn.Identity()
-        self.k_norm = NORMS[norm](dim, eps=NORM_EPS) if qk_norm else nn.Identity()
+        self.q_norm = NORMS[norm](dim, eps=norm_eps) if qk_norm else nn.Identity()
+        self.k_norm = NORMS[norm](dim, eps=norm_eps) if qk_norm else nn.Identity()
         self.proj = Linear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -89,13 +109,14 @@ class Block(nn.Module):
         init_values: float,
         drop_path: float,
         kernel: str,
+        norm_eps: float = NORM_EPS,
     ) -> None:
         super().__init__()
-        self.norm1 = NORMS[norm](dim, eps=NORM_EPS)
-        self.attn = Attention(dim, num_heads, norm, qkv_bias, qk_norm, kernel)
+        self.norm1 = NORMS[norm](dim, eps=norm_eps)
+        self.attn = Attention(dim, num_heads, norm, qkv_bias, qk_norm, kernel, norm_eps)
         self.ls1 = LayerScale(dim, init_values)
-        self.norm2 = NORMS[norm](dim, eps=NORM_EPS)
-        self.mlp = Mlp(dim, int(dim * mlp_ratio))
+        self.norm2 = NORMS[norm](dim, eps=norm_eps)
+        self.mlp = Mlp(dim, hidden_channels(dim, mlp_ratio))
         self.ls2 = LayerScale(dim, init_values)
         self.drop_path = StochasticDepth(drop_path, mode="row")
 

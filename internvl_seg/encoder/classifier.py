@@ -57,7 +57,7 @@ class AttentionPooling(nn.Module):
 
 
 class TokenClassifier(nn.Module):
-    """Tokens to logits, or to an embedding when there are no classes; in fp32.
+    """Tokens to logits, or to an embedding when there are no classes; in fp32. Threads may share it in eval mode.
 
     Args:
         embed_dim: Channels of a token, C.
@@ -104,6 +104,8 @@ class TokenClassifier(nn.Module):
 
 class InternViTClassifier(TokenClassifier):
     """Images to logits, or to an embedding when there are no classes; all but the encoder runs in fp32.
+
+    Threads may share it in eval mode, as they may its encoder (:class:`InternViT`).
 
     Args:
         encoder: The encoder.

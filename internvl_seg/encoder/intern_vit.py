@@ -3,7 +3,7 @@
 Parameters have the names of the official ``.pth`` files, so a state dict needs no renaming.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, overload
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from .attention import check_kernel
-from .block import NORMS, Block, NormType
+from .block import NORM_EPS, NORMS, Block, NormType, hidden_channels
 from .linear import Conv2d
 from .position import resize_pos_embed
 from .streamed_blocks import StreamedBlocks
@@ -54,6 +54,10 @@ class InternViT(nn.Module):
     The defaults are InternViT-6B-224px. Weights are random until loaded: ``internvl_seg.load_encoder`` builds an
     encoder from a released file, ``internvl_seg.create_encoder`` a random one by name.
 
+    Threads may share an encoder that nobody changes meanwhile: the forward pass writes nothing to it. Of one with
+    ``blocks_in_memory`` they take turns, one of quantized layers needs room for the widest of them in each thread, and
+    one that is compiled is to be called once before the threads begin.
+
     Args:
         img_size: Side in pixels, or (height, width), of the grid that ``pos_embed`` stores. Any other size works too,
             the embedding is then resized at every call.
@@ -70,6 +74,11 @@ class InternViT(nn.Module):
         drop_path_rate: Stochastic depth of the last block; it grows linearly from 0 at the first.
         attention: Kernel: 'auto', or one of :data:`KERNELS`.
         grad_checkpointing: Recompute each block in the backward pass instead of keeping its activations.
+        norm_eps: What every norm adds to a variance, or mean square.
+
+    Attributes:
+        stored_embeddings: Hashes of the embeddings as they stand in the file that the encoder was read from
+            (:func:`internvl_seg.checkpoints.reference.hash_embeddings`); None if it was not.
 
     Raises:
         ValueError: An argument does not fit the others or is not among the allowed values.
@@ -92,11 +101,20 @@ class InternViT(nn.Module):
         drop_path_rate: float = 0.0,
         attention: str = "auto",
         grad_checkpointing: bool = False,
+        norm_eps: float = NORM_EPS,
     ) -> None:
         super().__init__()
         check_kernel(attention)
         if norm not in NORMS:
             raise ValueError(f"norm={norm!r} is not known; choose one of {', '.join(NORMS)}.")
+        counts = {"patch_size": patch_size, "in_chans": in_chans, "embed_dim": embed_dim, "num_heads": num_heads}
+        for name, count in counts.items():
+            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
+                raise ValueError(f"{name}={count!r} is no whole number above 0.")
+        if not 0 < norm_eps < 1:
+            raise ValueError(f"norm_eps={norm_eps!r} is not between 0 and 1; the released encoders have {NORM_EPS}.")
+        if hidden_channels(embed_dim, mlp_ratio) < 1:
+            raise ValueError(f"mlp_ratio={mlp_ratio!r} leaves the MLP no channels.")
         if embed_dim % num_heads:
             raise ValueError(f"embed_dim={embed_dim} is not a multiple of num_heads={num_heads}.")
         if depth < 1:
@@ -104,8 +122,10 @@ class InternViT(nn.Module):
         self.embed_dim = embed_dim
         self.num_heads = num_heads
         self.patch_size = patch_size
+        self.norm_eps = norm_eps
         self.grad_checkpointing = grad_checkpointing
         self.quantization: str | None = None
+        self.stored_embeddings: dict[str, str] | None = None
         height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
         self.grid_size = self._grid_of(height, width, "img_size")
 
@@ -123,6 +143,7 @@ class InternViT(nn.Module):
                 init_values,
                 drop_path=drop_path_rate * i / max(depth - 1, 1),
                 kernel=attention,
+                norm_eps=norm_eps,
             )
             for i in range(depth)
         )
@@ -166,14 +187,19 @@ class InternViT(nn.Module):
 
     def _run(self, tokens: Tensor, indices: Sequence[int]) -> dict[int, Tensor]:
         """Run the blocks up to the last of ``indices`` and keep the tokens after each of them."""
+        count = max(indices) + 1
+        if isinstance(self.blocks, StreamedBlocks):
+            with self.blocks.in_turn(count) as blocks:
+                return self._run_blocks(blocks, tokens, indices)
+        return self._run_blocks(self.blocks[:count], tokens, indices)
+
+    def _run_blocks(self, blocks: Iterable[nn.Module], tokens: Tensor, indices: Sequence[int]) -> dict[int, Tensor]:
         learns = torch.is_grad_enabled() and any(p.requires_grad for p in self.parameters())
         recompute = self.grad_checkpointing and learns
+        one_by_one = isinstance(self.blocks, StreamedBlocks) and tokens.device.type == "cpu"
         taps: dict[int, Tensor] = {}
-        all_blocks, count = self.blocks, max(indices) + 1
-        streamed = isinstance(all_blocks, StreamedBlocks)
-        blocks = all_blocks.in_turn(count) if isinstance(all_blocks, StreamedBlocks) else all_blocks[:count]
         for i, block in enumerate(blocks):
-            if streamed and tokens.device.type == "cpu":
+            if one_by_one:
                 # All images while the block is there, but one at a time: its activations would take the memory saved.
                 tokens = torch.cat([block(image) for image in tokens.split(1)])
             else:

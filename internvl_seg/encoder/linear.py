@@ -37,7 +37,7 @@ class Linear(nn.Linear):
 
     ``F.linear`` first copies the bias into the output and then adds the product to it; oneDNN's own linear adds the
     bias (and GELU) while the result is still in registers, which saves 8 % of the 300M encoder in bf16. Where oneDNN
-    knows no bf16, the layer computes in fp32.
+    knows no bf16, the layer computes in fp32. Threads may share it.
     """
 
     def reset_parameters(self) -> None:

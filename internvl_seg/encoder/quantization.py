@@ -66,7 +66,10 @@ def _short(scale: Tensor) -> Tensor:
 
 
 class _WeightOnly(QuantizedLinear):
-    """Weights that are widened to the input's dtype, a layer at a time, and multiplied with as any."""
+    """Weights that are widened to the input's dtype, a layer at a time, and multiplied with as any.
+
+    Threads may share it: each widens into memory of its own, which it keeps until it ends.
+    """
 
     def forward(self, x: Tensor, gelu: bool = False) -> Tensor:
         """Map (..., in_features) to (..., out_features), followed by the exact GELU if asked for."""
@@ -148,7 +151,10 @@ class Int4Linear(_WeightOnly):
 
 
 class Int8DynamicLinear(QuantizedLinear):
-    """Weights and inputs of 8 bits, multiplied as integers; the inputs' scales, one a token, are found on the way."""
+    """Weights and inputs of 8 bits, multiplied as integers; the inputs' scales, one a token, are found on the way.
+
+    Threads may share it.
+    """
 
     codes: Tensor | None
     scale: Tensor

@@ -1,13 +1,14 @@
 """The released InternViTs, a row each, and building one by name."""
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from .block import NormType
+from .block import NORM_EPS, NormType
 from .intern_vit import InternViT, Size
 
 
@@ -35,12 +36,13 @@ class Release:
     qk_norm: bool = True
     patch_size: int = 14
     mlp_ratio: float = 4.0
+    norm_eps: float = NORM_EPS
     hub_id: str = ""
     official_file: str = ""
 
     def arguments(self) -> dict[str, Any]:
         """The architecture as keyword arguments of :class:`InternViT`."""
-        names = "img_size patch_size embed_dim depth num_heads mlp_ratio norm qkv_bias qk_norm"
+        names = "img_size patch_size embed_dim depth num_heads mlp_ratio norm qkv_bias qk_norm norm_eps"
         return {name: getattr(self, name) for name in names.split()}
 
 
@@ -112,6 +114,11 @@ def get_release(name: str) -> Release:
     return _RELEASES[name]
 
 
+def find_release_of_name(name: str) -> Release | None:
+    """The release of a name, if any."""
+    return _RELEASES.get(name)
+
+
 def find_release(*, hub_id: str | None = None, embed_dim: int | None = None) -> Release | None:
     """The first release with this hub id or this embed_dim, if any."""
     for release in _RELEASES.values():
@@ -120,16 +127,33 @@ def find_release(*, hub_id: str | None = None, embed_dim: int | None = None) -> 
     return None
 
 
+# PyTorch has one default dtype for all threads: who sets it has to be alone until it is set back.
+_DEFAULT_DTYPE = threading.RLock()
+
+
 @contextlib.contextmanager
 def building(device: torch.device | str | None, dtype: torch.dtype | None) -> Iterator[None]:
-    """Within this context new tensors are made on ``device`` in ``dtype``; None leaves the default."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype or before)
-    try:
-        with torch.device(device) if device is not None else contextlib.nullcontext():
-            yield
-    finally:
-        torch.set_default_dtype(before)
+    """Within this context new tensors are made on ``device`` in ``dtype``; None leaves the default.
+
+    Threads that build wait for each other.
+    """
+    with _DEFAULT_DTYPE:
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(dtype or before)
+        try:
+            with torch.device(device) if device is not None else contextlib.nullcontext():
+                yield
+        finally:
+            torch.set_default_dtype(before)
+
+
+@contextlib.contextmanager
+def drawing(seed: int) -> Iterator[None]:
+    """Within this context random numbers are those of a seed; those after it are as if none had been drawn."""
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+    with torch.random.fork_rng(devices=list(devices)):
+        torch.manual_seed(seed)
+        yield
 
 
 def create_encoder(

@@ -1,9 +1,11 @@
 """Blocks that are in memory only while they compute."""
 
 import copy
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, nullcontext
 from itertools import islice
 from typing import Any
 
@@ -16,6 +18,7 @@ class StreamedBlocks(nn.ModuleList):
     """Blocks of which the first are in memory for good, and the others, one after the other, while they compute.
 
     Those have two places: in one a block computes while the next is read into the other. All serve inference alone.
+    Threads may share them: one at a time has the places, from :meth:`in_turn` on until it leaves it.
 
     Args:
         blocks: On the meta device, all alike.
@@ -37,6 +40,7 @@ class StreamedBlocks(nn.ModuleList):
             )
         places = min(in_memory, 2) if in_memory < len(self) else 0
         self.read, self.in_memory = read, in_memory
+        self._taken = threading.Lock()
         self._kept = list(islice(self, min(in_memory, len(self)) - places))
         self._places = [copy.deepcopy(self[-1]) for _ in range(places)]
         for block in (*self._kept, *self._places):
@@ -45,8 +49,16 @@ class StreamedBlocks(nn.ModuleList):
         for i, block in enumerate(self._kept):
             read(i, block)
 
-    def in_turn(self, count: int) -> Iterator[nn.Module]:
-        """The first so many blocks, each of which is there until the next is asked for."""
+    @contextmanager
+    def in_turn(self, count: int) -> Iterator[Iterator[nn.Module]]:
+        """The first so many blocks, each of which is there until the next is asked for; other threads wait meanwhile.
+
+        A context and no bare iterator, so that whoever stops midway, by an error say, lets the next one begin.
+        """
+        with self._taken if self._places else nullcontext(), closing(self._sweep(count)) as blocks:
+            yield blocks
+
+    def _sweep(self, count: int) -> Generator[nn.Module, None, None]:
         yield from self._kept[:count]
         coming = iter(range(len(self._kept), count))
         with ThreadPoolExecutor(1, "read-blocks") as reader:
@@ -63,6 +75,15 @@ class StreamedBlocks(nn.ModuleList):
                 done.result()
                 yield place
                 begin(place)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """All but the lock, which no copy shares."""
+        return {name: value for name, value in self.__dict__.items() if name != "_taken"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take the state of another and a lock of its own."""
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # PyTorch leaves it untyped.
+        self._taken = threading.Lock()
 
     def train(self, mode: bool = True) -> "StreamedBlocks":
         """Stay in eval mode."""

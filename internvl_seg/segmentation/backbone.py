@@ -21,7 +21,7 @@ from ..encoder.intern_vit import Size
 from ..encoder.kernel_table import choose_compile
 from ..encoder.lora import add_lora
 from ..encoder.quantization import check_quantization, quantize_encoder
-from ..encoder.releases import building
+from ..encoder.releases import building, drawing
 from .encoder_reference import check_reference, leave_encoder_out
 from .shared_encoder import share
 
@@ -55,6 +55,8 @@ class InternViTBackbone(InternViT):
     reference (where it came from and a hash) that is compared when they are loaded. With ``lora`` that is so, too,
     but for adapters that are trained and saved.
 
+    Threads may share a frozen one, as they may an :class:`InternViT`.
+
     Args:
         arch: A name of ``list_encoders()``, or arguments of :class:`InternViT`.
         img_size: Side, or (height, width), in pixels to which the position grid is resized when weights are loaded,
@@ -80,6 +82,8 @@ class InternViTBackbone(InternViT):
             :func:`internvl_seg.encoder.lora.add_lora` as wanted; none if None.
         init_cfg: None for random weights, or ``dict(type='Pretrained', checkpoint=...)`` with anything that
             :func:`internvl_seg.load_encoder` takes.
+        seed: Of a frozen encoder's random weights, which are the same whenever and wherever it is built. Those of a
+            tuned one are drawn as PyTorch draws: a run's seed is theirs.
 
     Raises:
         ValueError: An argument is not among the allowed values.
@@ -103,6 +107,7 @@ class InternViTBackbone(InternViT):
         encoder: InternViT | None = None,
         lora: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
+        seed: int = 0,
     ) -> None:
         if dtype not in DTYPES:
             raise ValueError(f"backbone.dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
@@ -135,7 +140,8 @@ class InternViTBackbone(InternViT):
         # Weights that a file holds need not be drawn first. A model built on the meta device is only looked at.
         drawn = encoder is None and init_cfg is None and not _READ_LATER.get()
         from_file = not drawn and encoder is None and torch.get_default_device().type != "meta"
-        with building(None if drawn else "meta", DTYPES[dtype] if frozen else torch.float32):
+        random = drawing(seed) if drawn and frozen else nullcontext()
+        with building(None if drawn else "meta", DTYPES[dtype] if frozen else torch.float32), random:
             super().__init__(**arguments)
         self.quantization = quantization
         self.out_type = out_type
@@ -158,6 +164,7 @@ class InternViTBackbone(InternViT):
                 **arguments,
             )
             self.blocks = weights.blocks
+            self.stored_embeddings = weights.stored_embeddings
             for name, parameter in weights.named_parameters():
                 assign_parameter(self, name, parameter)
             self.is_init = True

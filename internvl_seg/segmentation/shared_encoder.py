@@ -27,6 +27,9 @@ def share(encoder: InternViT, backbone: Any) -> None:
             f"backbone.encoder has quantization={encoder.quantization!r}, but backbone.quantization is "
             f"{backbone.quantization!r}."
         )
+    for name in ("num_heads", "norm_eps"):
+        if (found := getattr(encoder, name)) != (own := getattr(backbone, name)):
+            raise WrongEncoderError(f"backbone.encoder has {name} = {found}, but backbone.arch has {own}.")
     if not encoder.has_all_weights:
         backbone.blocks = encoder.blocks  # As modules: what is in them is not parameters, or not there all the time.
     theirs = dict(encoder.named_parameters())
@@ -43,11 +46,12 @@ def share(encoder: InternViT, backbone: Any) -> None:
         )
     if encoder.dtype != backbone.dtype:
         raise WrongEncoderError(f"backbone.encoder has {encoder.dtype}, but backbone.dtype is {backbone.dtype}.")
-    for name, own in backbone.named_parameters():
+    for name, _ in backbone.named_parameters():
         tensor = theirs[name].detach()
-        if tensor.shape != own.shape:  # The position embedding of another image size.
+        if name == "pos_embed" and encoder.grid_size != backbone.grid_size:  # Of another image size.
             tensor = _pos_embed(encoder, backbone)
         assign_parameter(backbone, name, tensor)
+    backbone.stored_embeddings = encoder.stored_embeddings
 
 
 def _pos_embed(encoder: InternViT, backbone: Any) -> Tensor:

@@ -1,29 +1,40 @@
 """Any ViT of timm as a frozen backbone of MMEngine configs, to stand beside InternViT under one protocol."""
 
+import contextlib
 import difflib
 import inspect
+import io
+import itertools
+import re
 import sys
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import timm
 import torch
 import torch.nn.functional as F
 from mmengine.registry import MODELS
+from timm.layers.patch_embed import PatchEmbed
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
-from ..checkpoints.errors import HubUnavailableError, KeyMismatchError, ShapeMismatchError, list_names
-from ..checkpoints.reading import open_file
+from ..checkpoints.errors import CheckpointError, HubUnavailableError, KeyMismatchError, ShapeMismatchError, list_names
+from ..checkpoints.finite_weights import check_weights, non_finite
 from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_parameters, read_reference, write_reference
+from ..checkpoints.sources import open_source
+from ..checkpoints.stored import InMemory
+from ..common.finite import is_finite
 from ..encoder.intern_vit import resolve_indices
-from ..encoder.releases import building
+from ..encoder.releases import building, drawing
 from .backbone import DTYPES, OUT_TYPES, features
 
 # How the images of all configs come, on the scale of 0 to 1: ImageNet's mean and standard deviation.
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 HUB = "hub"
+_IN_BLOCK = re.compile(r"(?:^|\.)\d+\.")
+# What timm leaves out of blocks because it changes no feature, or is computed anew.
+_UNUSED = re.compile(r"rope|\.bias_mask$|mask_token|\.B\.")
 
 
 def _create(arch: str, pretrained: bool) -> Any:
@@ -48,23 +59,74 @@ def _create(arch: str, pretrained: bool) -> Any:
             f"The weights of timm's {name!r} cannot be downloaded ({error}). Connect, set HF_ENDPOINT to a mirror, or "
             "download them elsewhere and set backbone.init_cfg.checkpoint to the file."
         ) from error
-    if "return_prefix_tokens" not in inspect.signature(model.forward_intermediates).parameters:
+    plain = "return_prefix_tokens" in inspect.signature(model.forward_intermediates).parameters
+    # A hybrid's patches are those of a convolutional network's maps, whose size it does not tell.
+    if not plain or not isinstance(model.patch_embed, PatchEmbed):
         raise ValueError(f"backbone.arch={arch!r} is no plain ViT: it has no tokens of one grid after every block.")
     return model
 
 
-def _read(model: nn.Module, path: Path) -> None:
+class _Traced(Tensor):
+    """A tensor that knows the names of those that it was made of."""
+
+    sources: frozenset[str]
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = super().__torch_function__(func, types, args, kwargs or {})  # type: ignore[no-untyped-call]
+        parts = [leaf.sources for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, _Traced)]
+        for leaf in tree_leaves(found):
+            if isinstance(leaf, _Traced):
+                leaf.sources = frozenset().union(*parts)
+        return found
+
+
+def _rename(model: nn.Module, state: dict[str, Tensor], path: str, arch: str) -> dict[str, Tensor]:
+    """Give weights timm's names, as timm does; what it would leave out of a block in silence is an error.
+
+    Raises:
+        KeyMismatchError: It would leave out weights that are not zero.
+    """
+    rename = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    if rename is None:
+        return state
+    traced: dict[str, Any] = {name: tensor.as_subclass(_Traced) for name, tensor in state.items()}
+    for name, tensor in traced.items():
+        tensor.sources = frozenset([name])
+    with contextlib.redirect_stdout(io.StringIO()):  # timm prints of what it leaves out.
+        renamed: dict[str, Tensor] = rename(traced, model)
+    used = frozenset().union(*(tensor.sources for tensor in renamed.values() if isinstance(tensor, _Traced)))
+    inside = [name for name in state.keys() - used if name.startswith(_root(used)) and _IN_BLOCK.search(name)]
+    if dropped := [name for name in inside if not _UNUSED.search(name) and state[name].any()]:
+        other = f"{arch.partition('.')[0].removeprefix('timm/')}_qkvb"
+        remedy = f"backbone.arch={other!r} has such" if timm.is_model(other) else "Take the model that has them"
+        raise KeyMismatchError(
+            f"{path} holds {len(dropped)} weights that timm's {arch!r} has no place for and would leave out: "
+            f"{list_names(dropped)}. {remedy}."
+        )
+    return {name: tensor.as_subclass(Tensor) for name, tensor in renamed.items()}
+
+
+def _root(names: Collection[str]) -> str:
+    """What stands before all of some names, up to a dot: a file may hold more, such as an encoder of texts."""
+    first, last = min(names, default=""), max(names, default="")
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(first, last, strict=False))
+    return "".join(letter for letter, _ in same).rpartition(".")[0]
+
+
+def _read(model: nn.Module, path: str, arch: str) -> None:
     """Read weights from a file in timm's names, or in those that timm renames, to any size of the position grid.
 
     Raises:
         CheckpointError: A subclass says what is wrong.
     """
-    reader = open_file(path)
+    reader = open_source(path).reader
     state = {name: reader.read(name) for name in reader.names}
-    rename = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
     try:
-        missing, unexpected = model.load_state_dict(rename(state, model) if rename else state, strict=False)
-    except RuntimeError as error:
+        missing, unexpected = model.load_state_dict(_rename(model, state, path, arch), strict=False)
+    except CheckpointError:
+        raise
+    except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
         raise ShapeMismatchError(f"{path} does not fit timm's model: {error}") from error
     unexpected = [name for name in unexpected if not name.startswith(("head", "fc_norm"))]
     if missing or unexpected:
@@ -75,6 +137,20 @@ def _read(model: nn.Module, path: Path) -> None:
         )
 
 
+def _cast(model: nn.Module, dtype: torch.dtype, where: str) -> None:
+    """Give a model a dtype, in which all its weights have to be finite.
+
+    Raises:
+        NonFiniteWeightsError: They are not.
+    """
+    check_weights(model.named_parameters(), where)
+    before = dict(model.state_dict())
+    model.to(dtype)
+    for name, tensor in model.named_parameters():
+        if not tensor.is_meta and not is_finite(tensor):
+            raise non_finite({name: InMemory(before[name])}, tensor, where)
+
+
 @MODELS.register_module()
 class TimmViT(nn.Module):
     """A frozen ViT of timm that gives a tuple of feature maps, as ``InternViT`` does.
@@ -82,6 +158,7 @@ class TimmViT(nn.Module):
     Images come as all configs normalise them; where the model was trained with another mean and deviation they are
     changed to these. A side that is no multiple of the model's patch is resized to the nearest one, so that models of
     other patches stand in the same config: maps then cover the whole image with fewer patches, or more.
+    Threads may share it.
 
     Args:
         arch: Name of timm's model, with or without ``timm/``, such as ``vit_small_patch14_dinov2.lvd142m``.
@@ -91,8 +168,9 @@ class TimmViT(nn.Module):
         out_type: 'featmap' for the maps of the patches, or 'raw' for tokens: the CLS token (of a model without one, the
             mean of the patches) and the patches.
         norm: Whether the model's last norm is applied to every map, as DINOv2's evaluations do.
-        init_cfg: None for random weights, or ``dict(type='Pretrained', checkpoint=...)`` with a file, or ``'hub'`` for
-            the weights that timm downloads.
+        init_cfg: None for random weights, or ``dict(type='Pretrained', checkpoint=...)`` with a file or folder, as
+            :func:`internvl_seg.load_encoder` takes it, or ``'hub'`` for the weights that timm downloads.
+        seed: Of random weights, which are the same whenever and wherever the model is built.
 
     Raises:
         ValueError: An argument is not among the allowed values.
@@ -111,6 +189,7 @@ class TimmViT(nn.Module):
         norm: bool = False,
         out_type: str = "featmap",
         init_cfg: dict[str, Any] | None = None,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         if dtype not in DTYPES:
@@ -125,11 +204,12 @@ class TimmViT(nn.Module):
             )
         source = None if init_cfg is None or torch.get_default_device().type == "meta" else init_cfg["checkpoint"]
         # In fp32 first: timm resizes position embeddings when it reads weights.
-        with building(None, torch.float32):
+        with building(None, torch.float32), drawing(seed):
             self.model = _create(arch, pretrained=source == HUB)
         if source not in (None, HUB):
-            _read(self.model, Path(source).expanduser())
-        self.model.to(DTYPES[dtype]).requires_grad_(False).eval()
+            _read(self.model, source, arch)
+        self.model.requires_grad_(False).eval()
+        _cast(self.model, DTYPES[dtype], arch if source in (None, HUB) else source)
         self.init_cfg = init_cfg
         self.frozen = True
         self.norm = norm
@@ -232,12 +312,12 @@ def _check(module: TimmViT, state: dict[str, Any], prefix: str, *_rest: object) 
     """Compare the reference in a state dict with the encoder that is there, which then stands in for its weights."""
     if prefix + REFERENCE not in state:
         return
-    trained_on, sha256 = read_reference(state.pop(prefix + REFERENCE))
-    if sha256 != (own := hash_parameters(module)):
+    told = read_reference(state.pop(prefix + REFERENCE))
+    if told.sha256 != (own := hash_parameters(module)):
         raise WrongEncoderError(
-            f"This checkpoint's heads were trained on the frozen encoder {trained_on!r} (SHA-256 {sha256[:12]}...), "
-            f"but the config reads {(module.init_cfg or {}).get('checkpoint')!r} ({own[:12]}...). Set "
-            "backbone.init_cfg.checkpoint to the encoder it was trained on."
+            f"This checkpoint's heads were trained on the frozen encoder {told.checkpoint!r} (SHA-256 "
+            f"{told.sha256[:12]}...), but the config reads {(module.init_cfg or {}).get('checkpoint')!r} "
+            f"({own[:12]}...). Set backbone.init_cfg.checkpoint to the encoder it was trained on."
         )
     for name, tensor in [*module.named_parameters(), *module.named_buffers()]:
         state.setdefault(prefix + name, tensor.detach())

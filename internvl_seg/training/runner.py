@@ -19,6 +19,7 @@ from mmengine.runner.checkpoint import CheckpointLoader, _load_checkpoint_to_mod
 from torch import nn
 
 from ..checkpoints.in_place import find_places, reading_in_place
+from ..checkpoints.position_grid import tell_grids
 from ..checkpoints.reading import read_pickle
 from ..checkpoints.whole_model import load_whole
 from .checkpoint_hook import TEMPORARY, find_last_checkpoint
@@ -148,6 +149,7 @@ class ResumableRunner(Runner):
         # Before hooks exchange tensors in it, as one that averages weights does.
         places = find_places(Path(filename).expanduser(), checkpoint)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
+        tell_grids(checkpoint, filename)
         # Not its wrappers: of several processes, or of test-time augmentation.
         model = self.model
         while hasattr(model, "module"):

@@ -70,18 +70,18 @@ def test_maps_are_those_of_blocks_in_memory(in_memory: int, stream: Stream) -> N
 def test_no_more_blocks_have_memory_than_allowed(stream: Stream) -> None:
     streamed = stream(3).encoder
     assert all(parameter.is_meta for block in list(streamed.blocks)[1:] for parameter in block.parameters())
-    assert len({id(block) for block in streamed.blocks.in_turn(5)}) == 3
+    with streamed.blocks.in_turn(5) as turn:
+        assert len({id(block) for block in turn}) == 3
 
 
 def test_the_next_is_read_while_one_computes(stream: Stream) -> None:
     _, streamed, read = stream(2)
-    turn = streamed.blocks.in_turn(5)
-    next(turn)
-    deadline = time.monotonic() + 10
-    while len(read) < 2 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert read == [0, 1]  # And no further: there is no place for it.
-    turn.close()
+    with streamed.blocks.in_turn(5) as turn:
+        next(turn)
+        deadline = time.monotonic() + 10
+        while len(read) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert read == [0, 1]  # And no further: there is no place for it.
 
 
 @torch.no_grad()
@@ -105,7 +105,8 @@ def test_it_can_be_converted(stream: Stream) -> None:
 
 def test_nothing_is_learnt_and_nothing_dropped(stream: Stream) -> None:
     streamed = stream(3).encoder.train()
-    blocks = list(streamed.blocks.in_turn(5))
+    with streamed.blocks.in_turn(5) as turn:
+        blocks = list(turn)
     assert not any(block.training for block in (*blocks, *streamed.blocks))
     assert not streamed(torch.randn(1, 3, 28, 28)).requires_grad
 

@@ -14,11 +14,18 @@ from mmpretrain.registry import MODELS as MMPRETRAIN_MODELS
 from mmseg.registry import MODELS as MMSEG_MODELS
 from torch import nn
 
-from internvl_seg import InternViT, load_encoder
+from internvl_seg import InternViT, export_encoder, load_encoder
 from internvl_seg.checkpoints.errors import CheckpointError
-from internvl_seg.checkpoints.reference import REFERENCE, WrongEncoderError, hash_encoder
+from internvl_seg.checkpoints.reference import (
+    REFERENCE,
+    WrongEncoderError,
+    hash_encoder,
+    read_reference,
+    write_reference,
+)
 from internvl_seg.encoder.cpu import has_bf16_products
 from internvl_seg.encoder.lora import is_lora
+from internvl_seg.encoder.position import resize_pos_embed
 from internvl_seg.encoder.quantization import QUANTIZATIONS
 from internvl_seg.segmentation import InternViTBackbone
 from internvl_seg.segmentation import backbone as backbone_module
@@ -236,6 +243,96 @@ def test_the_wrong_encoder_is_refused(
         load_state_dict(wrong, get_state_dict(trained))
     with documented_error("a head's frozen encoder is not named in the config", WrongEncoderError):
         load_state_dict(Model(InternViTBackbone(ARCH)), get_state_dict(trained))
+
+
+EMBEDDINGS = {"cls_token": (0, 0, 3), "patch_embed.proj.weight": (1, 0, 2, 2), "pos_embed": (0, 4, 1)}
+
+
+@pytest.mark.parametrize("name", [*EMBEDDINGS, "patch_embed.proj.bias"])
+def test_an_encoder_of_equal_blocks_and_other_embeddings_is_refused(
+    name: str, weights: Path, tmp_path: Path, golden: Callable[[str], Golden]
+) -> None:
+    state = golden("official_seg_rms").state
+    state[name][EMBEDDINGS.get(name, (2,))] += 0.5
+    torch.save(state, tmp_path / "other.pth")
+    heads, other = Model(frozen(weights)).state_dict(), Model(frozen(tmp_path / "other.pth"))
+    part = "position embedding" if name == "pos_embed" else "CLS token or patch embedding"
+    with pytest.raises(WrongEncoderError, match=f"equal blocks, but another {part}"):
+        other.load_state_dict(dict(heads))
+    # As of old, when a reference was of the blocks alone.
+    told = read_reference(heads[f"backbone.{REFERENCE}"])
+    assert told.embeddings
+    assert told.positions.startswith("3x3 ")
+    other.load_state_dict({**heads, f"backbone.{REFERENCE}": write_reference(told.checkpoint, told.sha256)})
+
+
+def test_the_messages_about_embeddings(
+    weights: Path, tmp_path: Path, golden: Callable[[str], Golden], documented_error: DocumentedError
+) -> None:
+    state = golden("official_seg_rms").state
+    state["cls_token"] += 1
+    torch.save(state, tmp_path / "other.pth")
+    heads = Model(frozen(weights)).state_dict()
+    with documented_error("a head's frozen encoder has other embeddings", WrongEncoderError):
+        Model(frozen(tmp_path / "other.pth")).load_state_dict(dict(heads))
+    damaged = {**heads, f"backbone.{REFERENCE}": torch.zeros(7, dtype=torch.uint8)}
+    with documented_error("a damaged reference to a frozen encoder", WrongEncoderError):
+        Model(frozen(weights)).load_state_dict(damaged)
+
+
+@pytest.mark.parametrize(
+    "reference",
+    [torch.zeros(0, dtype=torch.uint8), torch.full((3,), 300), torch.tensor(4), write_reference("a", "b")[:-4]],
+    ids=["empty", "no bytes", "one number", "cut"],
+)
+def test_references_that_are_none(reference: torch.Tensor) -> None:
+    with pytest.raises(WrongEncoderError, match="damaged"):
+        read_reference(reference)
+
+
+def test_a_reference_holds_for_an_encoder_that_was_written_at_another_size(weights: Path, tmp_path: Path) -> None:
+    export_encoder(load_encoder(weights, img_size=70, num_heads=2), tmp_path / "larger.pth", to="official")
+    heads = Model(frozen(weights)).state_dict()
+    Model(frozen(tmp_path / "larger.pth")).load_state_dict(heads)
+
+
+def test_a_shared_encoder_has_the_reference_of_its_file(weights: Path) -> None:
+    encoder, heads = load_encoder(weights, num_heads=2), Model(frozen(weights)).state_dict()
+    for options in ({}, {"img_size": 70}):
+        model = Model(frozen(weights, encoder=encoder, **options))
+        assert model.state_dict()[f"backbone.{REFERENCE}"].equal(heads[f"backbone.{REFERENCE}"])
+
+
+@torch.no_grad()
+def test_a_shared_encoder_is_used_as_it_is(weights: Path) -> None:
+    for name, value in (("num_heads", 4), ("norm_eps", 1e-3)):
+        other = InternViT(**ARCH | {name: value})
+        with pytest.raises(WrongEncoderError, match=rf"backbone\.encoder has {name} = .*, but backbone\.arch has"):
+            InternViTBackbone(ARCH, frozen=True, encoder=other)
+    wide = InternViT(**ARCH | {"img_size": (14, 126)}).eval()  # Of as many positions as a square.
+    square = InternViTBackbone(ARCH, frozen=True, encoder=wide)
+    wanted = resize_pos_embed(wide.pos_embed, (1, 9), (3, 3))
+    assert torch.equal(square.pos_embed, wanted)
+
+
+@torch.no_grad()
+def test_random_frozen_encoders_are_those_of_their_seed() -> None:
+    first = InternViTBackbone(ARCH, frozen=True)
+    after = torch.randn(3)
+    torch.manual_seed(0)
+    assert torch.equal(torch.randn(3), after)  # Nothing else depends on that they were drawn.
+    torch.manual_seed(7)
+    again, other = InternViTBackbone(ARCH, frozen=True), InternViTBackbone(ARCH, frozen=True, seed=1)
+    assert torch.equal(again.blocks[2].mlp.fc1.weight, first.blocks[2].mlp.fc1.weight)
+    assert not torch.equal(other.blocks[2].mlp.fc1.weight, first.blocks[2].mlp.fc1.weight)
+    assert not torch.equal(InternViTBackbone(ARCH).cls_token, InternViTBackbone(ARCH).cls_token)
+
+
+def test_train_alone_means_training() -> None:
+    backbone = InternViTBackbone(ARCH).eval()
+    assert backbone.train().training
+    assert backbone.blocks[0].training
+    assert not InternViTBackbone(ARCH, frozen=True).train().training
 
 
 def test_random_and_tuned_encoders_are_saved_whole(weights: Path) -> None:

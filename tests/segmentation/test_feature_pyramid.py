@@ -24,6 +24,19 @@ def test_the_maps_equal_the_official_ones(golden: Callable[[str], Golden]) -> No
         torch.testing.assert_close(got, model.expected[str(i)], rtol=1e-5, atol=1e-5)
 
 
+@torch.no_grad()
+def test_the_norm_has_the_official_epsilon() -> None:
+    pyramid = FeaturePyramid(8)
+    for parameter in pyramid.up1[0].parameters():
+        parameter.zero_()
+    pyramid.up1[0].bias.copy_(torch.arange(8) * 1e-4)  # So small that the epsilon is a good part of the variance.
+    maps = [torch.ones(1, 8, 2, 2)] * 4
+    before = pyramid.up1[0](maps[0])
+    centred = before - before.mean(1, keepdim=True)
+    wanted = centred / (centred.square().mean(1, keepdim=True) + 1e-6).sqrt()
+    torch.testing.assert_close(pyramid.up1[1](before), wanted, rtol=1e-3, atol=1e-6)
+
+
 def test_sizes_and_gradients() -> None:
     pyramid = MODELS.build({"type": "FeaturePyramid", "embed_dim": 8})
     pyramid.init_weights()

@@ -1,5 +1,6 @@
 """timm's ViTs as backbones."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ from mmseg.models import build_segmentor
 from safetensors.torch import save_file
 from torch.testing import assert_close
 
-from internvl_seg.checkpoints.errors import KeyMismatchError, ShapeMismatchError
+from internvl_seg.checkpoints.errors import (
+    CheckpointError,
+    CheckpointNotFoundError,
+    KeyMismatchError,
+    ShapeMismatchError,
+)
 from internvl_seg.checkpoints.reference import REFERENCE, WrongEncoderError
 from internvl_seg.segmentation import TimmViT
 
@@ -133,6 +139,93 @@ def test_a_name_that_timm_does_not_know(documented_error: DocumentedError) -> No
 def test_a_model_that_is_no_vit(documented_error: DocumentedError) -> None:
     with documented_error("a backbone of timm that is no ViT", ValueError):
         build("swin_tiny_patch4_window7_224")
+
+
+@pytest.mark.parametrize("arch", ["vit_small_r26_s32_224", "vit_base_mci_224"])
+def test_a_hybrid_is_no_plain_vit(arch: str) -> None:
+    with torch.device("meta"), pytest.raises(ValueError, match="is no plain ViT"):
+        build(arch)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, documented_error: DocumentedError) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(CheckpointError, match="folder holds none of"):
+        build("test_vit", init_cfg={"type": "Pretrained", "checkpoint": str(tmp_path / "folder")})
+    with documented_error("a backbone of timm whose file is not there", CheckpointNotFoundError):
+        build("test_vit", init_cfg={"type": "Pretrained", "checkpoint": str(tmp_path / "nothing.pth")})
+
+
+def test_a_folder_with_weights(tmp_path: Path) -> None:
+    save(tmp_path / "model.safetensors", arch="test_vit")
+    backbone = build("test_vit", init_cfg={"type": "Pretrained", "checkpoint": str(tmp_path)})
+    torch.manual_seed(1)
+    wanted = timm.create_model("test_vit", num_classes=0)
+    assert torch.equal(backbone.model.cls_token, wanted.cls_token)
+
+
+DINOV3 = "vit_small_patch16_dinov3"
+
+
+@pytest.fixture(scope="module")
+def official_dinov3() -> dict[str, torch.Tensor]:
+    """Weights in the names of the official DINOv3, without its biases of queries, keys and values."""
+    state, names = {"mask_token": torch.zeros(1, 384)}, (("gamma_1", "ls1.gamma"), ("gamma_2", "ls2.gamma"))
+    for name, tensor in timm.create_model(DINOV3, num_classes=0).state_dict().items():
+        for old, new in (*names, ("reg_token", "storage_tokens")):
+            name = name.replace(old, new)
+        state[name] = tensor
+    return state | {"rope_embed.periods": torch.ones(16), "local_cls_norm.weight": torch.ones(384)}
+
+
+@pytest.mark.parametrize("biases", ["none", "zero", "masked"])
+def test_what_timm_leaves_out_for_good_reason(
+    biases: str, official_dinov3: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    state = dict(official_dinov3)
+    if biases != "none":
+        state |= {f"blocks.{i}.attn.qkv.bias": torch.zeros(1152) for i in range(12)}
+    if biases == "masked":
+        state |= {f"blocks.{i}.attn.qkv.bias_mask": torch.full((1152,), torch.nan) for i in range(12)}
+    torch.save(state, tmp_path / "dinov3.pth")
+    backbone = build(DINOV3, init_cfg={"type": "Pretrained", "checkpoint": str(tmp_path / "dinov3.pth")})
+    assert torch.equal(backbone.model.blocks[3].gamma_2, state["blocks.3.ls2.gamma"])
+    assert type(backbone.model.cls_token) is torch.nn.Parameter
+
+
+def test_what_timm_would_leave_out_in_silence(
+    official_dinov3: dict[str, torch.Tensor],
+    tmp_path: Path,
+    documented_error: DocumentedError,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    state = official_dinov3 | {f"blocks.{i}.attn.qkv.bias": torch.ones(1152) for i in range(12)}
+    torch.save(state, tmp_path / "dinov3.pth")
+    init_cfg = {"type": "Pretrained", "checkpoint": str(tmp_path / "dinov3.pth")}
+    with documented_error("weights that timm would leave out", KeyMismatchError):
+        build(DINOV3, init_cfg=init_cfg)
+    assert not capsys.readouterr().out
+    backbone = build(f"{DINOV3}_qkvb", init_cfg=init_cfg)
+    assert torch.equal(backbone.model.blocks[11].attn.v_bias, torch.ones(384))
+
+
+@pytest.mark.parametrize("arch", ["test_vit", DINOV3])
+def test_random_weights_are_those_of_their_seed(arch: str) -> None:
+    found = []
+    for seed, before in ((0, 1), (0, 2), (1, 1)):
+        torch.manual_seed(before)
+        found.append(MODELS.build({"type": "TimmViT", "arch": arch, "seed": seed}).model.blocks[1].mlp.fc1.weight)
+    assert torch.equal(found[0], found[1])
+    assert not torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("arch", ["test_vit", DINOV3])
+def test_threads_may_share_it(arch: str) -> None:
+    backbone = build(arch, out_indices=(1,))
+    images = [torch.randn(1, 3, 32 + 16 * (i % 2), 48) for i in range(4)]
+    wanted = [backbone(image)[0] for image in images]
+    with ThreadPoolExecutor(8) as pool:
+        for i, (found,) in enumerate(pool.map(lambda i: backbone(images[i % 4]), range(24))):
+            assert torch.equal(found, wanted[i % 4])
 
 
 def test_weights_of_another_model(tmp_path: Path) -> None:

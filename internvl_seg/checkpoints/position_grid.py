@@ -1,0 +1,112 @@
+"""Rows and columns of a stored position embedding, which its shape does not tell."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from . import run_config
+from .errors import ShapeMismatchError, WrongConfigError
+from .reading import CONTAINERS
+from .told import OWN, Told, read_own
+
+# Key of a module's part of a state dict's metadata, where PyTorch keeps versions of modules.
+GRID = "grid_size"
+
+
+def find_grid(told: Sequence[Told], positions: int, patch_size: int, where: str) -> tuple[int, int]:
+    """The grid of a position embedding: as is told, else a square, as all released ones are.
+
+    Args:
+        told: What stands beside the weights.
+        positions: Rows times columns.
+        patch_size: Of the stored weights, in pixels.
+        where: File and tensor, for errors.
+
+    Raises:
+        ShapeMismatchError: Nothing tells, and it is no square.
+        WrongConfigError: What is told does not fit, or there are two answers.
+    """
+    found: dict[tuple[int, int], Told] = {}
+    for one in told:
+        if "img_size" not in one.values:
+            continue
+        height, width = one.values["img_size"]
+        grid = (height // patch_size, width // patch_size)
+        if grid[0] * grid[1] != positions:
+            raise WrongConfigError(
+                f"{one.quote('img_size')}, {grid[0]} x {grid[1]} patches of {patch_size} pixels, but {where} has "
+                f"{positions} positions besides the CLS token. Correct it there."
+            )
+        found.setdefault(grid, one)
+    if len(found) > 1:
+        raise WrongConfigError(f"{' and '.join(one.quote('img_size') for one in found.values())}. Correct one of them.")
+    for grid in found:
+        return grid
+    side = math.isqrt(positions)
+    if side * side != positions:
+        raise ShapeMismatchError(
+            f"{where} has {positions} positions besides the CLS token, which is no square, and no config.json says how "
+            'many rows and columns they are. Write one beside the file: {"image_size": [HEIGHT, WIDTH]}, in pixels.'
+        )
+    return side, side
+
+
+def tell_grids(checkpoint: Any, where: str) -> None:
+    """Put what a whole checkpoint tells of position grids into its state dict's metadata.
+
+    There a backbone looks for it when it loads its part, and sees no more of the checkpoint than that.
+
+    Args:
+        checkpoint: As it was read; it is changed in place.
+        where: Its file, for errors.
+
+    Raises:
+        WrongConfigError: What is told cannot be read, or does not fit.
+    """
+    holder, key, state = None, "", checkpoint
+    for name in CONTAINERS:
+        if isinstance(state, dict) and isinstance(state.get(name), dict):
+            holder, key, state = state, name, state[name]
+    if holder is None:
+        return
+    about = {name: checkpoint.get(name) for name in ("meta", OWN)}
+    metadata = dict(getattr(state, "_metadata", None) or {})
+    for name in [name for name in state if isinstance(name, str) and name.rpartition(".")[2] == "pos_embed"]:
+        prefix = name.removesuffix("pos_embed")
+        kernel, pos_embed = state.get(f"{prefix}patch_embed.proj.weight"), state[name]
+        told = [read_own(about[OWN], where), run_config.read_told(about["meta"], prefix, where)]
+        known = [one for one in told if one is not None and "img_size" in one.values]
+        if known and isinstance(kernel, torch.Tensor) and kernel.ndim == 4 and pos_embed.ndim == 3:
+            grid = find_grid(known, pos_embed.shape[1] - 1, kernel.shape[2], f"{where}: {name}")
+            metadata[prefix[:-1]] = {**metadata.get(prefix[:-1], {}), GRID: list(grid)}
+    renewed = OrderedDict(state)
+    renewed._metadata = metadata  # type: ignore[attr-defined]  # As PyTorch's own state dicts have it.
+    holder[key] = renewed
+
+
+def grid_of_state(metadata: Mapping[str, Any], positions: int) -> tuple[int, int] | None:
+    """The grid that a state dict's metadata tell of a module's position embedding; None if they do not.
+
+    Args:
+        metadata: The module's part.
+        positions: Rows times columns.
+
+    Raises:
+        ShapeMismatchError: It does not fit.
+    """
+    grid = metadata.get(GRID)
+    if grid is None:
+        return None
+    try:
+        rows, columns = grid
+        if isinstance(rows, int) and isinstance(columns, int) and rows > 0 and rows * columns == positions:
+            return rows, columns
+    except (TypeError, ValueError):
+        pass
+    raise ShapeMismatchError(
+        f"The checkpoint says that its position embedding has the grid {grid!r}, but it has {positions} positions "
+        "besides the CLS token. It was put together of two."
+    )
