@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.dist import is_main_process
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.registry import HOOKS
 
 from ..checkpoints.errors import CheckpointNotFoundError
@@ -33,8 +33,8 @@ class _RemovingLater:
         self._outdated.append(os.path.basename(path))
 
 
-@HOOKS.register_module(name="CheckpointHook", force=True)
-class SafeCheckpointHook(CheckpointHook):
+@HOOKS.register_module(force=True)
+class CheckpointHook(MMEngineCheckpointHook):
     """MMEngine's hook, in whose place it is registered; it removes old checkpoints once the new one is there.
 
     It removes what it has written itself in the folder of this run, and nothing else, whatever a checkpoint says. A
@@ -81,6 +81,8 @@ class SafeCheckpointHook(CheckpointHook):
             self._save_checkpoint_with_step(runner, *due)
 
     def _save_best_checkpoint(self, runner: Any, metrics: Any) -> None:
+        if not self.save_best:
+            return
         backend, self._validating = self.file_backend, True
         self.file_backend: Any = _RemovingLater(backend, self._outdated)
         try:

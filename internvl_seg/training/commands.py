@@ -60,6 +60,7 @@ def _run(config: Config, action: str) -> tuple[ResumableRunner, Any]:
             # What is tested is in the checkpoint.
             with reading_weights_later() if action == "test" else contextlib.nullcontext():
                 runner = ResumableRunner.from_cfg(config)
+            runner.needs_all_weights = action == "test"
             runner.register_hook(bar)
             runner.register_hook(OutputNamesHook() if is_segmentation(config) else ClassCountHook())
             return runner, getattr(runner, action)()

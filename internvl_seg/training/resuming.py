@@ -12,6 +12,8 @@ from ..checkpoints.errors import CheckpointError
 from .ema_hook import TRAINED, TrainedEMAHook
 from .same_run import Difference, refuse
 
+# What a scheduler takes from the length of the run, if its config does not say; a run may be made longer.
+_OF_LENGTH = {"end", "total_iters", "T_max"}
 # Where a hook saves averaged weights, or those that are trained in their place.
 _AVERAGES = {"ema_state_dict": EMAHook, TRAINED: TrainedEMAHook}
 
@@ -72,8 +74,12 @@ def load_schedulers(schedulers: Any, states: Any, where: str) -> None:
     if count != len(schedulers):
         refuse(where, [Difference("number of schedulers", count, len(schedulers))])
     for scheduler, state in zip(schedulers, states, strict=True):
-        has = scheduler.state_dict()
-        scheduler.load_state_dict({k: v for k, v in state.items() if k in has and not callable(has[k])})
+        has = {k for k, v in scheduler.state_dict().items() if not callable(v)} - _OF_LENGTH
+        scheduler.load_state_dict({k: v for k, v in state.items() if k in has})
+        if state.get("end") == state.get("_global_step") < scheduler.end:
+            # It had come to its end with a shorter run: its last step is made again, since it has not ended now.
+            scheduler._global_step -= 1
+            scheduler.step()
 
 
 @contextmanager

@@ -11,17 +11,18 @@ from typing import Any, cast
 import torch.distributed as dist
 from mmengine.device import get_device
 from mmengine.dist import broadcast, get_world_size, is_main_process
+from mmengine.fileio import join_path
 from mmengine.model import BaseModule, MMDistributedDataParallel
 from mmengine.model.wrappers import is_model_wrapper
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
-from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmengine.runner.checkpoint import _load_checkpoint_to_model, save_checkpoint
 from mmengine.utils import get_object_from_string
 from torch import nn
 
 from ..checkpoints.in_place import find_places, reading_in_place
 from ..checkpoints.whole_model import load_whole
-from .checkpoint_hook import SafeCheckpointHook, find_last_checkpoint
+from .checkpoint_hook import CheckpointHook, find_last_checkpoint
 from .exactness import why_inexact
 from .hook_states import hook_states, load_hook_states
 from .loading import read_checkpoint
@@ -65,8 +66,8 @@ def leave_group() -> None:
 class ResumableRunner(Runner):
     """MMEngine's runner, on one process or many, with checkpoints that are whole and hold whole tensors."""
 
-    # Whether a checkpoint that is loaded has to have all weights.
-    _needs_all = False
+    # Whether a checkpoint that is loaded has to have all weights, as one that is tested.
+    needs_all_weights = False
 
     def __init__(self, *args: Any, cfg: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, cfg=run_config(cfg), **kwargs)
@@ -144,12 +145,6 @@ class ResumableRunner(Runner):
             self._load_from: str | None = os.fspath(last) if last else None
         super().load_or_resume()
 
-    def test(self) -> dict[str, float]:
-        """Test the model, all of whose weights have to be in the checkpoint."""
-        self._needs_all = True
-        metrics: dict[str, float] = super().test()
-        return metrics
-
     def load_checkpoint(
         self,
         filename: str,
@@ -162,7 +157,7 @@ class ResumableRunner(Runner):
         Args:
             filename: The checkpoint.
             map_location: As in ``torch.load``.
-            strict: Whether all names have to fit. In a test they have to.
+            strict: Whether all names have to fit. With ``needs_all_weights`` they have to.
             revise_keys: Patterns in names, and what to put in their place.
 
         Raises:
@@ -176,7 +171,7 @@ class ResumableRunner(Runner):
         model = self.model
         while hasattr(model, "module"):
             model = model.module
-        if self._needs_all and not is_sharded(self.model):
+        if self.needs_all_weights and not is_sharded(self.model):
             load_whole(model, checkpoint, places, filename, self.cfg.filename)
         else:
             with reading_in_place(places):
@@ -255,24 +250,21 @@ class ResumableRunner(Runner):
         by_epoch: bool = True,
         backend_args: dict[str, Any] | None = None,
     ) -> None:
-        """Write a checkpoint, as MMEngine's but to a local folder, straight to the disk, and whole or not at all.
+        """Write a checkpoint, as MMEngine's but straight to the disk, and whole or not at all.
 
         Args:
             out_dir: Folder.
             filename: Name of the file; it gets it when it is whole and on the disk.
-            file_client_args: None.
+            file_client_args: None; or of MMEngine's client of another place, to which MMEngine writes.
             save_optimizer: Whether to save the optimizer.
             save_param_scheduler: Whether to save the schedulers.
             meta: With the ``iter`` and ``epoch`` that are done.
             by_epoch: Whether the run counts epochs.
-            backend_args: None.
+            backend_args: The same of its backends.
 
         Raises:
-            ValueError: Another place than a local folder is asked for.
             CheckpointNotWrittenError: It holds what cannot be read back, or the disk is full.
         """
-        if file_client_args is not None or backend_args is not None:
-            raise ValueError("CheckpointHook writes to local folders: leave file_client_args and backend_args out.")
         model = self.model.module if is_model_wrapper(self.model) else self.model
         checkpoint = {"state_dict": gather(model.state_dict())}
         if save_optimizer:
@@ -295,7 +287,11 @@ class ResumableRunner(Runner):
             if is_within_accumulation(self.optim_wrapper):
                 self.logger.warning(f"{filename} falls between accumulated gradients: resumed from, it is not exact.")
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
-        write_checkpoint(Path(out_dir, filename), plain(checkpoint))
+        if file_client_args is None and backend_args is None:
+            write_checkpoint(Path(out_dir, filename), plain(checkpoint))
+        else:  # A copy elsewhere, which no run is resumed from.
+            place = join_path(out_dir, filename, backend_args=backend_args)
+            save_checkpoint(plain(checkpoint), place, file_client_args, backend_args)
 
 
 def _with_ours(config: Any) -> Any:
@@ -303,7 +299,7 @@ def _with_ours(config: Any) -> Any:
     kind = config.get("type") if isinstance(config, dict) else None
     if isinstance(kind, str) and "." in kind:
         kind = get_object_from_string(kind)
-    for ours in (ResumableTrainLoop, ResumableEpochLoop, SafeCheckpointHook):
+    for ours in (ResumableTrainLoop, ResumableEpochLoop, CheckpointHook):
         if kind is ours.__bases__[0]:
             return {**config, "type": ours}
     return config

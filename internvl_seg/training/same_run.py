@@ -59,9 +59,9 @@ def refuse(checkpoint: str | os.PathLike[str], differences: Iterable[Difference]
     lines = [f"{d.key}: {_shown(d.old)} in the checkpoint, {_shown(d.new)} now" for d in found[:_MOST]]
     more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
     raise OtherRunError(
-        f"{os.fspath(checkpoint)} is a checkpoint of another run, which cannot go on with these settings: "
-        f"{'; '.join(lines)}{more}. Set them as they were; or begin a run of its own in another --work-dir, which may "
-        "take the weights by --cfg-options load_from=CHECKPOINT."
+        f"{os.fspath(checkpoint)} is a checkpoint of another run. One that goes on has the same model, classes, data, "
+        f"optimizer, schedule and seed, but here is {'; '.join(lines)}{more}. Set it as it was; or begin a run of its "
+        "own in another --work-dir, which may take the weights by --cfg-options load_from=CHECKPOINT."
     )
 
 

@@ -99,9 +99,11 @@ def explaining_failure(path: Path) -> Iterator[Path]:
     """
     try:
         yield path
-    except (OSError, RuntimeError) as error:  # PyTorch's own of a full disk is a RuntimeError.
+    except (OSError, RuntimeError) as error:
+        # PyTorch's writer, which has to end its file all the same, says only that it could not.
+        cause = error.__context__ if isinstance(error.__context__, OSError) else error
         raise CheckpointNotWrittenError(
-            f"{path} could not be written: {' '.join(str(error).split()) or type(error).__name__}. Nothing of it was "
+            f"{path} could not be written: {' '.join(str(cause).split()) or type(cause).__name__}. Nothing of it was "
             "kept, and older checkpoints are as they were. If the disk is full, make room; then go on from the last "
             "checkpoint with --resume."
         ) from error
