@@ -24,7 +24,7 @@ _REACHING_OUT = ("_base_", "custom_imports")
 
 
 @CheckpointLoader.register_scheme(prefixes="", force=True)
-def read_checkpoint(filename: str, map_location: Any = None) -> Any:
+def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Read a local checkpoint for MMEngine without running code in it.
 
     Raises:
@@ -40,7 +40,7 @@ def read_checkpoint(filename: str, map_location: Any = None) -> Any:
 def _read(file: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
     """Stands in for the function with which MMEngine reads files of other schemes, and files in memory."""
     if isinstance(file, (str, os.PathLike)):
-        return read_checkpoint(os.fspath(file), map_location)
+        return load_from_local(os.fspath(file), map_location)
     try:
         with torch.serialization.safe_globals(SAFE_GLOBALS):
             return _with_plain_texts(torch.load(file, map_location=map_location, weights_only=True))
@@ -55,7 +55,7 @@ def _download(url: str, model_dir: str | None = None, map_location: Any = None, 
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         torch.hub.download_url_to_file(url, os.fspath(path), progress=progress)
-    return read_checkpoint(os.fspath(path), map_location)
+    return load_from_local(os.fspath(path), map_location)
 
 
 mmengine_checkpoint._safe_torch_load = _read

@@ -25,7 +25,7 @@ from ..checkpoints.whole_model import load_whole
 from .checkpoint_hook import CheckpointHook, find_last_checkpoint
 from .exactness import why_inexact
 from .hook_states import hook_states, load_hook_states
-from .loading import read_checkpoint
+from .loading import load_from_local
 from .loop import ResumableEpochLoop, ResumableTrainLoop
 from .results import versions
 from .resuming import (
@@ -163,7 +163,7 @@ class ResumableRunner(Runner):
         Raises:
             CheckpointError: It is to be tested, and is another model's.
         """
-        checkpoint = read_checkpoint(filename, map_location)
+        checkpoint = load_from_local(filename, map_location)
         # Before hooks exchange tensors in it, as one that averages weights does.
         places = find_places(Path(filename).expanduser(), checkpoint)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
@@ -200,7 +200,7 @@ class ResumableRunner(Runner):
             NotResumableError: It lacks what a resumed run needs.
             CheckpointError: Another subclass says why it could not be read.
         """
-        checkpoint = read_checkpoint(filename)
+        checkpoint = load_from_local(filename)
         meta, loop = read_meta(checkpoint, filename), cast(Any, self.train_loop)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         dataset = self.train_dataloader.dataset

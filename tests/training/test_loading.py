@@ -12,7 +12,7 @@ from mmengine.runner import load_checkpoint
 from torch import nn
 
 from internvl_seg.checkpoints.errors import UnsafePickleError
-from internvl_seg.training.loading import read_checkpoint
+from internvl_seg.training.loading import load_from_local
 
 from ..checkpoints.test_errors import Payload
 
@@ -30,7 +30,7 @@ def test_a_config_text_in_it_has_nothing_left_to_run(tmp_path: Path, monkeypatch
     Path("other.py").write_text("import os\nos.mkdir('made-by-the-text')")
     texts = {"cfg": CODE, "config": CODE.replace("\nos.mkdir('made-by-the-text')\n", "\n")}
     torch.save({"state_dict": {}, "meta": texts, "message_hub": {"runtime_info": {"cfg": CODE}}}, "a.pth")
-    found = read_checkpoint("a.pth")
+    found = load_from_local("a.pth")
     assert found["meta"]["cfg"] == found["message_hub"]["runtime_info"]["cfg"] == ""
     # As MMEngine's Runner.resume and its inferencers do.
     config = Config.fromstring(found["meta"]["config"], ".py")
