@@ -1,13 +1,15 @@
 """What every test shares: the seed, the threads, the golden files and the folder that only developers have."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 import torch
 from hypothesis import settings
+from mmengine.registry import DefaultScope
 from safetensors import safe_open
 from torch import Tensor
 
@@ -39,6 +41,28 @@ class Golden(NamedTuple):
 def _seeded() -> None:
     torch.manual_seed(0)
     torch.set_num_threads(2)
+
+
+@contextmanager
+def _keeping_scopes() -> Iterator[None]:
+    """Take back what is done to MMEngine's default scope, on which registries look names up."""
+    before = dict(DefaultScope._instance_dict)
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
+
+
+# So that no test leans on the scope that another one, or another file, has left.
+@pytest.fixture(autouse=True, scope="module")
+def _scopes_of_a_file() -> Iterator[None]:
+    with _keeping_scopes():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _scopes_of_a_test(_scopes_of_a_file: None) -> Iterator[None]:
+    with _keeping_scopes():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,14 @@ import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
+from mmengine.logging import print_log
 
+from ..checkpoints.config_text import parse_config_text
 from ..checkpoints.reading import read_pickle
 from ..classification.metric import ImageNetAccuracy
 from ..classification.table import print_accuracies
@@ -34,9 +36,13 @@ from .metric import SegmentationMetric
 from .output_names_hook import OutputNamesHook
 from .progress import ProgressBarHook
 from .results import sha256_of, versions, write_json
+from .resuming import read_meta
+from .run_config import RunConfig, run_config
 from .runner import ResumableRunner
+from .same_run import compare_configs, refuse
 
-# Where each launcher says which process this is.
+# Where each launcher says how many processes there are, and which one this is.
+_PROCESSES = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS", "mpi": "OMPI_COMM_WORLD_SIZE"}
 _RANK = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RANK"}
 
 
@@ -54,6 +60,7 @@ def _run(config: Config, action: str) -> tuple[ResumableRunner, Any]:
             # What is tested is in the checkpoint.
             with reading_weights_later() if action == "test" else contextlib.nullcontext():
                 runner = ResumableRunner.from_cfg(config)
+            runner.needs_all_weights = action == "test"
             runner.register_hook(bar)
             runner.register_hook(RunHook())
             runner.register_hook(OutputNamesHook() if is_segmentation(config) else ClassCountHook())
@@ -64,6 +71,7 @@ def _run(config: Config, action: str) -> tuple[ResumableRunner, Any]:
 
 def _enable_amp(config: Config) -> None:
     kind = config.optim_wrapper.get("type", "OptimWrapper")
+    kind = kind.__name__ if isinstance(kind, type) else kind
     if kind != "OptimWrapper":
         raise ConfigError(
             f"{config.filename}: optim_wrapper.type = {kind!r}; --amp replaces 'OptimWrapper' only. Leave --amp out."
@@ -72,6 +80,27 @@ def _enable_amp(config: Config) -> None:
         config.optim_wrapper.update(type="AmpOptimWrapper", loss_scale="dynamic")
     else:
         config.optim_wrapper.type = "CPUAmpOptimWrapper"
+
+
+def _decide_checkpoint(config: Config, resume: bool, processes: int) -> None:
+    """Let a run begin anew or go on from its last checkpoint: of the work folder, whatever ``load_from`` says.
+
+    Raises:
+        CheckpointError: The last checkpoint cannot be read, or is of another run.
+    """
+    last = find_last_checkpoint(config.work_dir, config.get("default_hooks", {}).get("checkpoint")) if resume else None
+    config.resume = last is not None
+    if last is None:
+        if resume and config.get("load_from"):
+            print_log(f"No checkpoint in {config.work_dir}: the run begins, with the weights of {config.load_from}.")
+        return
+    meta = read_meta(read_pickle(last), last)
+    text = cast(RunConfig, run_config(config)).pretty_text
+    refuse(last, compare_configs(meta, parse_config_text(text), processes))
+    config.load_from = os.fspath(last)
+    if meta.get("seed") is not None:
+        # What is drawn and how it is augmented depends on it, and a run without a seed of its own drew one.
+        config.randomness = {**(config.get("randomness") or {}), "seed": meta["seed"]}
 
 
 def train(
@@ -88,7 +117,8 @@ def train(
     Args:
         config_file: The config.
         work_dir: Where logs, the resolved config and checkpoints go; ``work_dirs/<name of the config>`` if None.
-        resume: Go on from the last checkpoint in ``work_dir``, if there is one, with its seed.
+        resume: Go on from the last checkpoint in ``work_dir``, if there is one, with its seed, whatever ``load_from``
+            says; as ``resume = True`` in the config.
         amp: Mixed precision: fp16 with loss scaling on an accelerator, bf16 on a CPU.
         options: Dotted keys that replace values of the config.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -96,7 +126,7 @@ def train(
     Raises:
         ConfigError: The config does not describe a run; the message names file and key.
         DatasetError: The images and masks would stop or ruin the training; the message names them.
-        CheckpointError: Weights could not be read.
+        CheckpointError: Weights could not be read, or the last checkpoint is of another run or could not be written.
     """
     config = load_config(config_file, options)
     _prepare(config, work_dir, launcher)
@@ -109,10 +139,8 @@ def train(
         _enable_amp(config)
     if is_segmentation(config) and os.environ.get(_RANK.get(launcher, ""), "0") == "0":
         check_before_training(config)
-    config.resume = resume
-    if resume and (last := find_last_checkpoint(Path(config.work_dir))):
-        # What is drawn and how it is augmented depends on it, and a run without a seed of its own drew one.
-        config.randomness = {**config.get("randomness", {}), "seed": read_pickle(last)["meta"]["seed"]}
+    processes = int(os.environ.get(_PROCESSES.get(launcher, ""), 1))
+    _decide_checkpoint(config, resume or bool(config.get("resume")), processes)
     _run(config, "train")
 
 

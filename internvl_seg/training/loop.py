@@ -1,20 +1,20 @@
-"""The training loop of MMEngine, made to go on after a kill as if there had been none."""
+"""The training loops of MMEngine, made to go on after a kill as if there had been none."""
 
 from typing import Any
 
 from mmengine.dist import get_rank
 from mmengine.registry import LOOPS
-from mmengine.runner import IterBasedTrainLoop
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 
-from .stream import seed_everything
+from .stream import seed_everything, seeded_by_position
 
 
 @LOOPS.register_module(name="IterBasedTrainLoop", force=True)
 class ResumableTrainLoop(IterBasedTrainLoop):
     """MMEngine's loop, in whose place it is registered, with randomness that can begin at any iteration.
 
-    What an endless sampler draws and how it is augmented depends on the seed and the position in the run
+    What a sampler draws and how it is augmented depends on the seed and the position in the run
     (:mod:`internvl_seg.training.stream`); dropout and drop path on the seed, the process and the iteration. So there
     is no random state to save, and a resumed run has the losses of one that was never interrupted.
 
@@ -40,12 +40,7 @@ class ResumableTrainLoop(IterBasedTrainLoop):
     ) -> None:
         if (max_iters is None) == (max_epochs is None):
             raise ValueError(f"max_iters={max_iters} and max_epochs={max_epochs}: give one of the two.")
-        if dataloader["sampler"]["type"] == "InfiniteSampler":
-            dataset = {"type": "SeededDataset", "dataset": dataloader["dataset"], "seed": runner.seed}
-            # So that a pass has as many batches on one process as on several.
-            whole = dataloader.get("drop_last", False)
-            sampler = {**dataloader["sampler"], "type": "StreamSampler", "round_up": not whole}
-            dataloader = {**dataloader, "dataset": dataset, "sampler": sampler}
+        dataloader = seeded_by_position(dataloader, runner.seed)
         if max_epochs is not None:
             dataloader = runner.build_dataloader(dataloader, seed=runner.seed)
             epoch = len(dataloader)
@@ -58,7 +53,8 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         self.runner.call_hook("before_train")
         self.runner.call_hook("before_train_epoch")
         if self._iter > 0:
-            self.dataloader_iterator.skip_iter(self._iter)
+            if not self.fast_forward_on_resume:
+                self.dataloader_iterator.skip_iter(self._iter)
             self._validate_if_due()
         while self._iter < self._max_iters and not self.stop_training:
             self.runner.model.train()
@@ -76,9 +72,51 @@ class ResumableTrainLoop(IterBasedTrainLoop):
         super().run_iter(data_batch)
 
     def _validate_if_due(self) -> None:
-        """Validate unless this iteration was: a checkpoint is written before its validation, which may be killed."""
-        due = self._iter >= self.val_begin and (self._iter % self.val_interval == 0 or self._iter == self._max_iters)
-        runtime = self.runner.message_hub.runtime_info
-        if self.runner.val_loop is not None and due and runtime.get("iter_validated") != self._iter:
-            self.runner.message_hub.update_info("iter_validated", self._iter)
-            self.runner.val_loop.run()
+        if self._iter >= self.val_begin and (self._iter % self.val_interval == 0 or self._iter == self._max_iters):
+            _validate(self)
+
+
+@LOOPS.register_module(name="EpochBasedTrainLoop", force=True)
+class ResumableEpochLoop(EpochBasedTrainLoop):
+    """MMEngine's loop, in whose place it is registered; as :class:`ResumableTrainLoop`, from any epoch on.
+
+    Args:
+        runner: The runner.
+        dataloader: Config of the data loader.
+        max_epochs: How many epochs.
+        **kwargs: Other arguments of MMEngine's ``EpochBasedTrainLoop``.
+    """
+
+    def __init__(self, runner: Any, dataloader: dict[str, Any], max_epochs: int, **kwargs: Any) -> None:
+        super().__init__(runner, seeded_by_position(dataloader, runner.seed), max_epochs, **kwargs)
+
+    def run(self) -> nn.Module:
+        """Train to the last epoch and return the model."""
+        self.runner.call_hook("before_train")
+        if self._epoch > 0:
+            self._validate_if_due()
+        while self._epoch < self._max_epochs and not self.stop_training:
+            self.run_epoch()
+            self._decide_current_val_interval()
+            self._validate_if_due()
+        self.runner.call_hook("after_train")
+        model: nn.Module = self.runner.model
+        return model
+
+    def run_iter(self, idx: int, data_batch: Any) -> None:
+        """Train on a batch, from a random state that depends on the iteration alone."""
+        seed_everything(self.runner.seed, get_rank(), self._iter)
+        super().run_iter(idx, data_batch)
+
+    def _validate_if_due(self) -> None:
+        last = self._epoch == self._max_epochs
+        if self._epoch >= self.val_begin and (self._epoch % self.val_interval == 0 or last):
+            _validate(self)
+
+
+def _validate(loop: Any) -> None:
+    """Validate unless this iteration was: a checkpoint is written before its validation, which may be killed."""
+    runtime = loop.runner.message_hub.runtime_info
+    if loop.runner.val_loop is not None and runtime.get("iter_validated") != loop.iter:
+        loop.runner.message_hub.update_info("iter_validated", loop.iter)
+        loop.runner.val_loop.run()

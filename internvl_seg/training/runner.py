@@ -4,43 +4,45 @@ import atexit
 import gc
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 import torch.distributed as dist
 from mmengine.device import get_device
 from mmengine.dist import broadcast, get_world_size, is_main_process
+from mmengine.fileio import join_path
 from mmengine.model import BaseModule, MMDistributedDataParallel
 from mmengine.model.wrappers import is_model_wrapper
 from mmengine.runner import Runner
-from mmengine.runner.checkpoint import CheckpointLoader, _load_checkpoint_to_model
+from mmengine.runner.base_loop import BaseLoop
+from mmengine.runner.checkpoint import _load_checkpoint_to_model, save_checkpoint
+from mmengine.utils import get_object_from_string
 from torch import nn
 
 from ..checkpoints.in_place import find_places, reading_in_place
 from ..checkpoints.position_grid import tell_grids
-from ..checkpoints.reading import read_pickle
 from ..checkpoints.whole_model import load_whole
-from .checkpoint_hook import TEMPORARY, find_last_checkpoint
+from .checkpoint_hook import CheckpointHook, find_last_checkpoint
+from .exactness import why_inexact
+from .hook_states import hook_states, load_hook_states
+from .loading import load_from_local
+from .loop import ResumableEpochLoop, ResumableTrainLoop
 from .results import versions
+from .resuming import (
+    check_averages,
+    explaining_optimizer,
+    is_within_accumulation,
+    load_schedulers,
+    read_meta,
+    scheduler_states,
+)
+from .run_config import run_config
+from .same_run import compare_classes, compare_samples, compare_weights, refuse
+from .saving import plain, write_checkpoint
 from .sharding import WRAPPER, ScatterHook, gather, is_sharded, shard
 from .stream import seed_everything
 from .sync_bn import synchronise_batch_norm
-
-
-@CheckpointLoader.register_scheme(prefixes="", force=True)
-def read_checkpoint(filename: str, map_location: Any = None) -> Any:
-    """Read a local checkpoint for MMEngine without running code in it, where MMEngine falls back to doing so.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        CheckpointError: A subclass says what is wrong with it.
-    """
-    path = Path(filename).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"There is no checkpoint {filename!r}.")
-    return read_pickle(path, map_location or "cpu")
 
 
 def _initialise(module: nn.Module) -> None:
@@ -65,8 +67,11 @@ def leave_group() -> None:
 class ResumableRunner(Runner):
     """MMEngine's runner, on one process or many, with checkpoints that are whole and hold whole tensors."""
 
-    # Whether a checkpoint that is loaded has to have all weights.
-    _needs_all = False
+    # Whether a checkpoint that is loaded has to have all weights, as one that is tested.
+    needs_all_weights = False
+
+    def __init__(self, *args: Any, cfg: Any = None, **kwargs: Any) -> None:
+        super().__init__(*args, cfg=run_config(cfg), **kwargs)
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Set up processes; MMEngine's own way to start several insists on an accelerator."""
@@ -113,19 +118,33 @@ class ResumableRunner(Runner):
         if is_sharded(self.model):
             self.register_hook(ScatterHook())
 
-    def load_or_resume(self) -> None:
-        """Load the checkpoint that the config names, or go on from the last one in the work folder."""
-        if self._resume and self._load_from is None and not self._has_loaded:
-            last = find_last_checkpoint(Path(self.work_dir))
-            self._resume: bool = last is not None
-            self._load_from: str | None = str(last) if last else None
-        super().load_or_resume()
+    def build_train_loop(self, loop: Any) -> Any:
+        """Build the loop; MMEngine's own, given by its class or by ``by_epoch`` alone, is replaced by ours.
 
-    def test(self) -> dict[str, float]:
-        """Test the model, all of whose weights have to be in the checkpoint."""
-        self._needs_all = True
-        metrics: dict[str, float] = super().test()
-        return metrics
+        Ours are registered under their names, which a config of classes goes around.
+        """
+        if isinstance(loop, dict) and "by_epoch" in loop and "type" not in loop:
+            loop = dict(loop)
+            loop["type"] = "EpochBasedTrainLoop" if loop.pop("by_epoch") else "IterBasedTrainLoop"
+        return super().build_train_loop(_with_ours(loop))
+
+    def register_hook(self, hook: Any, priority: Any = None) -> None:
+        """Register a hook; MMEngine's own, given by its class, is replaced by ours."""
+        super().register_hook(_with_ours(hook), priority)
+
+    def load_or_resume(self) -> None:
+        """Load the checkpoint that the config names, or go on from the last one in the work folder.
+
+        As MMEngine's, ``resume=True`` with a ``load_from`` resumes from that very file;
+        :func:`internvl_seg.training.train` puts the work folder's last checkpoint there.
+        """
+        if isinstance(self._train_loop, BaseLoop) and (reasons := why_inexact(self)):
+            self.logger.warning(f"A run resumed from checkpoints of this one is not exact: {'; '.join(reasons)}.")
+        if self._resume and self._load_from is None and not self._has_loaded:
+            last = find_last_checkpoint(self.work_dir, self.cfg.get("default_hooks", {}).get("checkpoint"))
+            self._resume: bool = last is not None
+            self._load_from: str | None = os.fspath(last) if last else None
+        super().load_or_resume()
 
     def load_checkpoint(
         self,
@@ -139,13 +158,13 @@ class ResumableRunner(Runner):
         Args:
             filename: The checkpoint.
             map_location: As in ``torch.load``.
-            strict: Whether all names have to fit. In a test they have to.
+            strict: Whether all names have to fit. With ``needs_all_weights`` they have to.
             revise_keys: Patterns in names, and what to put in their place.
 
         Raises:
             CheckpointError: It is to be tested, and is another model's.
         """
-        checkpoint = read_checkpoint(filename, map_location)
+        checkpoint = load_from_local(filename, map_location)
         # Before hooks exchange tensors in it, as one that averages weights does.
         places = find_places(Path(filename).expanduser(), checkpoint)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
@@ -154,7 +173,7 @@ class ResumableRunner(Runner):
         model = self.model
         while hasattr(model, "module"):
             model = model.module
-        if self._needs_all and not is_sharded(self.model):
+        if self.needs_all_weights and not is_sharded(self.model):
             load_whole(model, checkpoint, places, filename, self.cfg.filename)
         else:
             with reading_in_place(places):
@@ -163,9 +182,64 @@ class ResumableRunner(Runner):
         self.logger.info(f"Load checkpoint from {filename}")
         return checkpoint
 
-    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
-        """Go on from a checkpoint; it stays on the CPU, mapped, and each device takes its part."""
-        super().resume(filename, *args, **kwargs | {"map_location": "cpu"})
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: Any = "cpu",
+    ) -> None:
+        """Go on from a checkpoint, as data: nothing of it is run. It stays mapped, and each device takes its part.
+
+        Args:
+            filename: The checkpoint.
+            resume_optimizer: Whether to go on with the optimizer's state.
+            resume_param_scheduler: Whether to go on with the schedulers' state.
+            map_location: Without a meaning; it is MMEngine's.
+
+        Raises:
+            OtherRunError: Its weights or its classes are of another model than this one.
+            NotResumableError: It lacks what a resumed run needs.
+            CheckpointError: Another subclass says why it could not be read.
+        """
+        checkpoint = load_from_local(filename)
+        meta, loop = read_meta(checkpoint, filename), cast(Any, self.train_loop)
+        model = self.model.module if is_model_wrapper(self.model) else self.model
+        dataset = self.train_dataloader.dataset
+        metainfo = plain(getattr(dataset, "metainfo", None), "metainfo of the training set")
+        differences = [*compare_classes(meta, metainfo), *compare_samples(meta, dataset)]
+        refuse(filename, [*differences, *compare_weights(_trained_state(checkpoint), model)])
+        check_averages(checkpoint, self.hooks, filename)
+        checkpoint = self.load_checkpoint(filename)
+        loop._epoch, loop._iter = meta["epoch"], meta["iter"]
+        self._resume_seed(meta.get("seed"))
+        if "dataset_meta" in meta and plain(meta["dataset_meta"]) != metainfo:
+            self.logger.warning("The metainfo of the training set is another one than in the checkpoint.")
+        if "message_hub" in checkpoint:
+            self.message_hub.load_state_dict(checkpoint["message_hub"])
+        if resume_optimizer and "optimizer" in checkpoint:
+            self.optim_wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
+            with explaining_optimizer(filename):
+                self.optim_wrapper.load_state_dict(checkpoint["optimizer"])
+        elif resume_optimizer:
+            self.logger.warning(f"{filename} holds no state of the optimizer: this run is not exact.")
+        if resume_param_scheduler and self.param_schedulers is not None:
+            self.param_schedulers: Any = self.build_param_scheduler(self.param_schedulers)
+            load_schedulers(self.param_schedulers, checkpoint.get("param_schedulers"), filename)
+        if begun_anew := load_hook_states(self, checkpoint.get("hooks", {})):
+            names = ", ".join(begun_anew)
+            self.logger.warning(f"{filename} holds no state of {names}, which begin anew: this run is not exact.")
+        self._has_loaded = True
+        self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
+
+    def _resume_seed(self, seed: int | None) -> None:
+        """Go on with the seed of the run, whatever the config says."""
+        current = self._randomness_cfg.get("seed")
+        if seed is not None and seed != current:
+            if current is not None:
+                self.logger.warning(f"The run's seed is {seed}; randomness.seed = {current} is not used.")
+            self._randomness_cfg.update(seed=seed)
+            self.set_randomness(**self._randomness_cfg)
 
     def save_checkpoint(
         self,
@@ -178,23 +252,21 @@ class ResumableRunner(Runner):
         by_epoch: bool = True,
         backend_args: dict[str, Any] | None = None,
     ) -> None:
-        """Write a checkpoint, as MMEngine's but to a local folder, straight to the disk, and whole or not at all.
+        """Write a checkpoint, as MMEngine's but straight to the disk, and whole or not at all.
 
         Args:
             out_dir: Folder.
             filename: Name of the file; it gets it when it is whole and on the disk.
-            file_client_args: None.
+            file_client_args: None; or of MMEngine's client of another place, to which MMEngine writes.
             save_optimizer: Whether to save the optimizer.
             save_param_scheduler: Whether to save the schedulers.
             meta: With the ``iter`` and ``epoch`` that are done.
             by_epoch: Whether the run counts epochs.
-            backend_args: None.
+            backend_args: The same of its backends.
 
         Raises:
-            ValueError: Another place than a local folder is asked for.
+            CheckpointNotWrittenError: It holds what cannot be read back, or the disk is full.
         """
-        if file_client_args is not None or backend_args is not None:
-            raise ValueError("CheckpointHook writes to local folders: leave file_client_args and backend_args out.")
         model = self.model.module if is_model_wrapper(self.model) else self.model
         checkpoint = {"state_dict": gather(model.state_dict())}
         if save_optimizer:
@@ -203,16 +275,38 @@ class ResumableRunner(Runner):
             return
         done = {"epoch": self.epoch + by_epoch, "iter": self.iter + (not by_epoch)} | (meta or {})
         facts = {"cfg": self.cfg.pretty_text, "seed": self.seed, "experiment_name": self.experiment_name}
-        dataset_meta = getattr(self.train_dataloader.dataset, "metainfo", None)
-        made = {"time": time.strftime("%Y%m%d_%H%M%S"), "versions": versions(), "dataset_meta": dataset_meta}
-        checkpoint |= {"meta": done | facts | made, "message_hub": gather(self.message_hub.state_dict())}
+        dataset = self.train_dataloader.dataset
+        of_data = {
+            "dataset_meta": getattr(dataset, "metainfo", None),
+            "samples": len(dataset) if isinstance(dataset, Sized) else None,
+        }
+        made = {"time": time.strftime("%Y%m%d_%H%M%S"), "versions": versions(), "world_size": self.world_size}
+        checkpoint |= {"meta": done | facts | of_data | made, "message_hub": self.message_hub.state_dict()}
         if save_param_scheduler and self.param_schedulers is not None:
-            checkpoint["param_schedulers"] = [scheduler.state_dict() for scheduler in self.param_schedulers]
+            checkpoint["param_schedulers"] = scheduler_states(self.param_schedulers)
+        if save_optimizer:
+            checkpoint["hooks"] = hook_states(self)
+            if is_within_accumulation(self.optim_wrapper):
+                self.logger.warning(f"{filename} falls between accumulated gradients: resumed from, it is not exact.")
         self.call_hook("before_save_checkpoint", checkpoint=checkpoint)
-        temporary = Path(out_dir, TEMPORARY.format(filename))
-        temporary.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            torch.save(checkpoint, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(Path(out_dir, filename))
+        if file_client_args is None and backend_args is None:
+            write_checkpoint(Path(out_dir, filename), plain(checkpoint))
+        else:  # A copy elsewhere, which no run is resumed from.
+            place = join_path(out_dir, filename, backend_args=backend_args)
+            save_checkpoint(plain(checkpoint), place, file_client_args, backend_args)
+
+
+def _with_ours(config: Any) -> Any:
+    """The config of a loop or a hook, with our class in the place of MMEngine's that it is registered for."""
+    kind = config.get("type") if isinstance(config, dict) else None
+    if isinstance(kind, str) and "." in kind:
+        kind = get_object_from_string(kind)
+    for ours in (ResumableTrainLoop, ResumableEpochLoop, CheckpointHook):
+        if kind is ours.__bases__[0]:
+            return {**config, "type": ours}
+    return config
+
+
+def _trained_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Weights by name; of several processes, their names may have a prefix."""
+    return {name.removeprefix("module."): tensor for name, tensor in checkpoint["state_dict"].items()}

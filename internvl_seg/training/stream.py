@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dataset import InfiniteSampler
+from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Dataset
 
@@ -58,6 +58,18 @@ class StreamSampler(InfiniteSampler):
         self._first = num_samples
 
 
+@DATA_SAMPLERS.register_module()
+class PassSampler(DefaultSampler):
+    """MMEngine's sampler of one pass after the other, whose indices know their position in all of them."""
+
+    def __iter__(self) -> Iterator[Draw]:
+        """Iterate over a pass, whose number ``set_epoch`` has told."""
+        for turn, index in enumerate(super().__iter__()):
+            draw = Draw(index)
+            draw.position = self.epoch * self.total_size + self.rank + turn * self.world_size
+            yield draw
+
+
 @DATASETS.register_module()
 class SeededDataset(Dataset[Any]):
     """A dataset whose random augmentation depends on the seed and a sample's position in the run, and nothing else.
@@ -87,3 +99,30 @@ class SeededDataset(Dataset[Any]):
         """The sample, augmented as its position says."""
         seed_everything(self.seed, draw.position)
         return self.dataset[int(draw)]
+
+
+def seeded_by_position(dataloader: Any, seed: int) -> Any:
+    """The config of a data loader, whose samples are then augmented as the seed and their position in the run say.
+
+    Args:
+        dataloader: With one of MMEngine's two samplers, by name or class; of another one, or with batches of its own
+            making, there are no positions, and it is returned as it is.
+        seed: Of the run.
+    """
+    if not isinstance(dataloader, dict) or dataloader.get("batch_sampler") is not None:
+        return dataloader
+    sampler, dataset = dataloader.get("sampler"), dataloader.get("dataset")
+    if not isinstance(sampler, dict) or not isinstance(dataset, dict):
+        return dataloader
+    # A name may have a scope or a path before it; a class of another package may have the same name.
+    kind = DATA_SAMPLERS.get(sampler["type"]) if isinstance(sampler["type"], str) else sampler["type"]
+    if kind is InfiniteSampler:
+        # So that a pass has as many batches on one process as on several.
+        whole = dataloader.get("drop_last", False)
+        sampler = {**sampler, "type": "StreamSampler", "round_up": not whole}
+    elif kind is DefaultSampler:
+        sampler = {**sampler, "type": "PassSampler"}
+    else:
+        return dataloader
+    dataset = {"type": "SeededDataset", "dataset": dataset, "seed": seed}
+    return {**dataloader, "dataset": dataset, "sampler": sampler}

