@@ -14,6 +14,7 @@ from .features import Features, Norms
 from .head_spec import HeadSpec
 from .heads import Objective
 from .optimizers import BatchedOptimizer
+from .state import check_like
 
 # As MMSegmentation initialises ``conv_seg``.
 _STD = 0.01
@@ -103,10 +104,10 @@ class BatchedHeads:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a :meth:`state_dict`."""
         for name, parameter in self.parameters.items():
-            parameter.copy_(state[f"parameter.{name}"])
+            parameter.copy_(check_like(state[f"parameter.{name}"], parameter, name))
         for name, moment in self._optimizer.state.items():
-            moment.copy_(state[name])
-        self._optimizer.steps = state["steps"]
+            moment.copy_(check_like(state[name], moment, name))
+        self._optimizer.steps = int(state["steps"])
 
     def exported(self, number: int, norms: Norms) -> dict[str, Tensor]:
         """A head as a ``LinearHead``, an ``MLPHead`` or an official classifier names its tensors."""

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..common.finite import check_finite, is_finite
 from ..data.confusion import pair_counts
 from .extraction import Content
 from .features import vectors
@@ -56,7 +57,7 @@ class ClosedForm:
 
     def fit(
         self, specs: Sequence[HeadSpec], images: Sequence[int]
-    ) -> tuple[list[NDArray[np.int64]], list[list[int]], list[Mapping[str, Tensor]]]:
+    ) -> tuple[list[NDArray[np.int64]], list[list[int]], list[Mapping[str, Tensor]], list[bool]]:
         """Fit heads of one kind on the same blocks and images.
 
         Args:
@@ -64,21 +65,33 @@ class ClosedForm:
             images: Indices of the training images.
 
         Returns:
-            Of every head, counts (C + 1, C + 1); what it predicts of every validation image; and its tensors, which
-            are none of k-NN.
+            Of every head, counts (C + 1, C + 1); what it predicts of every validation image; its tensors, which are
+            none of k-NN; and whether its weights or scores are NaN or infinite.
+
+        Raises:
+            NonFiniteError: Features are too large to be compared.
         """
         blocks = specs[0].blocks
         features, labels = read_vectors(self._train, images, blocks, self._content)
         queries, truth = read_vectors(self._val, self._val_images, blocks, self._content)
+        named = f"block{'s' * (len(blocks) > 1)} {', '.join(map(str, blocks))}"
+        for rows in (features, queries):
+            check_finite(
+                rows.norm(dim=1),
+                f"Norms of the pooled features of {named} of encoder {specs[0].encoder!r}",
+                "They are too large for float32: look at the encoder's weights, or leave the block out.",
+            )
         tensors: list[Mapping[str, Tensor]] = [{} for _ in specs]
         if specs[0].kind == "knn":
             asked = [spec.neighbours for spec in specs]
             votes = knn_votes(features, labels, queries, self._num_classes, asked, self._temperature)
             scores = [votes[k] for k in asked]
         else:
-            found = fit_ridge(features, labels, self._num_classes, [spec.weight_decay for spec in specs])
-            tensors = [{"head.weight": weight.float(), "head.bias": bias.float()} for weight, bias in found]
-            scores = [queries.to(weight) @ weight.T + bias for weight, bias in found]
+            fits = fit_ridge(features, labels, self._num_classes, [spec.weight_decay for spec in specs])
+            tensors = [{"head.weight": weight.float(), "head.bias": bias.float()} for weight, bias in fits]
+            scores = [queries.to(weight) @ weight.T + bias for weight, bias in fits]
         predicted = [score.argmax(1).numpy() for score in scores]
         counts = [pair_counts(truth.numpy(), one, self._num_classes, -1) for one in predicted]
-        return counts, [one.tolist() for one in predicted], tensors
+        found = zip(scores, tensors, strict=True)
+        diverged = [not all(map(is_finite, [score, *own.values()])) for score, own in found]
+        return counts, [one.tolist() for one in predicted], tensors, diverged

@@ -19,13 +19,17 @@ from ..data.writing import remove_leftovers
 from ..training import ConfigError
 from ..training.config import check_data_paths, explaining, load_config
 from .encoder_features import EncoderFeatures, Need, Track
-from .encoder_study import EncoderStudy, Scored, Study
+from .encoder_study import EncoderStudy, Study
+from .errors import DivergedError
 from .frozen_encoder import FrozenEncoder
 from .planning import plan, repeats
+from .preflight import check_study
+from .scored import Scored
 from .settings import ProbeSettings
 from .study_report import write_study_report
-from .summary import best_head
+from .summary import best_head, with_score
 from .task import Task
+from .values import whole
 
 
 def backbones(config: Config, settings: ProbeSettings) -> dict[str, dict[str, Any]]:
@@ -51,8 +55,12 @@ def _task(config: Config) -> Task:
             raise ConfigError(f"{config.filename}: {key} is missing.")
     for loader in ("train_dataloader", "val_dataloader"):
         check_data_paths(config, loader)
-    seed = config.get("randomness", {}).get("seed")
-    return Task(config, 0 if seed is None else int(seed))
+        if config[loader].get("dataset") is None:
+            raise ConfigError(f"{config.filename}: {loader}.dataset is missing.")
+    seed = (config.get("randomness") or {}).get("seed")
+    if seed is not None:
+        whole(0)("randomness.seed", seed)
+    return Task(config, seed or 0)
 
 
 def _tracker(progress: Progress, console: Console) -> Track:
@@ -110,7 +118,8 @@ def probe(
 
     Raises:
         ConfigError: The config does not describe a study; the message names file and key.
-        ProbeError: Features cannot be kept or put together.
+        ProbeError: Features cannot be kept or put together, all heads diverged, or what a killed run left is damaged.
+        NonFiniteError: There is NaN or infinity in the features; the message names image, block and encoder.
         CheckpointError: Weights could not be read.
     """
     console = console or Console()
@@ -134,14 +143,22 @@ def probe(
             with torch.device("meta"):
                 shapes = FrozenEncoder(name, backbone, (-1,))
             specs = plan(settings, shapes, task.name)
-            planned[name] = specs, EncoderFeatures(task, settings, shapes, specs, stream, track).needs()
+            planned[name] = specs, EncoderFeatures(task, settings, shapes, specs, stream, track)
+        for note in check_study(settings, task, {name: specs for name, (specs, _) in planned.items()}):
+            console.print(f"Note: {note}", soft_wrap=True, highlight=False)
+        needed = {name: features.needs() for name, (_, features) in planned.items()}
         if dry_run:
-            _print_needs({name: needs for name, (_, needs) in planned.items()}, settings, console)
+            _print_needs(needed, settings, console)
             return None
-        for name, (specs, needs) in planned.items():
-            encoder = FrozenEncoder(name, chosen[name], sorted({block for spec in specs for block in spec.blocks}))
+        for name, (specs, _) in planned.items():
+            blocks = sorted({block for spec in specs for block in spec.blocks})
+            encoder = FrozenEncoder(name, chosen[name], blocks, task.seed)
+            if encoder.is_random:
+                file = f"{name}.safetensors"
+                # MMEngine puts the config's folder there: the study may be moved.
+                encoder.write(folder / "encoders" / file, f"{{{{ fileDirname }}}}/../encoders/{file}")
             features = EncoderFeatures(task, settings, encoder, specs, stream, track)
-            features.prepare(needs)
+            features.prepare(needed[name])
             one = EncoderStudy(task, settings, features, folder, track)
             study.add(one, one.run(specs, "sweep"))
             if not stream:
@@ -152,7 +169,16 @@ def probe(
                 study.add(one, one.run(own, "repeats"))
         with track("report", 1):
             write_study_report(folder, config, settings, task, study)
-    best = best_head(study.scored.results)
+    results = study.scored.results
+    if not with_score(results):
+        raise DivergedError(
+            f"All {len(results)} heads diverged: their losses, weights or logits became NaN or infinite, so none has a "
+            f"score. Set lower probe.heads[].lr. Report: {folder / 'index.html'}"
+        )
+    best = best_head(results)
+    if failed := len(results) - len(with_score(results)):
+        told = f"{failed} of {len(results)} heads diverged and have no score."
+        console.print(told, soft_wrap=True, highlight=False)
     told = f"{task.metric} {best.score:.2f} %: {best.spec.name}, the best of {len(study.scored.results)} heads"
     console.print(told, soft_wrap=True, highlight=False)
     console.print(f"Report: {folder / 'index.html'}", soft_wrap=True)

@@ -3,18 +3,18 @@
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..checkpoints.reading import read_pickle
-from ..data.writing import whole_file
 from .batched_heads import BatchedHeads
 from .extraction import Content
 from .features import Features, Norms, norm_eps
 from .lbfgs import LBFGS
 from .objectives import Objectives
 from .sources import Batch
+from .state import read_state, write_state
 
 _SAVE_EVERY = 20.0
 
@@ -53,6 +53,7 @@ class ConvexFit:
         max_iterations: When to stop at the latest.
         tolerance: Norm of the gradient at which to stop.
         state: File from which a killed run goes on.
+        study: Hash of all that the state depends on.
     """
 
     def __init__(
@@ -64,13 +65,14 @@ class ConvexFit:
         max_iterations: int,
         tolerance: float,
         state: Path,
+        study: str,
     ) -> None:
         self._heads = heads
         self._batches = batches
         self._objectives = objectives
         self._content: Content = content
         self._max_iterations = max_iterations
-        self._state = state
+        self._state, self._study = state, study
         self._learns = [heads.parameters[name] for name in ("weight", "bias")]
         for name, parameter in heads.parameters.items():
             parameter.requires_grad_(name in ("weight", "bias"))
@@ -79,10 +81,7 @@ class ConvexFit:
             start = torch.cat([parameter.flatten(1) for parameter in self._learns], dim=1)
         self._solver = LBFGS(start, tolerance=tolerance)
         self._iterations = 0
-        if state.is_file():
-            found = read_pickle(state)
-            self._iterations = found["iterations"]
-            self._solver.load_state_dict(found["solver"])
+        read_state(state, study, self._resume)
 
     def run(self, advance: Callable[[int], None]) -> None:
         """Go on to the optimum, or to the last iteration.
@@ -112,9 +111,19 @@ class ConvexFit:
         """Of every head."""
         return [float(norm) for norm in self._solver.gradient_norms]
 
+    @property
+    def diverged(self) -> list[bool]:
+        """Of every head, whether its loss or gradient is NaN or infinite: there is no optimum to speak of then."""
+        found: list[bool] = (~(self._solver.values.isfinite() & self._solver.gradient_norms.isfinite())).tolist()
+        return found
+
     def _save(self) -> None:
-        with whole_file(self._state) as file:
-            torch.save({"iterations": self._iterations, "solver": self._solver.state_dict()}, file)
+        state = {"iterations": self._iterations, "solver": self._solver.state_dict()}
+        write_state(self._state, self._study, state)
+
+    def _resume(self, state: dict[str, Any]) -> None:
+        self._iterations = int(state["iterations"])
+        self._solver.load_state_dict(state["solver"])
 
     @torch.no_grad()
     def _put(self, flat: Tensor) -> None:

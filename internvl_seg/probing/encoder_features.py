@@ -121,6 +121,7 @@ class EncoderFeatures:
             "encoder": self.weights,
             "encoder_fields": {k: v for k, v in self.encoder.config.items() if k not in ("init_cfg", "out_indices")},
             "blocks": self.blocks,
+            "embed_dim": self.encoder.embed_dim,
             "content": self.content,
             "dtype": self._dtype,
             "batch_size": self._settings.store.batch_size,

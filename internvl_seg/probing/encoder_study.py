@@ -1,23 +1,23 @@
 """All heads of a study on one encoder: its features, their training, their scores, their files."""
 
-import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..common.finite import is_finite
 from ..segmentation.memory import free_bytes
-from ..training.results import write_json
 from .batched_heads import BatchedHeads
 from .closed_form import ClosedForm
 from .convex import ConvexFit
 from .encoder_features import EncoderFeatures, Track
+from .errors import ProbeError
 from .exporting import export_head
 from .extraction import Content
 from .feature_store import DTYPES
@@ -27,37 +27,12 @@ from .head_training import HeadTraining
 from .heads import Heads
 from .module_heads import AttentionProbe, ModuleHeads, UperNet, upernet_parts
 from .planning import group
+from .scored import Scored
 from .settings import ProbeSettings
 from .sources import Batch, collate
-from .store_key import hash_json
+from .store_key import hash_code, hash_json
 from .task import Task
 from .validation import count_all
-
-
-class Scored(NamedTuple):
-    """What came of some heads.
-
-    Attributes:
-        results: A head each.
-        counts: Pixels or images by label and prediction, (C + 1, C + 1), a head each.
-        predicted: Class of every validation image, a head each; nothing where pixels are labelled.
-    """
-
-    results: list[HeadResult]
-    counts: list[NDArray[np.int64]]
-    predicted: list[list[int]]
-
-    def write(self, path: Path) -> None:
-        """Write all of it to a JSON file."""
-        content = {"counts": [count.tolist() for count in self.counts], "predicted": self.predicted}
-        write_json(path, content | {"results": [asdict(result) for result in self.results]})
-
-    @classmethod
-    def read(cls, path: Path) -> "Scored":
-        """What :meth:`write` wrote."""
-        found = json.loads(path.read_text())
-        counts = [np.array(count, np.int64) for count in found["counts"]]
-        return cls([HeadResult.from_json(result) for result in found["results"]], counts, found["predicted"])
 
 
 class EncoderStudy:
@@ -96,25 +71,32 @@ class EncoderStudy:
         """
         # What was done with other heads, features or settings has another name, and is not found.
         settings = {name: value for name, value in asdict(self._settings).items() if name not in ("store", "pictures")}
-        about = [self.features.keys, settings, [asdict(spec) for spec in specs]]
-        self._state = self._folder / "state" / f"{self._encoder.name}-{phase}-{hash_json(about)[:8]}"
-        done = self._state.with_suffix(".json")
+        about: list[Any] = [self.features.keys, settings, [asdict(spec) for spec in specs], self._task.about]
+        about += [hash_code(("probing",)), bool(self.features.stores)]
+        self._study = hash_json(about)
+        self._state = self._folder / "state" / f"{self._encoder.name}-{phase}-{self._study[:8]}"
+        done = self._state.with_name(f"{self._state.name}.json")
         if done.is_file():
-            return Scored.read(done)
+            scored = Scored.read(done, self._study, specs, len(self._task.classes))
+            files = [file for one in scored.results for file in (one.checkpoint, one.config) if file is not None]
+            if all((self._folder / file).is_file() for file in files):
+                return scored
         scored = Scored([], [], [])
         stepwise = [spec for spec in specs if spec.solver in ("adamw", "sgd")]
         convex = [spec for spec in specs if spec.solver == "lbfgs"]
         if stepwise:
             heads = [self._build(members) for members in group(stepwise)]
             training = self._train(heads)
-            self._score(heads, [training.norms(one) for one in heads], scored, training.losses, None)
+            norms = [training.norms(one) for one in heads]
+            self._score(heads, norms, scored, training.losses, training.diverged, None)
         if convex:
             fits = [self._fit(members, i) for i, members in enumerate(group(convex))]
-            losses = [fit.losses for _, fit in fits]
-            norms = [fit.gradient_norms for _, fit in fits]
-            self._score([heads for heads, _ in fits], [fit.norms for _, fit in fits], scored, losses, norms)
+            losses, diverged = [fit.losses for _, fit in fits], [fit.diverged for _, fit in fits]
+            gradient_norms = [fit.gradient_norms for _, fit in fits]
+            norms = [fit.norms for _, fit in fits]
+            self._score([heads for heads, _ in fits], norms, scored, losses, diverged, gradient_norms)
         self._closed_form([spec for spec in specs if spec.solver == "closed_form"], scored)
-        scored.write(done)
+        scored.write(done, self._study)
         return scored
 
     def _build(self, specs: Sequence[HeadSpec]) -> Heads:
@@ -138,12 +120,15 @@ class EncoderStudy:
             settings,
             self._task.objectives(settings.loss_stride),
             self._content,
-            self._state.with_suffix(".pth"),
+            self._state.with_name(f"{self._state.name}.pth"),
+            self._study,
             one_order=not self.features.stores,
         )
         count = sum(len(one.specs) for one in heads)
         with self._track(f"{self._encoder.name}: training {count} heads", settings.iterations) as advance:
             seconds = training.run(advance)
+        for one in heads:
+            training.norms(one).check(self._encoder.name)
         self.timing["training"] = self.timing.get("training", 0.0) + seconds
         return training
 
@@ -169,7 +154,8 @@ class EncoderStudy:
         objectives = self._task.objectives(settings.loss_stride)
         state = self._state.with_name(f"{self._state.name}-lbfgs{number}.pth")
         limits = (settings.lbfgs_iterations, settings.lbfgs_tolerance)
-        fit = ConvexFit(heads, batches, objectives, self._content, *limits, state)
+        fit = ConvexFit(heads, batches, objectives, self._content, *limits, state, self._study)
+        fit.norms.check(self._encoder.name)
         name = f"{self._encoder.name}: L-BFGS, blocks {blocks}"
         with self._track(name, settings.lbfgs_iterations) as advance:
             fit.run(advance)
@@ -182,13 +168,14 @@ class EncoderStudy:
         norms: Sequence[Norms],
         scored: Scored,
         losses: list[list[float]],
+        diverged: list[list[bool]],
         gradient_norms: list[list[float]] | None,
     ) -> None:
         """Score trained heads on the validation images, and write them."""
         start = time.monotonic()
         images = range(len(self._task.val))
         with self._track(f"{self._encoder.name}: validation", len(images)) as advance:
-            counts, predicted = count_all(
+            counts, predicted, finite = count_all(
                 heads,
                 norms,
                 self.features.source("val").samples(images, sorted({b for one in heads for b in one.specs[0].blocks})),
@@ -202,7 +189,9 @@ class EncoderStudy:
         for i, one in enumerate(heads):
             for j, spec in enumerate(one.specs):
                 norm = None if gradient_norms is None else gradient_norms[i][j]
-                self._add(scored, spec, counts[i][j], predicted[i][j], one.exported(j, norms[i]), losses[i][j], norm)
+                found, tensors = (counts[i][j], predicted[i][j]), one.exported(j, norms[i])
+                failed = diverged[i][j] or not finite[i][j] or not all(map(is_finite, tensors.values()))
+                self._add(scored, spec, *found, tensors, failed, losses[i][j], norm)
 
     def _closed_form(self, specs: Sequence[HeadSpec], scored: Scored) -> None:
         if not specs:
@@ -219,8 +208,8 @@ class EncoderStudy:
         with self._track(f"{self._encoder.name}: closed forms", len(alike)) as advance:
             for members in alike.values():
                 fitted = solver.fit(members, self._task.images_of(members[0].subset))
-                for spec, count, predicted, tensors in zip(members, *fitted, strict=True):
-                    self._add(scored, spec, count, predicted, tensors, None, None)
+                for spec, count, predicted, tensors, diverged in zip(members, *fitted, strict=True):
+                    self._add(scored, spec, count, predicted, tensors, diverged, None, None)
                 advance(1)
         self.timing["closed forms"] = self.timing.get("closed forms", 0.0) + time.monotonic() - start
 
@@ -231,9 +220,22 @@ class EncoderStudy:
         counts: NDArray[np.int64],
         predicted: list[int],
         tensors: Mapping[str, Tensor],
+        diverged: bool,
         loss: float | None,
         norm: float | None,
     ) -> None:
+        """Add a head to those that are scored, and write it; one that diverged has neither figures nor a file."""
+        scored.counts.append(counts)
+        scored.predicted.append(predicted)
+        if diverged:
+            scored.results.append(HeadResult(spec, None, [None] * len(self._task.classes), diverged=True))
+            return
+        if not counts.any():
+            raise ProbeError(
+                f"There is nothing to score on: none of the {len(self._task.val)} validation images has a label "
+                f"that is not ignored (ignore_index = {self._task.ignore_index}). Look at the masks of "
+                "val_dataloader.dataset."
+            )
         per_class, score = self._task.score(counts)
         folder, checkpoint, config = self._folder / "heads", None, None
         if tensors:
@@ -243,8 +245,6 @@ class EncoderStudy:
             found = export_head(folder, self._task.config, self._encoder, spec, tensors, meta)
             checkpoint, config = (path.relative_to(self._folder).as_posix() for path in found)
         scored.results.append(HeadResult(spec, round(score, 2), per_class, loss, norm, checkpoint, config))
-        scored.counts.append(counts)
-        scored.predicted.append(predicted)
 
 
 class Study:

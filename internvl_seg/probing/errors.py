@@ -5,6 +5,14 @@ class ProbeError(RuntimeError):
     """Base of all errors of a study; what was written before stays and is gone on from."""
 
 
+class StateError(ProbeError):
+    """What a killed study left is damaged, or of another study."""
+
+
+class DivergedError(ProbeError):
+    """Every head of a study diverged: none has a score."""
+
+
 class StoreError(ProbeError):
     """A feature store cannot be written or read."""
 

@@ -9,6 +9,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from ..common.finite import check_finite
 from ..segmentation.inference import Inference
 from ..segmentation.windows import padded_size
 from ..training.stream import Draw, SeededDataset
@@ -58,6 +59,8 @@ class Extractor:
         """
         prepared = [self._prepare(item) for item in items]
         features = self._encode([windows for windows, _, _ in prepared])
+        for item, found in zip(items, features, strict=True):
+            self._check(item["data_samples"], found)
         return [Sample(f, label, meta) for f, (_, label, meta) in zip(features, prepared, strict=True)]
 
     def _prepare(self, item: Mapping[str, Any]) -> tuple[Tensor, Tensor, dict[str, Any]]:
@@ -82,6 +85,24 @@ class Extractor:
         ]
         pad_value = getattr(self._preprocessor, "pad_val", 0)
         return F.pad(torch.stack(windows), padding, value=pad_value), label, meta | {"size": list(image.shape[-2:])}
+
+    def _check(self, sample: Any, features: Mapping[int, Tensor]) -> None:
+        """Check that there is neither NaN nor infinity in the features of an image.
+
+        Raises:
+            NonFiniteError: There is.
+        """
+        for block, maps in features.items():
+            if not maps.is_meta:
+                kind = self.encoder.config.get("dtype", "float32")
+                check_finite(
+                    maps,
+                    f"Features of {sample.metainfo.get('img_path', 'an image')}, block {block} of encoder "
+                    f"{self.encoder.name!r} in {kind}",
+                    "float16 holds numbers up to 65504: set the backbone's dtype='bfloat16'."
+                    if kind == "float16"
+                    else "Look for such values in the image and in the encoder's weights, or leave the block out.",
+                )
 
     def _encode(self, images: Sequence[Tensor]) -> list[dict[int, Tensor]]:
         """Features of the windows of every image, windows of one size together."""

@@ -8,7 +8,8 @@ A store is a folder:
 
 A shard holds for image ``i`` the tensors ``i.block<b>`` (windows, h, w, C), with ``i.block<b>.scale`` (C,) float32
 where they are int8, and ``i.label``; its metadata ``meta`` is JSON by image. Nothing in it is code. A file whose bytes
-are not those of its name is not read, but made again; so is one that is not there.
+are not those of its name is not read, but made again; so is one that is not there. Several processes may fill a store
+at once: files are named after their bytes and put there whole, and of two for the same images the first by name counts.
 """
 
 import hashlib
@@ -22,7 +23,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import safe_open
 from safetensors.torch import save
 from torch import Tensor
 
@@ -30,6 +30,7 @@ from ..data.writing import remove_leftovers, whole_file
 from ..training.results import sha256_of, write_json
 from .errors import StoreError, StoreMismatchError, StoreSizeError
 from .quantization import dequantize, quantize
+from .store_check import open_shard, read_manifest, read_seconds
 from .store_key import differences, hash_json
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "int8": torch.int8}
@@ -99,7 +100,9 @@ class FeatureStore:
         self.images = images
         self.per_shard = per_shard
         self.dtype = dtype
-        self._files: dict[tuple[int, int], tuple[Any, dict[str, dict[str, Any]]]] = {}
+        self._files: dict[tuple[int, int], tuple[Any, dict[str, Any]]] = {}
+        # By view and number, the shards whose bytes and content were checked.
+        self._whole: dict[tuple[int, int], Path] = {}
 
     @classmethod
     def at(cls, root: Path, split: str, key: Mapping[str, Any], images: int, sample_bytes: int) -> "FeatureStore":
@@ -113,14 +116,27 @@ class FeatureStore:
             sample_bytes: About how many bytes a sample takes.
 
         Raises:
+            StoreError: It cannot be begun or read.
             StoreMismatchError: The folder holds another store.
         """
         folder = root / f"{split}-{hash_json(key)[:_HASH_DIGITS]}"
         manifest = folder / "store.json"
-        if not manifest.is_file():
-            per_shard = max(1, min(images, SHARD_BYTES // max(sample_bytes, 1)))
-            write_json(manifest, {"key": dict(key), "images": images, "per_shard": per_shard})
-        return cls.open(folder, key)
+        try:
+            if not manifest.is_file():
+                per_shard = max(1, min(images, SHARD_BYTES // max(sample_bytes, 1)))
+                write_json(manifest, {"key": dict(key), "images": images, "per_shard": per_shard})
+        except OSError as error:
+            raise StoreError(
+                f"{folder} cannot be written: {error.strerror}. Set probe.store.folder to another folder, or keep "
+                "nothing: --stream."
+            ) from error
+        store = cls.open(folder, key)
+        if store.images != images:
+            raise StoreMismatchError(
+                f"{folder} holds other features than are asked for. images: the store has {store.images}, asked for is "
+                f"{images}. Remove the folder, or let probe.store.folder be another."
+            )
+        return store
 
     @classmethod
     def open(cls, folder: Path, key: Mapping[str, Any]) -> "FeatureStore":
@@ -130,13 +146,7 @@ class FeatureStore:
             StoreError: It is none.
             StoreMismatchError: It holds other features than those of ``key``.
         """
-        try:
-            manifest = json.loads((folder / "store.json").read_text())
-            found, images, per_shard = manifest["key"], int(manifest["images"]), int(manifest["per_shard"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise StoreError(
-                f"{folder} is no feature store: store.json cannot be read ({error}). Remove it."
-            ) from error
+        found, images, per_shard = read_manifest(folder)
         wanted = json.loads(json.dumps(key, default=list))
         if problems := list(differences(found, wanted)):
             raise StoreMismatchError(
@@ -155,19 +165,25 @@ class FeatureStore:
         """Shards of the first views that are not there, or whose bytes are not those of their name; those are removed.
 
         Every byte is read, by all cores at once.
+
+        Raises:
+            StoreError: A shard whose bytes are those of its name holds something else than the store's key says.
         """
         remove_leftovers(self.folder)
-        there = {path.name[: len(Shard(0, 0, range(0)).stem)]: path for path in self.folder.glob("view*.safetensors")}
+        self._files, self._whole = {}, {}
+        there = self._paths()
         wanted = list(self.shards(views))
 
         def is_whole(shard: Shard) -> bool:
-            path = there.get(shard.stem)
-            if path is None:
-                return False
-            if sha256_of(path)[:_HASH_DIGITS] == path.stem.removeprefix(shard.stem):
-                return True
-            path.unlink()
-            return False
+            for path in there.get(shard.stem, ()):
+                if path.is_dir():
+                    raise StoreError(f"{path} is a folder, not a shard. Remove it.")
+                if not path.is_file() or sha256_of(path)[:_HASH_DIGITS] != path.stem.removeprefix(shard.stem):
+                    path.unlink(missing_ok=True)  # Another process may have been here.
+                elif (shard.view, shard.number) not in self._whole:
+                    open_shard(path, shard.images, self.key, whole=True)
+                    self._whole[shard.view, shard.number] = path
+            return (shard.view, shard.number) in self._whole
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             whole = pool.map(is_whole, wanted)
@@ -196,17 +212,23 @@ class FeatureStore:
         # Under one name: several would be written in any order.
         content = save(tensors, {"meta": json.dumps(meta, default=int)})
         digest = hashlib.sha256(content).hexdigest()[:_HASH_DIGITS]
+        path = self.folder / f"{shard.stem}{digest}.safetensors"
         try:
-            with whole_file(self.folder / f"{shard.stem}{digest}.safetensors") as file:
+            with whole_file(path) as file:
                 file.write_bytes(content)
         except OSError as error:
             raise StoreError(
                 f"{self.folder}: {shard.stem}*.safetensors cannot be written: {error.strerror}. What was written "
                 "before stays: make room and run it again, or keep nothing: --stream."
             ) from error
+        self._whole[shard.view, shard.number] = path
 
     def read(self, view: int, image: int, blocks: Sequence[int]) -> Sample:
-        """One view of an image, with the features of some blocks as they are stored, or as float32 if in 8 bits."""
+        """One view of an image, with the features of some blocks as they are stored, or as float32 if in 8 bits.
+
+        Raises:
+            StoreError: Its shard is not there, or holds something else than the store's key says.
+        """
         file, meta = self._file(view, image // self.per_shard)
         features = {}
         for block in blocks:
@@ -215,13 +237,29 @@ class FeatureStore:
             features[block] = dequantize(stored, file.get_tensor(f"{name}.scale")) if self.dtype == "int8" else stored
         return Sample(features, file.get_tensor(f"{image}.label"), meta[str(image)])
 
-    def _file(self, view: int, number: int) -> tuple[Any, dict[str, dict[str, Any]]]:
+    def _file(self, view: int, number: int) -> tuple[Any, dict[str, Any]]:
         """An opened shard, whose bytes are mapped and read when they are used, and its metadata by image."""
         if (view, number) not in self._files:
-            (path,) = self.folder.glob(f"{Shard(view, number, range(0)).stem}*.safetensors")
-            file = safe_open(path, "pt")
-            self._files[view, number] = file, json.loads(file.metadata()["meta"])
+            first = number * self.per_shard
+            shard = Shard(view, number, range(first, min(first + self.per_shard, self.images)))
+            path = self._whole.get((view, number)) or next(iter(self._paths().get(shard.stem, ())), None)
+            if path is None or not path.is_file():
+                raise StoreError(
+                    f"{self.folder}: {shard.stem}*.safetensors was there and is gone. Run it again: what is missing is "
+                    "made anew."
+                )
+            # Its numbers were looked at with its bytes.
+            self._files[view, number] = open_shard(
+                path, shard.images, self.key, whole=(view, number) not in self._whole
+            )
         return self._files[view, number]
+
+    def _paths(self) -> dict[str, list[Path]]:
+        """Files of shards by how their names begin, in the order of their names."""
+        found: dict[str, list[Path]] = {}
+        for path in sorted(self.folder.glob("view*-*-*.safetensors")):
+            found.setdefault(path.stem.rpartition("-")[0] + "-", []).append(path)
+        return found
 
     def nbytes(self) -> int:
         """Bytes on disk."""
@@ -229,8 +267,7 @@ class FeatureStore:
 
     def seconds(self) -> float:
         """How long it took to make what is there, over all runs."""
-        path = self.folder / "seconds.json"
-        return float(json.loads(path.read_text())) if path.is_file() else 0.0
+        return read_seconds(self.folder / "seconds.json")
 
     def add_seconds(self, seconds: float) -> None:
         """Count the time that some of it took."""

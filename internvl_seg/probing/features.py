@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..common.finite import check_finite
 from .extraction import Content
 
 # Of PyTorch's BatchNorm: the weight of a batch in the running statistics.
@@ -61,14 +62,30 @@ class Norms:
         mean, var = self.running[block]
         return F.batch_norm(rows, mean, var, training=training, momentum=_MOMENTUM, eps=self.eps)
 
+    def check(self, encoder: str) -> None:
+        """Check that the statistics are numbers.
+
+        Args:
+            encoder: Name of the encoder, for the message.
+
+        Raises:
+            NonFiniteError: They are not; features divided by them would be all 0.
+        """
+        for block, (mean, var) in self.running.items():
+            check_finite(
+                torch.stack([mean, var]),
+                f"Mean and variance of the features of block {block} of encoder {encoder!r}",
+                "The features are too large for float32: look at the encoder's weights, or leave the block out.",
+            )
+
     def state_dict(self) -> dict[str, Any]:
         """The statistics."""
         return {"batches": self.batches, "running": {str(b): list(pair) for b, pair in self.running.items()}}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on from a :meth:`state_dict`."""
-        self.batches = state["batches"]
-        self.running = {int(block): (mean, var) for block, (mean, var) in state["running"].items()}
+        self.batches = int(state["batches"])
+        self.running = {int(block): (mean.float(), var.float()) for block, (mean, var) in state["running"].items()}
 
 
 class Features:

@@ -29,6 +29,11 @@ class Subset:
         return f"{amount}, draw {self.seed}"
 
 
+def _short(value: float) -> str:
+    """A number with as few digits as tell it from every other."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+
+
 @dataclass(frozen=True)
 class HeadSpec:
     """One head of a study.
@@ -66,11 +71,11 @@ class HeadSpec:
         if self.kind == "knn":
             parts.append(f"k{self.neighbours}")
         else:
-            parts += [f"lr{self.lr:g}"] * (self.lr > 0) + [f"wd{self.weight_decay:g}"]
+            parts += [f"lr{_short(self.lr)}"] * (self.lr > 0) + [f"wd{_short(self.weight_decay)}"]
         parts += [f"c{self.channels}"] * (self.channels > 0)
         parts += ["raw"] * (not self.batch_norm) + [f"seed{self.seed}"]
         if self.subset is not None:
-            amount = f"{self.subset.fraction:g}" if self.subset.fraction else f"{self.subset.per_class}shot"
+            amount = _short(self.subset.fraction) if self.subset.fraction else f"{self.subset.per_class}shot"
             parts.append(f"{amount}-draw{self.subset.seed}")
         return "_".join(parts)
 
@@ -81,21 +86,23 @@ class HeadResult:
 
     Attributes:
         spec: The head.
-        score: mIoU or top-1 accuracy on the validation images, in percent.
+        score: mIoU or top-1 accuracy on the validation images, in percent; None of a head that diverged.
         per_class: IoU or accuracy of every class in percent, in their order; None for a class that is not there.
         loss: Of the last iterations (their mean) or, with L-BFGS, at its end; None for solvers without one.
         gradient_norm: Of the objective at the end of L-BFGS, None for others.
         checkpoint: File with the head, None for one that has none.
         config: Config that reads the checkpoint, None for one that has none.
+        diverged: Whether its loss, weights or logits became NaN or infinite; it has no figures and no checkpoint then.
     """
 
     spec: HeadSpec
-    score: float
+    score: float | None
     per_class: list[float | None]
     loss: float | None = None
     gradient_norm: float | None = None
     checkpoint: str | None = None
     config: str | None = None
+    diverged: bool = False
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "HeadResult":
@@ -111,6 +118,7 @@ class HeadResult:
         return {
             "name": spec.name,
             "score": self.score,
+            "diverged": self.diverged,
             "encoder": spec.encoder,
             "kind": spec.kind,
             "blocks": " ".join(map(str, spec.blocks)),

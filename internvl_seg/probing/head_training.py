@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..checkpoints.reading import read_pickle
-from ..data.writing import whole_file
 from .extraction import Content
 from .features import Features, Norms, norm_eps
 from .head_spec import Subset
@@ -18,6 +16,7 @@ from .objectives import Objectives
 from .optimizers import schedule
 from .settings import ProbeSettings
 from .sources import Source
+from .state import check_like, read_state, write_state
 
 # Seconds between states from which a killed run goes on; it ends the same whenever they are written.
 _SAVE_EVERY = 20.0
@@ -36,6 +35,7 @@ class HeadTraining:
         objectives: The loss.
         content: What the features are.
         state: File from which a killed run goes on.
+        study: Hash of all that the state depends on.
         one_order: Whether heads of all seeds see the same images at a step, so that each is encoded once for all.
     """
 
@@ -48,6 +48,7 @@ class HeadTraining:
         objectives: Objectives,
         content: Content,
         state: Path,
+        study: str,
         one_order: bool = False,
     ) -> None:
         self._heads = heads
@@ -55,9 +56,11 @@ class HeadTraining:
         self._settings = settings
         self._objectives = objectives
         self._content: Content = content
-        self._state = state
+        self._state, self._study = state, study
         self._step = 0
         self._losses: list[Tensor] = [torch.zeros(len(h.specs)) for h in heads]
+        # Of every group, which heads had a loss that is NaN or infinite. They share nothing with the others.
+        self._diverged: list[Tensor] = [torch.zeros(len(h.specs), dtype=torch.bool) for h in heads]
         self._seconds = 0.0
         # Heads of one order see the same images at the same step. By these: the blocks they read.
         self._orders: dict[tuple[int, Subset | None], list[int]] = {}
@@ -65,8 +68,7 @@ class HeadTraining:
             blocks = self._orders.setdefault(self._order_of(one), [])
             blocks += [block for block in one.specs[0].blocks if block not in blocks]
         self._norms = {order: Norms(norm_eps(content)) for order in self._orders}
-        if state.is_file():
-            self._resume(read_pickle(state))
+        read_state(state, study, self._resume)
         self._batches = [
             source.batches(seed, images(subset), settings.batch_size, self._step, settings.iterations, blocks)
             for (seed, subset), blocks in self._orders.items()
@@ -91,9 +93,10 @@ class HeadTraining:
                 batch = next(batches)
                 objective = self._objectives.at(order[0], self._step)
                 features = Features(batch.maps, self._content, self._norms[order], training=True)
-                for one, total in zip(self._heads, self._losses, strict=True):
+                for one, total, diverged in zip(self._heads, self._losses, self._diverged, strict=True):
                     if self._order_of(one) == order:
                         losses = one.step(features, batch.labels, objective, factor)
+                        diverged |= ~losses.isfinite()
                         total += losses / last * (self._step >= iterations - last)
             self._step += 1
             advance(1)
@@ -109,6 +112,11 @@ class HeadTraining:
         """Mean loss of the last steps, of every head of every group."""
         return [losses.tolist() for losses in self._losses]
 
+    @property
+    def diverged(self) -> list[list[bool]]:
+        """Whether a loss of it was NaN or infinite, of every head of every group."""
+        return [diverged.tolist() for diverged in self._diverged]
+
     def norms(self, heads: Heads) -> Norms:
         """The statistics by which features are normalised for some heads."""
         return self._norms[self._order_of(heads)]
@@ -123,14 +131,19 @@ class HeadTraining:
             "step": self._step,
             "seconds": self._seconds,
             "losses": self._losses,
+            "diverged": self._diverged,
             "heads": [one.state_dict() for one in self._heads],
             "norms": [norms.state_dict() for norms in self._norms.values()],
         }
-        with whole_file(self._state) as file:
-            torch.save(state, file)
+        write_state(self._state, self._study, state)
 
     def _resume(self, state: dict[str, Any]) -> None:
-        self._step, self._seconds, self._losses = state["step"], state["seconds"], state["losses"]
+        self._step, self._seconds = int(state["step"]), float(state["seconds"])
+        if not 0 <= self._step <= self._settings.iterations:
+            raise ValueError(f"step {self._step} is not one of {self._settings.iterations}")
+        for name, own in (("losses", self._losses), ("diverged", self._diverged)):
+            for kept, found in zip(own, state[name], strict=True):
+                kept.copy_(check_like(found, kept, name))
         for one, found in zip(self._heads, state["heads"], strict=True):
             one.load_state_dict(found)
         for norms, found in zip(self._norms.values(), state["norms"], strict=True):

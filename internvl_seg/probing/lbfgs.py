@@ -170,7 +170,15 @@ class LBFGS:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a :meth:`state_dict`."""
+        """Go on from a :meth:`state_dict`.
+
+        Raises:
+            ValueError: It is of other problems.
+        """
+        for name, own in self.state_dict().items():
+            found = state[name]
+            if isinstance(own, Tensor) and (found.shape != own.shape or found.dtype != own.dtype):
+                raise ValueError(f"{name} is {tuple(found.shape)}, expected {tuple(own.shape)}")
         self.parameters, self.values, self.gradients = (state[name] for name in ("parameters", "values", "gradients"))
         self.finished, self.evaluations = state["finished"], state["evaluations"]
         self._steps, self._changes, self._rho = (state[name] for name in ("steps", "changes", "rho"))

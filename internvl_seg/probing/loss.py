@@ -1,6 +1,6 @@
 """Cross entropy of many heads' logits at the resolution of the labels, without holding them at that resolution."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,46 @@ import torch
 from torch import Tensor
 
 from ..segmentation.resize import bilinear_taps
+from .values import is_number, is_whole
 
 # Logits that are upsampled at once: what the second-level caches of two cores hold.
 _CHUNK = 1 << 19
 # Probabilities above have all digits.
 _SMALL = 1e-30
+
+
+# Fields of MMSegmentation's ``CrossEntropyLoss`` that a probe knows with one value only.
+_FIXED: dict[str, Any] = {"use_sigmoid": False, "use_mask": False, "reduction": "mean"}
+
+
+def _check_field(name: str, value: Any, classes: Any) -> None:
+    """Check a field of a ``CrossEntropyLoss``.
+
+    Raises:
+        ValueError: A probe would train with another loss than it means.
+    """
+    key = f"decode_head.loss_decode.{name}={value!r}"
+    if name in _FIXED:
+        if value != _FIXED[name]:
+            raise ValueError(f"{key} is not among what a probe trains with. Leave it out: it is {_FIXED[name]!r} then.")
+    elif name == "class_weight":
+        if value is None:
+            return
+        if not isinstance(value, (list, tuple)) or not all(is_number(one) and one >= 0 for one in value):
+            raise ValueError(f"{key} is not a list of numbers from 0 on, one a class.")
+        if len(value) != classes or not any(value):
+            found = f"{len(value)} weights" if any(value) else "no weight above 0"
+            raise ValueError(f"{key}: there are {found} for {classes} classes (decode_head.num_classes).")
+    elif name == "avg_non_ignore":
+        if not isinstance(value, bool):
+            raise ValueError(f"{key} is neither True nor False.")
+    elif name == "loss_weight":
+        if not is_number(value) or value <= 0:
+            raise ValueError(f"{key} is not a number above 0.")
+    else:
+        raise ValueError(
+            f"{key} is a field that a probe does not know; it knows class_weight, avg_non_ignore and loss_weight."
+        )
 
 
 @dataclass(frozen=True)
@@ -32,24 +67,55 @@ class CrossEntropy:
     loss_weight: float = 1.0
 
     @classmethod
-    def read(cls, loss_decode: dict[str, Any], ignore_index: int) -> "CrossEntropy":
-        """From the ``loss_decode`` of a config.
+    def read(cls, decode_head: Mapping[str, Any]) -> "CrossEntropy":
+        """From the config of a segmentor's head.
 
         Raises:
-            ValueError: It is another loss, or has a field that a probe does not know.
+            ValueError: It trains with another loss, or has a field of one that a probe does not know; the message names
+                the key.
         """
-        known = {"type", "loss_name", "class_weight", "avg_non_ignore", "loss_weight", "use_sigmoid"}
-        if (
-            loss_decode.get("type") != "CrossEntropyLoss"
-            or loss_decode.get("use_sigmoid")
-            or loss_decode.keys() - known
-        ):
+        head = {name: value for name, value in decode_head.items() if value is not None}
+        classes = head.get("num_classes")
+        if (outputs := head.get("out_channels", classes)) != classes:
             raise ValueError(
-                f"decode_head.loss_decode={loss_decode}: a probe trains with dict(type='CrossEntropyLoss') and its "
-                "fields class_weight, avg_non_ignore and loss_weight."
+                f"decode_head.out_channels={outputs!r} with num_classes={classes!r}: a probe's heads have an output a "
+                "class. Leave out_channels out."
             )
-        fields = {k: v for k, v in loss_decode.items() if k in ("class_weight", "avg_non_ignore", "loss_weight")}
-        return cls(ignore_index=ignore_index, **fields)
+        if "sampler" in head:
+            raise ValueError(f"decode_head.sampler={head['sampler']}: a probe compares all pixels alike. Leave it out.")
+        if not is_whole(ignored := head.get("ignore_index", 255)):
+            raise ValueError(f"decode_head.ignore_index={ignored!r} is not a whole number.")
+        given = head.get("loss_decode", {"type": "CrossEntropyLoss"})
+        if isinstance(given, (list, tuple)) and len(given) == 1:
+            (given,) = given
+        if not isinstance(given, Mapping) or given.get("type") not in ("CrossEntropyLoss", "mmseg.CrossEntropyLoss"):
+            raise ValueError(
+                f"decode_head.loss_decode={given}: a probe trains with dict(type='CrossEntropyLoss') and its fields "
+                "class_weight, avg_non_ignore and loss_weight."
+            )
+        fields = {name: value for name, value in given.items() if name not in ("type", "loss_name")}
+        for name, value in fields.items():
+            _check_field(name, value, classes)
+        known = {name: fields[name] for name in ("class_weight", "avg_non_ignore", "loss_weight") if name in fields}
+        return cls(ignore_index=ignored, **known)
+
+    @classmethod
+    def of_images(cls, model: Mapping[str, Any]) -> "CrossEntropy":
+        """From the config of an image classifier.
+
+        Raises:
+            ValueError: It trains with another loss, or on images that are mixed; the message names the key.
+        """
+        if augments := (model.get("train_cfg") or {}).get("augments"):
+            raise ValueError(f"train_cfg.augments={augments}: a probe's features are of single images. Leave it out.")
+        given = (model.get("head") or {}).get("loss") or {"type": "CrossEntropyLoss"}
+        scale = given.get("loss_weight", 1.0)
+        known = given.get("type") in ("CrossEntropyLoss", "mmpretrain.CrossEntropyLoss")
+        if not known or given.keys() - {"type", "loss_weight"} or not is_number(scale) or scale <= 0:
+            raise ValueError(
+                f"head.loss={given}: a probe trains with dict(type='CrossEntropyLoss') and its field loss_weight."
+            )
+        return cls(ignore_index=-1, loss_weight=scale)
 
     def pixel_weights(self, labels: Tensor, num_classes: int) -> tuple[Tensor, Tensor, float]:
         """What every pixel counts, and its class.

@@ -31,11 +31,13 @@ class Objectives:
 
     @classmethod
     def of_head(cls, decode_head: Mapping[str, Any], stride: int) -> "Objectives":
-        """That of a segmentor's head, from its config."""
-        loss = CrossEntropy.read(
-            dict(decode_head.get("loss_decode", {"type": "CrossEntropyLoss"})), decode_head.get("ignore_index", 255)
-        )
-        return cls(loss, stride, dense=True, align_corners=decode_head.get("align_corners", False))
+        """That of a segmentor's head, from its config.
+
+        Raises:
+            ValueError: It trains with another loss than cross entropy.
+        """
+        align_corners = bool(decode_head.get("align_corners", False))
+        return cls(CrossEntropy.read(decode_head), stride, dense=True, align_corners=align_corners)
 
     def at(self, seed: int, step: int) -> Objective:
         """The loss at a step: of pixels from a random one on."""

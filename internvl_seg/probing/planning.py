@@ -30,6 +30,10 @@ def resolve_blocks(grid: HeadGrid, settings: ProbeSettings, encoder: FrozenEncod
         sets = [encoder.resolve(entry) for entry in chosen]
     except ValueError as error:
         raise ConfigError(f"probe.blocks={list(given)}: {error}") from error
+    if twice := [entry for entry in sets if len(set(entry)) < len(entry)]:
+        raise ConfigError(
+            f"probe.blocks={list(given)}: {twice[0]} holds a block twice, of an encoder of {encoder.depth}."
+        )
     wanted = {"upernet": 4, "attention_pooling": 1}.get(grid.kind)
     if wanted and grid.blocks is None:  # Of the study's blocks, those that such a head can read.
         sets = [entry for entry in sets if len(entry) == wanted]
@@ -82,12 +86,12 @@ def plan(settings: ProbeSettings, encoder: FrozenEncoder, task: str) -> list[Hea
 
 def repeats(results: Sequence[HeadResult], settings: ProbeSettings) -> list[HeadSpec]:
     """The best heads on all images with the seeds that they have not been trained with yet."""
-    candidates = [r for r in results if r.spec.subset is None and r.spec.solver in ("adamw", "sgd")]
-    best = sorted(candidates, key=lambda r: -r.score)
+    candidates = [(r.score, r) for r in results if r.spec.subset is None and r.spec.solver in ("adamw", "sgd")]
+    ranked = sorted([(score, r) for score, r in candidates if score is not None], key=lambda pair: -pair[0])
     done = {r.spec for r in results}
     out: dict[HeadSpec, None] = {}
     chosen: dict[HeadSpec, None] = {}
-    for result in best:
+    for _, result in ranked:
         if len(chosen) < settings.repeat.best:
             chosen[_with_seed(result.spec, 0)] = None
     for base in chosen:

@@ -25,7 +25,7 @@ from ..visualization.results_page import (
 )
 from .head_spec import HeadResult
 from .report_tables import all_heads_table, best_table, repeats_table, settings_of
-from .summary import best_by_blocks, best_head, mean_and_std, on_all_images, without_seeds
+from .summary import best_by_blocks, best_head, mean_and_std, on_all_images, score_of, with_score, without_seeds
 
 _STYLE = (
     STYLE
@@ -54,12 +54,12 @@ class Report:
     Attributes:
         title: Heading.
         metric: Name of the score: 'mIoU' or 'top-1'.
-        results: All heads, repeats and few-shot ones among them; at least one.
+        results: All heads, repeats, few-shot ones and those that diverged among them; at least one.
         classes: Names, C of them.
         confusion: Of the best head, (C, C): how many pixels or images of true class i were predicted as class j. None
             if it is not known.
         pictures: Examples with their names; PNG files as bytes, or figures.
-        features: Feature maps as colours, see ``draw_feature_pca``; None for no such section.
+        features: Feature maps as colours with their names, see ``draw_feature_pca``.
         timing: Seconds by phase; no phase is part of another.
         facts: What is needed to repeat the study, by name: config, seed, versions, keys and sizes of stores.
         commands: What was typed, in order.
@@ -72,7 +72,7 @@ class Report:
     classes: Sequence[str]
     confusion: NDArray[np.int64] | None = None
     pictures: Sequence[tuple[str, Figure | bytes]] = ()
-    features: Figure | None = None
+    features: Sequence[tuple[str, Figure]] = ()
     timing: Mapping[str, float] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     commands: Sequence[str] = ()
@@ -103,16 +103,22 @@ def _picture(name: str, picture: Figure | bytes) -> str:
 
 
 def _headline(report: Report) -> str:
+    if failed := len(report.results) - len(with_score(report.results)):
+        told = f"{failed} of {len(report.results)} heads diverged: loss, weights or logits became NaN or infinite."
+        if failed == len(report.results):
+            return f'<p class="score">no score</p>\n{html_note(told)}\n'
     best = best_head(report.results)
     spec = best.spec
     facts = settings_of(spec) | {"seed": str(spec.seed)}
     (repeated,) = mean_and_std([one for one in report.results if without_seeds(one.spec) == without_seeds(spec)])
-    if repeated.n > 1:
+    if repeated.n + repeated.diverged > 1:
         facts["with all its seeds"] = f"{repeated} (mean ± std of {repeated.n})"
     facts |= {name: path for name, path in (("checkpoint", best.checkpoint), ("config", best.config)) if path}
     chosen = f"The best of {len(report.results)} heads, chosen by this very score: expect less on other images."
+    if failed:
+        chosen += f" {told}"
     return (
-        f'<p class="score">{best.score:.2f} % {html.escape(report.metric)}</p>\n'
+        f'<p class="score">{score_of(best):.2f} % {html.escape(report.metric)}</p>\n'
         f"<p><code>{html.escape(spec.name)}</code></p>\n{html_note(chosen)}\n{html_facts(facts, ())}\n"
     )
 
@@ -130,7 +136,7 @@ def _curves(report: Report) -> list[str]:
 
 def _per_class(report: Report) -> list[str]:
     best = best_head(report.results)
-    compared = sorted(best_by_blocks(report.results), key=lambda one: (one != best, -one.score))[:_COMPARED]
+    compared = sorted(best_by_blocks(report.results), key=lambda one: (one != best, -score_of(one)))[:_COMPARED]
     columns: dict[str, Sequence[float | None]] = {}
     for one in compared:
         encoder = f"{one.spec.encoder}: " if report.several_encoders else ""
@@ -162,10 +168,15 @@ def _confusion(report: Report) -> list[str]:
 
 
 def _features(report: Report) -> list[str]:
-    if report.features is None:
+    if not report.features:
         return []
     note = "The three largest principal components of each block's feature maps, as red, green and blue."
-    return [html_note(note), _picture("feature maps as colours", report.features)]
+    return [html_note(note), *_named(report.features)]
+
+
+def _named(pictures: Sequence[tuple[str, Figure | bytes]]) -> list[str]:
+    """Pictures below their names."""
+    return [f"<p>{html.escape(name)}</p>\n{_picture(name, picture)}" for name, picture in pictures]
 
 
 def _timing(report: Report) -> list[str]:
@@ -181,19 +192,20 @@ def _timing(report: Report) -> list[str]:
 
 def _body(report: Report) -> str:
     groups = mean_and_std(report.results)
-    few = any(one.spec.subset for one in report.results)
-    pictures = [f"<p>{html.escape(name)}</p>\n{_picture(name, picture)}" for name, picture in report.pictures]
+    few = any(group.spec.subset for group in groups)
+    there = bool(groups)  # Of heads that all diverged nothing can be compared.
+    of_whom = f" ({best_head(report.results).spec.encoder})" if there and report.several_encoders else ""
     config = html_details("the whole config", f"<pre>{html.escape(report.config)}</pre>") if report.config else ""
     facts = html_facts(report.facts, report.commands) if report.facts or report.commands else ""
     return "".join(
         [
             _headline(report),
-            _section("Best head per block", *best_table(report.results, report.metric)),
+            _section("Best head per block", *(best_table(report.results, report.metric) if there else [])),
             _section("Repeated heads", *repeats_table(report.results, report.metric)),
-            _section("Blocks and learning rates", *_curves(report)),
-            _section("Classes", *_per_class(report)),
-            _section("Confusion of the best head, in % of each true class", *_confusion(report)),
-            _section("Examples", *pictures),
+            _section("Blocks and learning rates", *(_curves(report) if there else [])),
+            _section("Classes", *(_per_class(report) if there else [])),
+            _section(f"Confusion of the best head{of_whom}, in % of each true class", *_confusion(report)),
+            _section("Examples", *_named(report.pictures)),
             _section("Features as colours", *_features(report)),
             _section("Few images", _picture("score by images", draw_few_shot(groups, report.metric)) if few else ""),
             _section("Time", *_timing(report)),

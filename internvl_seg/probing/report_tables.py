@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from ..visualization.probe_figures import name_blocks, name_kind
 from ..visualization.results_page import html_details, html_note, html_table
 from .head_spec import HeadResult, HeadSpec, Subset
-from .summary import best_by_blocks, best_head, mean_and_std
+from .summary import best_by_blocks, best_head, mean_and_std, score_of
 
 _REPEATS_SHOWN = 15
 
@@ -63,20 +63,20 @@ def best_table(results: Sequence[HeadResult], metric: str) -> list[str]:
     best, found = best_head(results), best_by_blocks(results)
     scores = [
         {
-            f"{metric} in %": f"{one.score:.2f}",
-            "below the best": f"{best.score - one.score:.2f}",
+            f"{metric} in %": f"{score_of(one):.2f}",
+            "below the best": f"{score_of(best) - score_of(one):.2f}",
             "seed": str(one.spec.seed),
         }
         for one in found
     ]
     note, header, rows = _compare([one.spec for one in found], scores)
-    marked = {i: "best" for i, one in enumerate(found) if one.score == best.score}
+    marked = {i: "best" for i, one in enumerate(found) if one.spec == best.spec}
     return [note, html_table(header, rows, marked, "wide heads")]
 
 
 def repeats_table(results: Sequence[HeadResult], metric: str) -> list[str]:
     """Mean ± std of heads that differ in their seed, or in the draw of their images, alone, in HTML; often nothing."""
-    groups = sorted((one for one in mean_and_std(results) if one.n > 1), key=lambda one: -one.mean)
+    groups = sorted((one for one in mean_and_std(results) if one.n + one.diverged > 1), key=lambda one: -one.mean)
     if not groups:
         return []
     scores = [
@@ -97,15 +97,17 @@ def repeats_table(results: Sequence[HeadResult], metric: str) -> list[str]:
 
 
 def all_heads_table(results: Sequence[HeadResult]) -> str:
-    """Every head, the best first, with the columns that say something, in HTML."""
-    rows = sorted((one.row() for one in results), key=lambda row: -row["score"])
-    names = ["score", "name", "loss", "gradient_norm", "checkpoint", "config"]
-    shown = [name for name in names if any(row[name] is not None for row in rows)]
+    """Every head, the best first and those that diverged last, with the columns that say something, in HTML."""
+    rows = [one.row() for one in sorted(results, key=score_of, reverse=True)]
+    more = ("loss", "gradient_norm", "checkpoint", "config")
+    shown = ["score", "name", *(name for name in more if any(row[name] is not None for row in rows))]
 
     def text(name: str, value: object) -> str:
         if isinstance(value, float):
             return f"{value:.2f}" if name == "score" else f"{value:.4g}"
-        return "" if value is None else str(value)
+        if value is None:
+            return "diverged" if name == "score" else ""
+        return str(value)
 
     table = html_table(
         [name.replace("_", " ") for name in shown],

@@ -1,5 +1,6 @@
 """The ``probe`` of a config: what a study makes, trains and compares."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -7,21 +8,47 @@ from typing import Any, Literal
 from ..training import ConfigError
 from .feature_store import DTYPES
 from .head_spec import KINDS, SOLVERS, Kind, Solver
+from .values import check_fields, is_whole, list_of, number, one_of, text, truth, whole
 
 # A block, or several whose maps are concatenated.
 Blocks = Sequence[int | Sequence[int]]
 SCHEDULES = ("poly", "cosine")
 PRECISIONS = ("float32", "bfloat16")
+_NAME = re.compile(r"[^\W_][\w.-]*")
 
 
-def _check_in(what: str, value: Any, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise ConfigError(f"{what}={value!r} is not known; choose one of {', '.join(allowed)}.")
+def _check_block(key: str, value: Any) -> None:
+    if is_whole(value):
+        return
+    if not isinstance(value, (list, tuple)):
+        raise ConfigError(f"{key}={value!r} is neither the number of a block nor a list of such.")
+    list_of(_check_number_of_block)(key, value)
 
 
-def _check_least(what: str, value: int, least: int) -> None:
-    if value < least:
-        raise ConfigError(f"{what}={value} must be at least {least}.")
+def _check_number_of_block(key: str, value: Any) -> None:
+    if not is_whole(value):
+        raise ConfigError(f"{key}={value!r} is not the number of a block.")
+
+
+def _check_blocks(key: str, value: Any) -> None:
+    if value is not None:
+        list_of(_check_block)(key, value)
+
+
+def _check_encoders(key: str, value: Any) -> None:
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{key}={value!r}: give a dict of backbones by name.")
+    for name, backbone in value.items():
+        # Names of heads, and so of files, begin with it.
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise ConfigError(
+                f"{key} has an encoder named {name!r}: give a name of letters, digits, '.', '-' and '_' that begins "
+                "with a letter or digit."
+            )
+        if not isinstance(backbone, Mapping):
+            raise ConfigError(
+                f"{key}.{name}={backbone!r}: give a dict of the backbone's fields; dict() takes all of it."
+            )
 
 
 @dataclass(frozen=True)
@@ -41,9 +68,8 @@ class StoreSettings:
     workers: int = 2
 
     def __post_init__(self) -> None:
-        _check_in("probe.store.dtype", self.dtype, tuple(DTYPES))
-        _check_least("probe.store.batch_size", self.batch_size, 1)
-        _check_least("probe.store.workers", self.workers, 0)
+        checks = {"folder": text, "dtype": one_of(tuple(DTYPES)), "batch_size": whole(1), "workers": whole(0)}
+        check_fields("probe.store", self, checks)
 
 
 @dataclass(frozen=True)
@@ -72,13 +98,23 @@ class HeadGrid:
     neighbours: Sequence[int] = (10, 20, 100, 200)
 
     def __post_init__(self) -> None:
-        _check_in("probe.heads[].kind", self.kind, KINDS)
-        _check_in("probe.heads[].solver", self.solver, SOLVERS)
-        for name in ("lr", "weight_decay", "batch_norm", "neighbours"):
-            if not isinstance(getattr(self, name), (list, tuple)) or not getattr(self, name):
-                raise ConfigError(f"probe.heads[].{name}={getattr(self, name)!r}: give a list of at least one value.")
+        checks = {
+            "kind": one_of(KINDS),
+            "blocks": _check_blocks,
+            "solver": one_of(SOLVERS),
+            "lr": list_of(number(above=0)),
+            "weight_decay": list_of(number(above=0) if self.kind == "ridge" else number(least=0)),
+            "batch_norm": list_of(truth),
+            "channels": whole(1),
+            "neighbours": list_of(whole(1)),
+        }
+        check_fields("probe.heads[]", self, checks)
         if self.solver == "lbfgs" and self.kind != "linear":
             raise ConfigError(f"probe.heads[].solver='lbfgs' is for linear heads, not for kind={self.kind!r}.")
+        if self.solver == "closed_form" and self.kind not in ("ridge", "knn"):
+            raise ConfigError(
+                f"probe.heads[].solver='closed_form' is that of ridge and knn, not of kind={self.kind!r}."
+            )
 
 
 @dataclass(frozen=True)
@@ -96,11 +132,12 @@ class FewShot:
     draws: int = 3
 
     def __post_init__(self) -> None:
-        for fraction in self.fractions:
-            if not 0 < fraction <= 1:
-                raise ConfigError(f"probe.few_shot.fractions holds {fraction}: give shares above 0 and up to 1.")
-        for count in (*self.per_class, self.draws):
-            _check_least("probe.few_shot.per_class and draws", count, 1)
+        checks = {
+            "fractions": list_of(number(above=0, most=1), may_be_empty=True),
+            "per_class": list_of(whole(1), may_be_empty=True),
+            "draws": whole(1),
+        }
+        check_fields("probe.few_shot", self, checks)
 
 
 @dataclass(frozen=True)
@@ -114,6 +151,9 @@ class Repeat:
 
     best: int = 0
     seeds: Sequence[int] = (0, 1, 2)
+
+    def __post_init__(self) -> None:
+        check_fields("probe.repeat", self, {"best": whole(0), "seeds": list_of(whole(0))})
 
 
 @dataclass(frozen=True)
@@ -165,27 +205,44 @@ class ProbeSettings:
     pictures: int = 4
 
     def __post_init__(self) -> None:
-        _check_in("probe.schedule", self.schedule, SCHEDULES)
-        _check_in("probe.precision", self.precision, PRECISIONS)
-        for name in ("views", "iterations", "batch_size", "loss_stride"):
-            _check_least(f"probe.{name}", getattr(self, name), 1)
-        if not self.seeds or not self.heads:
-            raise ConfigError("probe.seeds and probe.heads need at least one entry each.")
+        positive = dict.fromkeys(("views", "iterations", "batch_size", "loss_stride", "lbfgs_iterations"), whole(1))
+        checks = {
+            "blocks": _check_blocks,
+            "encoders": _check_encoders,
+            **positive,
+            "warmup": whole(0),
+            "schedule": one_of(SCHEDULES),
+            "precision": one_of(PRECISIONS),
+            "seeds": list_of(whole(0)),
+            "lbfgs_tolerance": number(above=0),
+            "temperature": number(above=0),
+            "pictures": whole(0),
+        }
+        check_fields("probe", self, checks)
+        if not self.heads:
+            raise ConfigError("probe.heads=[]: give a list of at least one value.")
+        if self.warmup >= self.iterations:
+            raise ConfigError(
+                f"probe.warmup={self.warmup} is not below probe.iterations={self.iterations}: the study would end "
+                "before its learning rate is reached. Make warmup shorter, or iterations more."
+            )
 
     @classmethod
     def read(cls, probe: Mapping[str, Any] | None) -> "ProbeSettings":
         """Check a config's ``probe``.
 
         Raises:
-            ConfigError: It is missing, a field is not known or its value not allowed.
+            ConfigError: It is missing, a field is not known or its value not allowed. None stands for the default.
         """
         if probe is None:
             raise ConfigError(
                 "probe is missing: add probe=dict(...) to the config (docs/probing.md), or use tools/train.py."
             )
-        given = dict(probe)
+        given = _given(cls, probe, "probe")
         if "heads" in given:
-            given["heads"] = tuple(_build(HeadGrid, head, f"probe.heads[{i}]") for i, head in enumerate(given["heads"]))
+            if not isinstance(heads := given["heads"], (list, tuple)):
+                raise ConfigError(f"probe.heads={heads!r}: give a list of dicts.")
+            given["heads"] = tuple(_build(HeadGrid, head, f"probe.heads[{i}]") for i, head in enumerate(heads))
         for name, kind in (("few_shot", FewShot), ("repeat", Repeat), ("store", StoreSettings)):
             if name in given:
                 given[name] = _build(kind, given[name], f"probe.{name}")
@@ -193,8 +250,19 @@ class ProbeSettings:
         return settings
 
 
-def _build(kind: Any, given: Mapping[str, Any], where: str) -> Any:
+def _given(kind: Any, given: Any, where: str) -> dict[str, Any]:
+    """Fields of an object without those that are None: so a config takes away what it inherits."""
+    if not isinstance(given, Mapping):
+        raise ConfigError(f"{where}={given!r}: give a dict of its fields.")
     known = [one.name for one in fields(kind)]
-    if unknown := sorted(set(given) - set(known)):
+    if unknown := [name for name in given if name not in known]:
         raise ConfigError(f"{where}.{unknown[0]} is not known; the fields are {', '.join(known)}.")
-    return kind(**given)
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _build(kind: Any, given: Any, where: str) -> Any:
+    found = _given(kind, given, where)
+    try:
+        return kind(**found)
+    except ConfigError as error:  # Which of the heads it is.
+        raise ConfigError(str(error).replace("probe.heads[]", where)) from None

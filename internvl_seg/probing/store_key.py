@@ -40,10 +40,14 @@ def hash_json(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=list).encode()).hexdigest()
 
 
-def hash_code() -> str:
-    """SHA-256 of the source files that features depend on."""
+def hash_code(names: Sequence[str] = _CODE) -> str:
+    """SHA-256 of source files of this package.
+
+    Args:
+        names: Files, and folders of them; by default those that features depend on.
+    """
     root = Path(internvl_seg.__file__).parent
-    files = [file for name in _CODE for file in ([root / name] if name.endswith(".py") else (root / name).glob("*.py"))]
+    files = [file for name in names for file in ([root / name] if name.endswith(".py") else (root / name).glob("*.py"))]
     return hash_json({file.relative_to(root).as_posix(): sha256_of(file) for file in files})
 
 

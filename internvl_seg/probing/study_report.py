@@ -13,19 +13,21 @@ from mmengine.config import Config
 from numpy.typing import NDArray
 
 from ..data.names import output_names
+from ..data.palette import distinct_palette
 from ..data.writing import whole_file
 from ..inference import Segmenter
 from ..segmentation.inference import Inference
+from ..segmentation.windows import padded_size
 from ..training.config import python_text
 from ..training.results import versions, write_json
 from ..visualization.classified import draw_classified
 from ..visualization.feature_pca import draw_feature_pca
-from ..visualization.overlay import draw_panel
+from ..visualization.overlay import IGNORED, draw_panel
 from .encoder_study import EncoderStudy, Study
 from .head_spec import HeadResult
 from .report import Report, write_report
 from .settings import ProbeSettings
-from .summary import best_head, mean_and_std, write_tables
+from .summary import best_by_encoder, best_head, mean_and_std, with_score, write_tables
 from .task import Task
 
 # Blocks whose features are drawn, at most.
@@ -39,11 +41,12 @@ def _chosen(task: Task, settings: ProbeSettings) -> list[int]:
 
 
 def _examples(folder: Path, task: Task, settings: ProbeSettings, best: HeadResult) -> list[tuple[str, Figure]]:
-    """Images with their labels and what the best head, read like any other checkpoint, predicts."""
+    """Images with their labels and what a head, read like any other checkpoint, predicts."""
     if best.checkpoint is None or best.config is None:
         return []
     segmenter = Segmenter.from_checkpoint(folder / best.config, folder / best.checkpoint)
-    palette = task.val.metainfo["palette"]
+    palette = task.val.metainfo.get("palette") or ()
+    palette = palette if len(palette) == len(task.classes) else distinct_palette(len(task.classes))
     figures = []
     paths = [info["img_path"] for info in task.infos(task.val)]
     names = output_names(paths)
@@ -51,12 +54,13 @@ def _examples(folder: Path, task: Task, settings: ProbeSettings, best: HeadResul
         sample = task.val.dataset[index]["data_samples"]
         image = mmcv.imread(paths[index], channel_order="rgb")
         truth = sample.gt_sem_seg.data[0].numpy()
+        truth = np.where((truth == task.ignore_index) | (truth >= len(task.classes)), IGNORED, truth)
         figures.append((names[index], draw_panel(image, truth, segmenter(image).labels, task.classes, palette)))
     return figures
 
 
 def _classified(task: Task, settings: ProbeSettings, predicted: Sequence[int]) -> list[tuple[str, Figure]]:
-    """Images with their classes and those that the best head predicts."""
+    """Images with their classes and those that a head predicts."""
     infos = [task.infos(task.val)[index] for index in _chosen(task, settings)]
     images = [mmcv.imread(info["img_path"], channel_order="rgb") for info in infos]
     found = [task.classes[predicted[index]] for index in _chosen(task, settings)]
@@ -69,21 +73,31 @@ def _features(task: Task, settings: ProbeSettings, part: EncoderStudy) -> Figure
     """Feature maps of some images, after some blocks, as colours."""
     if not task.is_dense:
         return None
-    blocks = part.features.blocks
+    blocks, patch = part.features.blocks, getattr(part.features.encoder.backbone, "patch_size", 1)
     drawn = [blocks[i] for i in np.linspace(0, len(blocks) - 1, min(len(blocks), _DRAWN_BLOCKS)).round().astype(int)]
     images: list[NDArray[np.uint8]] = []
     maps: dict[str, list[Any]] = {f"block {block}": [] for block in drawn}
     chosen = _chosen(task, settings)
     infos = task.infos(task.val)
     for index, sample in zip(chosen, part.features.source("val").samples(chosen, drawn), strict=True):
-        height, width = sample.meta["size"]
-        image = mmcv.imresize(mmcv.imread(infos[index]["img_path"], channel_order="rgb"), (width, height))
-        # The first window, of an image that has several.
-        down, across = Inference.read(task.test_cfg).cut((height, width))
-        images.append(image[: down.window, : across.window])
+        images.append(
+            _first_window(mmcv.imread(infos[index]["img_path"], channel_order="rgb"), sample.meta, task, patch)
+        )
         for block in drawn:
             maps[f"block {block}"].append(sample.features[block][0].permute(2, 0, 1).float())
     return draw_feature_pca(images, maps) if images else None
+
+
+def _first_window(image: NDArray[np.uint8], meta: Mapping[str, Any], task: Task, patch: int) -> NDArray[np.uint8]:
+    """What an encoder saw of an image, or the first window of it, with the padding that its maps cover, too."""
+    height, width = meta["size"]
+    left, right, top, bottom = meta.get("img_padding_size", meta.get("padding_size", (0, 0, 0, 0)))
+    image = mmcv.imresize(image, (width - left - right, height - top - bottom))
+    image = np.pad(image, ((top, bottom), (left, right), (0, 0)))
+    down, across = Inference.read(task.test_cfg).cut((height, width))
+    rows, columns = padded_size((down.window, across.window), patch)
+    after = ((0, rows - down.window), (0, columns - across.window), (0, 0))
+    return np.pad(image[: down.window, : across.window], after)
 
 
 def _stores(study: Study) -> dict[str, dict[str, Any]]:
@@ -120,13 +134,22 @@ def write_study_report(folder: Path, config: Config, settings: ProbeSettings, ta
         study: What it came to.
     """
     results, stores = study.scored.results, _stores(study)
-    best = best_head(results)
-    confusion = study.scored.counts[results.index(best)][:-1, :-1]
+    best = best_head(results) if with_score(results) else None
+    confusion = study.scored.counts[results.index(best)][:-1, :-1] if best is not None else None
+    bests = best_by_encoder(results)
     pictures: list[tuple[str, Figure]] = []
-    if settings.pictures and task.is_dense:
-        pictures = _examples(folder, task, settings, best)
-    elif settings.pictures:
-        pictures = _classified(task, settings, study.scored.predicted[results.index(best)])
+    features: list[tuple[str, Figure]] = []
+    for encoder, own in bests.items():
+        named = f"{encoder}: " if len(study.parts) > 1 else ""
+        if not settings.pictures:
+            break
+        if task.is_dense:
+            found = _examples(folder, task, settings, own)
+        else:
+            found = _classified(task, settings, study.scored.predicted[results.index(own)])
+        pictures += [(f"{named}{name}", figure) for name, figure in found]
+        if (figure := _features(task, settings, study.parts[encoder])) is not None:
+            features.append((f"{named}feature maps as colours", figure))
     resolved = folder / Path(config.filename).name
     with whole_file(resolved) as file:
         file.write_text(python_text(config))
@@ -141,12 +164,14 @@ def write_study_report(folder: Path, config: Config, settings: ProbeSettings, ta
         "seconds": _timing(study),
     }
     repeated = [
-        {"name": one.spec.name, "mean": one.mean, "std": one.std, "n": one.n}
+        {"name": one.spec.name, "mean": one.mean, "std": one.std, "n": one.n, "diverged": one.diverged}
         for one in mean_and_std(results)
-        if one.n > 1
+        if one.n + one.diverged > 1
     ]
-    content = {"metric": task.metric, "best": best.spec.name, "repeated": repeated, "classes": task.classes}
-    content |= {"heads": [asdict(result) for result in results], "confusion": confusion.tolist(), **facts}
+    content: dict[str, Any] = {"metric": task.metric, "best": best and best.spec.name}
+    content |= {"best_of_encoders": {encoder: own.spec.name for encoder, own in bests.items()}}
+    content |= {"repeated": repeated, "classes": task.classes, "heads": [asdict(result) for result in results]}
+    content |= {"confusion": confusion.tolist() if confusion is not None else None, **facts}
     write_json(folder / "results.json", content)
     told = {
         "config": str(config.filename),
@@ -165,7 +190,7 @@ def write_study_report(folder: Path, config: Config, settings: ProbeSettings, ta
         classes=task.classes,
         confusion=confusion,
         pictures=pictures,
-        features=_features(task, settings, study.parts[best.spec.encoder]) if settings.pictures else None,
+        features=features,
         timing=_timing(study),
         facts=told,
         commands=[" ".join(["python", *sys.argv])],

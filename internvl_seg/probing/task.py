@@ -121,6 +121,13 @@ class Task:
         """Label of pixels that are not scored."""
         return int(self.config.model.decode_head.get("ignore_index", 255)) if self.is_dense else -1
 
+    @property
+    def about(self) -> dict[str, Any]:
+        """What heads depend on beside features and the study's settings, as plain data."""
+        model = self.config.model
+        head = model.get("decode_head") if self.is_dense else model.get("head")
+        return {"head": dict(head or {}), "classes": self.classes, "seed": self.seed}
+
     def content(self, specs: Sequence[HeadSpec]) -> Content:
         """What heads need of a block."""
         if self.is_dense:
@@ -133,10 +140,10 @@ class Task:
         Raises:
             ConfigError: The config's is another one than cross entropy.
         """
-        if not self.is_dense:
-            return Objectives(CrossEntropy(ignore_index=-1), stride=1, dense=False)
         try:
-            return Objectives.of_head(self.config.model.decode_head, stride)
+            if self.is_dense:
+                return Objectives.of_head(self.config.model.decode_head, stride)
+            return Objectives(CrossEntropy.of_images(self.config.model), stride=1, dense=False)
         except ValueError as error:
             raise ConfigError(f"{self.config.filename}: model.{error}") from error
 

@@ -17,6 +17,7 @@ from ..segmentation.picture import undo
 from ..segmentation.resize import Taps
 from ..segmentation.streaming import View, WindowRows, stream_tiles, undo_windows
 from ..segmentation.windows import padded_size
+from .errors import StoreError
 from .extraction import Content
 from .feature_store import Sample
 from .features import Features, Norms
@@ -49,7 +50,12 @@ class Labeller:
             sample: The image.
         """
         heads, classes, _, height, _ = logits.shape
-        count = len(self._inference.cut(sample.meta["size"])[0].starts)
+        down, across = self._inference.cut(sample.meta["size"])
+        if (count := len(down.starts)) * len(across.starts) != logits.shape[2]:
+            raise StoreError(
+                f"A validation image of {sample.meta['size']} pixels has features of {logits.shape[2]} windows, "
+                f"expected {count} x {len(across.starts)}: its store is damaged. Remove the folder."
+            )
         # A row of windows is (heads, h, classes, all columns), as of pictures of one size.
         rows = logits.unflatten(2, (count, -1)).permute(2, 0, 4, 1, 3, 5).reshape(count, heads, height, classes, -1)
         windows = WindowRows(lambda first, last: list(rows[first:last]), count)
@@ -90,7 +96,7 @@ def count_all(
     num_classes: int,
     ignore_index: int,
     advance: Callable[[int], None],
-) -> tuple[list[list[NDArray[np.int64]]], list[list[list[int]]]]:
+) -> tuple[list[list[NDArray[np.int64]]], list[list[list[int]]], list[list[bool]]]:
     """Count what every head predicts.
 
     Args:
@@ -104,11 +110,13 @@ def count_all(
         advance: Told how many images are done.
 
     Returns:
-        Of every group and every head of it, (C + 1, C + 1) as :func:`internvl_seg.data.confusion.pair_counts`; and
-        what it predicts of every image, which is nothing where pixels are labelled.
+        Of every group and every head of it, (C + 1, C + 1) as :func:`internvl_seg.data.confusion.pair_counts`; what it
+        predicts of every image, which is nothing where pixels are labelled; and whether all its logits were finite,
+        without which what it counts says nothing.
     """
     predicted: list[list[list[int]]] = [[[] for _ in one.specs] for one in heads]
     counts = [[np.zeros((num_classes + 1, num_classes + 1), np.int64) for _ in one.specs] for one in heads]
+    finite = [torch.ones(len(one.specs), dtype=torch.bool) for one in heads]
 
     def count(label: NDArray[Any], prediction: NDArray[Any]) -> NDArray[np.int64]:
         return pair_counts(label, prediction, num_classes, ignore_index)
@@ -120,8 +128,10 @@ def count_all(
             # Normalised once for all heads that share the statistics.
             seen = {id(norm): Features(maps, content, norm, training=False) for norm in norms}
             jobs = []
-            for one, norm, kept in zip(heads, norms, predicted, strict=True):
-                decided = decide(one.predict(seen[id(norm)]), sample)
+            for one, norm, kept, sound in zip(heads, norms, predicted, finite, strict=True):
+                logits = one.predict(seen[id(norm)])
+                sound &= torch.stack(logits.flatten(1).aminmax(dim=1)).isfinite().all(0)
+                decided = decide(logits if sound.all() else logits.nan_to_num(0, 0, 0), sample)
                 jobs.append([pool.submit(count, label, labels) for labels in decided])
                 if label.ndim == 0:
                     for own, labels in zip(kept, decided, strict=True):
@@ -130,7 +140,7 @@ def count_all(
                 for total, job in zip(found, waiting, strict=True):
                     total += job.result()
             advance(1)
-    return counts, predicted
+    return counts, predicted, [sound.tolist() for sound in finite]
 
 
 def iou_and_mean(counts: NDArray[np.int64]) -> tuple[list[float | None], float]:

@@ -61,6 +61,12 @@ def legend_below(figure: Figure, handles: Sequence[Line2D]) -> None:
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False, fontsize=9)
 
 
+def score_of(result: HeadResult) -> float:
+    """The score of a head that is drawn; those that diverged have none and are left out before."""
+    assert result.score is not None
+    return result.score
+
+
 class _Panel(NamedTuple):
     """Axes with some of the heads."""
 
@@ -77,7 +83,7 @@ def _grouped(results: Iterable[HeadResult], key: Callable[[HeadSpec], Key]) -> d
 
 
 def _best(results: Iterable[HeadResult], key: Callable[[HeadSpec], Key]) -> dict[Key, float]:
-    return {name: max(one.score for one in members) for name, members in _grouped(results, key).items()}
+    return {name: max(map(score_of, members)) for name, members in _grouped(results, key).items()}
 
 
 def _panels(groups: Mapping[str, list[HeadResult]], label: str, xlabel: str) -> tuple[Figure, list[_Panel]]:
@@ -145,7 +151,7 @@ def draw_score_over_blocks(results: Sequence[HeadResult], metric: str) -> Figure
     is the best over weight decays, seeds and whatever else heads differ in.
 
     Args:
-        results: Heads to compare; few-shot heads are better left out.
+        results: Heads to compare; few-shot heads are better left out. Those that diverged are not drawn.
         metric: Name of the score, which is in percent.
 
     Returns:
@@ -154,6 +160,7 @@ def draw_score_over_blocks(results: Sequence[HeadResult], metric: str) -> Figure
     Raises:
         ValueError: There is no head.
     """
+    results = [result for result in results if result.score is not None]
     figure, panels = _panels(_grouped(results, name_kind), f"{metric} in %", "block")
     encoders = dict(zip(_grouped(results, lambda spec: spec.encoder), cycle(COLOURS), strict=False))
     several = len(encoders) > 1
@@ -162,8 +169,9 @@ def draw_score_over_blocks(results: Sequence[HeadResult], metric: str) -> Figure
     # By the learning rate, in whose order they are listed; -1, the first, for what stands for no single one.
     handles: dict[tuple[float, str], Line2D] = {}
     for axes, title, members in panels:
-        best = max(members, key=lambda one: one.score)
-        axes.set_title(f"{title}: best {best.score:.1f} at {name_with_word(best.spec.blocks)}", fontsize=10)
+        best = max(members, key=score_of)
+        where = f"{plain(best.spec.encoder, 24)}, " * several + name_with_word(best.spec.blocks)
+        axes.set_title(f"{title}: best {score_of(best):.1f} at {where}", fontsize=10)
         places = _place_blocks(axes, {one.spec.blocks for one in members})
         for encoder, own in _grouped(members, lambda spec: spec.encoder).items():
             label = plain(encoder) if several else "best"
@@ -190,8 +198,8 @@ def draw_score_over_lr(results: Sequence[HeadResult], metric: str) -> Figure:
     Every point is the best over weight decays, seeds and whatever else heads differ in.
 
     Args:
-        results: Heads to compare; those without a learning rate are not drawn, and those of an encoder and kind with a
-            single one only if there are no others.
+        results: Heads to compare; those without a learning rate, or that diverged, are not drawn, and those of an
+            encoder and kind with a single one only if there are no others.
         metric: Name of the score, which is in percent.
 
     Returns:
@@ -200,7 +208,7 @@ def draw_score_over_lr(results: Sequence[HeadResult], metric: str) -> Figure:
     Raises:
         ValueError: No head has a learning rate.
     """
-    trained = [result for result in results if result.spec.lr > 0]
+    trained = [result for result in results if result.spec.lr > 0 and result.score is not None]
     several = len({result.spec.encoder for result in trained}) > 1
     groups = _grouped(trained, lambda spec: f"{plain(spec.encoder)}: {name_kind(spec)}" if several else name_kind(spec))
     swept = {title: members for title, members in groups.items() if len({one.spec.lr for one in members}) > 1}

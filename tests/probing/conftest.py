@@ -1,6 +1,7 @@
 """A tiny frozen encoder, a few tiny images, and a config that probes one on the other."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,14 @@ from rich.console import Console
 
 import internvl_seg
 from internvl_seg.probing import probe
-from internvl_seg.probing.encoder_study import Scored
+from internvl_seg.probing.commands import backbones
+from internvl_seg.probing.encoder_features import EncoderFeatures
+from internvl_seg.probing.frozen_encoder import FrozenEncoder
+from internvl_seg.probing.planning import plan
+from internvl_seg.probing.scored import Scored
+from internvl_seg.probing.settings import ProbeSettings
+from internvl_seg.probing.task import Task
+from internvl_seg.training.config import load_config
 
 CONFIG = """
 custom_imports = dict(imports=['internvl_seg'])
@@ -58,10 +66,11 @@ randomness = dict(seed=3)
 probe = dict(
     blocks=[0, -1, [1, 3]], views=2, iterations=20, batch_size=4, loss_stride=3,
     heads=[dict(kind='linear', lr=[1e-2, 1e-1], batch_norm=[True, False])],
-    store=dict(folder='features', dtype='float32', batch_size=2, workers=0), pictures=1,
+    store=dict(folder='features', dtype='float32', batch_size=2, workers=0), pictures=0,
 )
 """
 Run = Callable[..., Scored]
+MakeFeatures = Callable[..., set[Path]]
 
 
 @pytest.fixture
@@ -91,6 +100,26 @@ def save_encoder(path: Path, seed: int) -> None:
     torch.manual_seed(seed)
     encoder = internvl_seg.InternViT(img_size=42, embed_dim=32, depth=4, num_heads=2, init_values=1.0)
     internvl_seg.export_encoder(encoder, path, to="official")
+
+
+@pytest.fixture
+def make_features(config: Path) -> MakeFeatures:
+    """Make the features of a study with options over the config, and nothing of them; gives all stores there are."""
+
+    @contextmanager
+    def track(_name: str, _total: int) -> Iterator[Callable[[int], None]]:
+        yield lambda _count: None
+
+    def make(**options: object) -> set[Path]:
+        found = load_config(config, {name.replace("__", "."): value for name, value in options.items()})
+        settings, task = ProbeSettings.read(found.probe), Task(found, found.randomness.seed)
+        for name, backbone in backbones(found, settings).items():
+            encoder = FrozenEncoder(name, backbone, (-1,), task.seed)
+            features = EncoderFeatures(task, settings, encoder, plan(settings, encoder, task.name), False, track)
+            features.prepare(features.needs())
+        return set(Path("features").iterdir())
+
+    return make
 
 
 @pytest.fixture

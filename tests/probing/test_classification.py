@@ -16,10 +16,10 @@ from torch.testing import assert_close
 from internvl_seg import Classifier, load_classifier, load_encoder
 from internvl_seg.probing import probe
 from internvl_seg.probing.closed_form import read_vectors
-from internvl_seg.probing.encoder_study import Scored
 from internvl_seg.probing.feature_store import FeatureStore
 from internvl_seg.probing.knn import knn_votes
 from internvl_seg.probing.ridge import fit_ridge
+from internvl_seg.probing.scored import Scored
 from internvl_seg.probing.sources import StoreSource
 from internvl_seg.training import ConfigError, evaluate
 
@@ -54,23 +54,45 @@ probe = dict(
 """
 
 
-@pytest.fixture
-def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Images of three classes by colour, as one folder a class."""
-    monkeypatch.chdir(tmp_path)
-    Path("config.py").write_text(CONFIG.format(root=ROOT))
+def make_study(folder: Path) -> Path:
+    """Images of three classes by colour, as one folder a class, and a config that probes an encoder on them."""
+    (folder / "config.py").write_text(CONFIG.format(root=ROOT))
     draw = np.random.default_rng(0)
     for split, count in (("train", 5), ("val", 3)):
         for label, name in enumerate(("ant", "bee", "cat")):
-            folder = Path("photos", split, name)
-            folder.mkdir(parents=True)
+            place = folder / "photos" / split / name
+            place.mkdir(parents=True)
             for i in range(count):
                 image = draw.integers(0, 120, (28, 42, 3))
                 image[..., label] += 100
-                Image.fromarray(image.astype(np.uint8)).save(folder / f"{i}.png")
-    save_encoder(Path("encoder.safetensors"), seed=0)
+                Image.fromarray(image.astype(np.uint8)).save(place / f"{i}.png")
+    save_encoder(folder / "encoder.safetensors", seed=0)
     init_default_scope("mmpretrain")
     return Path("config.py")
+
+
+@pytest.fixture
+def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A study of its own."""
+    monkeypatch.chdir(tmp_path)
+    return make_study(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def whole_study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Scored]:
+    """A study of every kind of head, which tests look at and leave as it is; and its folder."""
+    folder = tmp_path_factory.mktemp("whole")
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.chdir(folder)
+        return folder, run(make_study(folder))
+
+
+@pytest.fixture
+def scored(whole_study: tuple[Path, Scored], monkeypatch: pytest.MonkeyPatch) -> Scored:
+    """Its heads; the program runs in its folder."""
+    monkeypatch.chdir(whole_study[0])
+    init_default_scope("mmpretrain")
+    return whole_study[1]
 
 
 def run(config: Path, **options: object) -> Scored:
@@ -79,8 +101,7 @@ def run(config: Path, **options: object) -> Scored:
     return found
 
 
-def test_every_kind_of_head(config: Path) -> None:
-    scored = run(config)
+def test_every_kind_of_head(scored: Scored) -> None:
     kinds = {(result.spec.kind, result.spec.solver) for result in scored.results}
     assert kinds == {
         ("linear", "sgd"),
@@ -121,7 +142,7 @@ def test_lbfgs_reads_every_image_once_where_memory_allows(
     if content == "tokens":
         heads.append({"kind": "attention_pooling"})
     options = {"probe.heads": heads, "probe.few_shot.per_class": [], "probe.few_shot.fractions": []}
-    options |= {"probe.blocks": [3], "probe.iterations": 1}
+    options |= {"probe.blocks": [3], "probe.iterations": 1, "probe.warmup": 0, "probe.pictures": 0}
     reads = []
     read = FeatureStore.read
     monkeypatch.setattr(FeatureStore, "read", lambda self, *args: reads.append(args) or read(self, *args))
@@ -137,12 +158,13 @@ def test_lbfgs_reads_every_image_once_where_memory_allows(
     assert found[0].results == found[1].results
 
 
-def test_exported_heads_are_models_as_any_other(config: Path) -> None:
-    scored = run(config, **{"probe.few_shot.per_class": [], "probe.few_shot.fractions": []})
+def test_exported_heads_are_models_as_any_other(scored: Scored) -> None:
     pictures = sorted(Path("photos/val").rglob("*.png"))
     truth = torch.arange(3).repeat_interleave(3)
     checked = set()
     for result in scored.results:
+        if result.spec.subset is not None:
+            continue
         if result.spec.kind == "knn":
             assert result.checkpoint is None
             continue
@@ -161,11 +183,11 @@ def test_exported_heads_are_models_as_any_other(config: Path) -> None:
     assert checked == {("linear", 1), ("linear", 2), ("attention_pooling", 1), ("ridge", 1), ("ridge", 2)}
 
 
-def test_an_exported_head_is_evaluated_by_the_same_command(config: Path) -> None:
-    scored = run(config, **{"probe.few_shot.per_class": [], "probe.few_shot.fractions": []})
-    (result,) = (r for r in scored.results if r.spec.solver == "lbfgs" and r.spec.blocks == (1, 3))
+def test_an_exported_head_is_evaluated_by_the_same_command(scored: Scored, tmp_path: Path) -> None:
+    heads = [r for r in scored.results if r.spec.subset is None]
+    (result,) = (r for r in heads if r.spec.solver == "lbfgs" and r.spec.blocks == (1, 3))
     options = {"test_dataloader.num_workers": 0, "test_dataloader.persistent_workers": False}
-    metrics = evaluate(f"out/{result.config}", f"out/{result.checkpoint}", work_dir="tested", options=options)
+    metrics = evaluate(f"out/{result.config}", f"out/{result.checkpoint}", work_dir=str(tmp_path), options=options)
     assert metrics["accuracy/top1"] == pytest.approx(result.score, abs=0.01)
 
 

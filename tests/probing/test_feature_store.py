@@ -68,7 +68,7 @@ def test_eight_bits_are_within_half_a_step_of_each_channel() -> None:
     assert ((dequantize(levels, scale) - features).abs() <= features.abs().amax((0, 1, 2)) / 254 * 1.0001).all()
 
 
-@pytest.mark.parametrize("harm", ["a flipped bit", "cut short", "removed"])
+@pytest.mark.parametrize("harm", ["a flipped bit", "cut short", "removed", "misnamed"])
 def test_only_the_broken_shard_is_made_again(tmp_path: Path, harm: str) -> None:
     store = make(tmp_path)
     files = sorted(store.folder.glob("view0-*"))
@@ -77,6 +77,8 @@ def test_only_the_broken_shard_is_made_again(tmp_path: Path, harm: str) -> None:
     content[-7] ^= 1
     if harm == "removed":
         files[1].unlink()
+    elif harm == "misnamed":  # What is made again has another name than the file that was not right.
+        files[1].rename(store.folder / f"view0-00001-{'0' * 16}.safetensors")
     else:
         files[1].write_bytes(content if harm == "a flipped bit" else content[:-20])
     again = make(tmp_path)
@@ -84,6 +86,55 @@ def test_only_the_broken_shard_is_made_again(tmp_path: Path, harm: str) -> None:
     assert after.keys() == before.keys()  # The same bytes: the name holds their hash.
     assert [name for name in before if before[name] != after[name]] == [files[1].name]
     assert torch.equal(again.read(0, 2, [1]).features[1], samples(5)[2].features[1])
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path: Path) -> None:
+    store = make(tmp_path)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = store.folder / f".view0-00000-ab.{dead.pid}.tmp.safetensors"
+    left.write_bytes(b"half")
+    os.utime(left, (1e9, 1e9))  # Long ago.
+    store.missing(1)
+    assert not left.exists()
+
+
+def test_several_fill_one_store_at_once(tmp_path: Path) -> None:
+    """Both find the same missing and damaged shards; the features of the second differ in the last bits."""
+    make(tmp_path)
+    (folder,) = tmp_path.iterdir()
+    broken = sorted(folder.glob("view0-*"))[1]
+    broken.write_bytes(b"broken")
+    first, second = (FeatureStore.at(tmp_path, "train", KEY, 5, 1) for _ in range(2))
+    assert (
+        first.missing(2)
+        == second.missing(2)
+        == [shard for shard in first.shards(2) if (shard.view, shard.number) in ((0, 1), (1, 0), (1, 1), (1, 2))]
+    )
+    for store, seed in ((first, 1), (second, 2), (first, 3)):
+        data = samples(5, seed)
+        for shard in first.shards(2):
+            if shard.view == 1:
+                store.write(shard, [data[i] for i in shard.images])
+    data = samples(5)
+    for store in (first, second):
+        store.write(list(store.shards(1))[1], [data[i] for i in (2, 3)])
+    assert len(list(folder.glob("view1-*"))) == 3 * 3
+    read = []
+    for _ in range(2):
+        store = FeatureStore.at(tmp_path, "train", KEY, 5, 1)
+        assert not store.missing(2)
+        read.append(store.read(1, 4, [1]).features[1])
+    assert torch.equal(*read)
+    assert torch.equal(second.read(0, 2, [1]).features[1], data[2].features[1])
+
+
+def test_a_store_of_more_shards_than_five_digits(tmp_path: Path) -> None:
+    store = FeatureStore.at(tmp_path, "train", KEY, 100_001, 64 << 20)
+    shard = list(store.shards(1))[-1]
+    store.write(shard, samples(1))
+    assert shard not in store.missing(1)
+    assert torch.equal(store.read(0, 100_000, [1]).features[1], samples(1)[0].features[1])
 
 
 def test_views_are_added_to_a_store(tmp_path: Path) -> None:

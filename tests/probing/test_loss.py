@@ -108,6 +108,55 @@ def test_a_batch_without_labels_has_no_gradient() -> None:
     assert not torch.autograd.grad(found.sum(), logits)[0].any()
 
 
-def test_other_losses_are_refused() -> None:
-    with pytest.raises(ValueError, match="DiceLoss"):
-        CrossEntropy.read({"type": "DiceLoss"}, 255)
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        ({"loss_decode": {"type": "DiceLoss"}}, "DiceLoss"),
+        ({"loss_decode": [{"type": "CrossEntropyLoss"}, {"type": "DiceLoss"}]}, "DiceLoss"),
+        ({"loss_decode": 3}, "loss_decode=3"),
+        ({"loss_decode": {"use_sigmoid": True}}, r"loss_decode\.use_sigmoid=True"),
+        ({"loss_decode": {"use_mask": True}}, r"loss_decode\.use_mask=True"),
+        ({"loss_decode": {"reduction": "sum"}}, r"loss_decode\.reduction='sum'"),
+        ({"loss_decode": {"label_smoothing": 0.1}}, r"loss_decode\.label_smoothing=0\.1 is a field that"),
+        ({"loss_decode": {"avg_non_ignore": "yes"}}, r"avg_non_ignore='yes'"),
+        ({"loss_decode": {"loss_weight": float("nan")}}, "loss_weight=nan"),
+        ({"loss_decode": {"loss_weight": -1.0}}, r"loss_weight=-1\.0"),
+        ({"loss_decode": {"class_weight": [1.0, 2.0]}}, "2 weights for 3 classes"),
+        ({"loss_decode": {"class_weight": [1.0, 2.0, 3.0, 4.0]}}, "4 weights for 3 classes"),
+        ({"loss_decode": {"class_weight": [0, 0, 0]}}, "no weight above 0"),
+        ({"loss_decode": {"class_weight": [1.0, float("nan"), 1.0]}}, "class_weight=.*not a list of numbers"),
+        ({"loss_decode": {"class_weight": "weights.npy"}}, r"class_weight='weights\.npy'"),
+        ({"out_channels": 1, "num_classes": 2}, r"out_channels=1 with num_classes=2"),
+        ({"ignore_index": 2.5}, r"ignore_index=2\.5"),
+        ({"sampler": {"type": "OHEMPixelSampler"}}, "sampler=.*OHEM"),
+    ],
+)
+def test_other_losses_are_refused_by_their_key(head: dict, message: str) -> None:
+    if isinstance(loss := head.get("loss_decode"), dict):
+        head["loss_decode"] = {"type": "CrossEntropyLoss"} | loss
+    with pytest.raises(ValueError, match=message):
+        CrossEntropy.read({"num_classes": 3} | head)
+
+
+def test_what_says_the_same_is_the_same_loss() -> None:
+    loss = {"type": "CrossEntropyLoss", "use_sigmoid": False, "reduction": "mean", "loss_name": "loss_ce"}
+    head = {"num_classes": 3, "out_channels": 3, "sampler": None}
+    assert CrossEntropy.read(head | {"loss_decode": loss}) == CrossEntropy.read({"num_classes": 3}) == CrossEntropy()
+    weighted = loss | {"class_weight": [1, 2, 3], "avg_non_ignore": True, "loss_weight": 0.5}
+    found = CrossEntropy.read(head | {"ignore_index": 7, "loss_decode": [weighted]})
+    assert found == CrossEntropy([1, 2, 3], 7, True, 0.5)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"head": {"loss": {"type": "LabelSmoothLoss"}}},
+        {"head": {"loss": {"type": "CrossEntropyLoss", "use_soft": True}}},
+        {"train_cfg": {"augments": [{"type": "Mixup"}]}},
+    ],
+    ids=str,
+)
+def test_losses_of_images_are_refused_by_their_key(model: dict) -> None:
+    with pytest.raises(ValueError, match=r"head\.loss=|train_cfg\.augments="):
+        CrossEntropy.of_images(model)
+    assert CrossEntropy.of_images({"head": {"loss": {"type": "CrossEntropyLoss", "loss_weight": 2}}}).loss_weight == 2

@@ -63,12 +63,19 @@ def test_solvers_without_a_learning_rate_or_a_seed_have_none(encoder: FrozenEnco
         ("classification", {"heads": [{"kind": "mlp"}]}, "is not for classification"),
         ("segmentation", {"blocks": [6]}, r"probe\.blocks=\[6\].*outside this encoder of 6 blocks"),
         ("segmentation", {"blocks": [1], "heads": [{"kind": "upernet"}]}, "reads 4 blocks at a time"),
+        ("segmentation", {"blocks": [[0, -6]]}, r"\(0, 0\) holds a block twice"),
         ("segmentation", {"few_shot": {"per_class": [1]}}, "use fractions"),
     ],
 )
 def test_heads_that_do_not_fit(encoder: FrozenEncoder, task: str, probe: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         planned(encoder, task, **probe)
+
+
+def test_heads_that_differ_have_names_that_do(encoder: FrozenEncoder) -> None:
+    heads = [{"lr": [1e-3, 1.0000001e-3], "weight_decay": [0.1, 0.10000001]}]
+    specs = planned(encoder, blocks=[0], heads=heads, few_shot={"fractions": [0.5, 0.50000001], "draws": 1})
+    assert len({spec.name for spec in specs}) == len(specs) == 2 * 2 * 3
 
 
 def test_the_best_are_repeated_with_the_seeds_they_lack(encoder: FrozenEncoder) -> None:

@@ -118,7 +118,7 @@ def test_everything_is_on_the_page_and_nothing_elsewhere(report: Report, tmp_pat
         results=results,
         confusion=np.array([[3, 1, 0], [2, 6, 0], [0, 0, 0]]),
         pictures=[("street <1>", png()), ("street 2", figure)],
-        features=figure,
+        features=[("v: features", figure)],
         timing={"features": 30.0, "training": 10.0},
         facts={"store <key>": "see https://example.org/<x>"},
         commands=["python tools/probe.py a.py 'x & y'"],
@@ -140,6 +140,7 @@ def test_everything_is_on_the_page_and_nothing_elsewhere(report: Report, tmp_pat
     ]
     assert ["features", "30.0", "75.0"] in page.rows
     assert ["all", "40.0", "100.0"] in page.rows
+    assert ("p", "v: features") in page.words
     for said in [
         ("h1", "Heads <of> & on"),
         ("p", "street <1>"),
@@ -200,6 +201,32 @@ def test_several_encoders_and_kinds(tmp_path: Path) -> None:
         ["b", "0", "20.00", "0.00", "0", "MLP, AdamW, 64 channels"],
     ]
     assert ["accuracy in %", "b: MLP, AdamW, block 0", "a: linear, AdamW, block 0"] in rows
+    confused = Report("t", "top-1", results, CLASSES, np.eye(3, dtype=np.int64))
+    assert "Confusion of the best head (b), in % of each true class" in written(confused, tmp_path).sections()
+
+
+def diverged(**fields: object) -> HeadResult:
+    return HeadResult(replace(SPEC, **fields), None, [None] * 3, diverged=True)
+
+
+def test_heads_that_diverged_are_told_and_are_in_no_figure(report: Report, tmp_path: Path) -> None:
+    some = [*report.results, diverged(lr=9.0, blocks=(0,)), diverged(seed=3, blocks=(1,))]
+    page = written(replace(report, results=some), tmp_path / "some")
+    without = written(report, tmp_path / "none")
+    assert page.pictures() == without.pictures()
+    assert ["diverged", "vit<s>_linear_block0_adamw_lr9_wd0.01_seed0"] in [row[:2] for row in page.rows]
+    assert [row[0] for row in page.rows[-2:]] == ["diverged", "diverged"]
+    assert any("2 of 15 heads diverged" in words for _, words in page.words)
+    # Of seeds, one of which diverged, the mean over the others is too good.
+    assert ["1", "41.10 ± 1.00 (1 more diverged)"] in [row[:2] for row in page.rows]
+
+
+def test_heads_that_all_diverged_have_a_page(tmp_path: Path) -> None:
+    heads = [diverged(), diverged(lr=1.0)]
+    page = written(Report("t", "mIoU", heads, CLASSES), tmp_path)
+    assert page.sections() == ["All heads"]
+    assert ("p", "no score") in page.words
+    assert [row[0] for row in page.rows[-2:]] == ["diverged", "diverged"]
 
 
 def test_a_failed_page_leaves_the_old_one(report: Report, tmp_path: Path) -> None:

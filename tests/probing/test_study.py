@@ -16,13 +16,12 @@ from torch.testing import assert_close
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.inference import Segmenter
 from internvl_seg.probing import ProbeError, probe
-from internvl_seg.probing.encoder_study import Scored
 from internvl_seg.probing.errors import StoreSizeError
 from internvl_seg.probing.extraction import Extractor
 from internvl_seg.training import ConfigError, evaluate
 
 from ..error_table import DocumentedError
-from .conftest import Run, save_encoder
+from .conftest import MakeFeatures, Run, save_encoder
 
 EVERY_KIND = [
     {"kind": "linear", "lr": [1e-1], "batch_norm": [True, False]},
@@ -74,7 +73,7 @@ def test_products_in_bfloat16_train_nearly_the_same_heads(run: Run) -> None:
 
 
 def test_what_stands_beside_the_heads(run: Run) -> None:
-    scored = run(probe__repeat={"best": 1, "seeds": [0, 1, 2]})
+    scored = run(probe__repeat={"best": 1, "seeds": [0, 1, 2]}, probe__pictures=1)
     results = json.loads(Path("out/results.json").read_text())
     best = max(scored.results, key=lambda result: result.score)
     assert results["best"] == best.spec.name
@@ -116,7 +115,7 @@ def test_a_stream_encodes_an_image_once_for_all_heads(run: Run, monkeypatch: pyt
     encoded: list[int] = []
     samples = Extractor.samples
     monkeypatch.setattr(Extractor, "samples", lambda self, items: encoded.append(len(items)) or samples(self, items))
-    options = {"stream": True, "probe__iterations": 5, "probe__pictures": 0}
+    options = {"stream": True, "probe__iterations": 5}
     one = run("one", **options)
     alone, seen = len(one.results), sum(encoded)
     encoded.clear()
@@ -128,24 +127,23 @@ def test_a_stream_encodes_an_image_once_for_all_heads(run: Run, monkeypatch: pyt
     assert {r.loss for r in two.results if r.spec.seed == 1}.isdisjoint(r.loss for r in first)
 
 
-def test_a_finished_store_is_not_computed_again(run: Run) -> None:
-    run("first")
+def test_a_finished_store_is_not_computed_again(make_features: MakeFeatures) -> None:
+    make_features()
     before = shards()
-    run("second", probe__iterations=5, probe__pictures=0)
+    make_features(probe__iterations=5)
     assert shards() == before
 
 
-def test_more_views_are_added(run: Run) -> None:
-    run("first")
+def test_more_views_are_added(make_features: MakeFeatures) -> None:
+    make_features()
     before = shards()
-    run("second", probe__views=3)
+    make_features(probe__views=3)
     assert before.items() < shards().items()
 
 
 @pytest.mark.parametrize("change", ["weights", "an image", "a mask", "another image", "transform", "dtype", "seed"])
-def test_what_features_depend_on_makes_a_store_of_its_own(run: Run, change: str) -> None:
-    run("first")
-    stores = set(Path("features").iterdir())
+def test_what_features_depend_on_makes_a_store_of_its_own(make_features: MakeFeatures, change: str) -> None:
+    stores = make_features()
     options: dict[str, object] = {}
     if change == "weights":
         Path("encoder.safetensors").unlink()
@@ -163,32 +161,30 @@ def test_what_features_depend_on_makes_a_store_of_its_own(run: Run, change: str)
         options = {"probe__store__dtype": "bfloat16"}
     else:
         options = {"randomness__seed": 4}
-    run("second", **options)
-    new = {path.name.split("-")[0] for path in set(Path("features").iterdir()) - stores}
+    new = {path.name.split("-")[0] for path in make_features(**options) - stores}
     assert new == ({"train", "val"} if change in ("weights", "dtype") else {"train"})
 
 
-def test_an_encoder_in_little_memory(run: Run) -> None:
+def test_an_encoder_in_little_memory(run: Run, make_features: MakeFeatures) -> None:
     whole = run("whole")
     streamed = run("streamed", model__backbone__blocks_in_memory=2)
     assert [r.score for r in streamed.results] == [r.score for r in whole.results]
     for name, state in heads("whole").items():
         assert_close(heads("streamed")[name], state, rtol=1e-4, atol=1e-5, msg=name)
     stores = len(list(Path("features").iterdir()))
-    run("int8", model__backbone__quantization="int8")
+    make_features(model__backbone__quantization="int8")
     # Another block, which is in no memory when the encoder is hashed.
     weights = load_file("encoder.safetensors")
     (name,) = (name for name in weights if "blocks.3.mlp.fc1.weight" in name)
     save_file(weights | {name: 2 * weights[name]}, "encoder.safetensors")
-    run("other", model__backbone__blocks_in_memory=2)
-    assert len(list(Path("features").iterdir())) == stores + 2 + 2
+    assert len(make_features(model__backbone__blocks_in_memory=2)) == stores + 2 + 2
 
 
-def test_moved_data_have_the_same_store(run: Run) -> None:
-    run("first")
+def test_moved_data_have_the_same_store(make_features: MakeFeatures) -> None:
+    make_features()
     before = shards()
     Path("tiny").rename("moved")
-    run("second", data_root="moved")
+    make_features(data_root="moved")
     assert shards() == before
 
 
@@ -264,12 +260,3 @@ def test_lbfgs_does_not_stream(run: Run, documented_error: DocumentedError) -> N
 def test_configs_that_describe_no_study(run: Run, options: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         run(**options)
-
-
-def test_two_encoders_side_by_side(run: Run) -> None:
-    timm = {"type": "TimmViT", "arch": "vit_tiny_patch16_224", "dtype": "float32"}
-    found: Scored = run(probe__encoders={"ours": {}, "vit_tiny": timm}, probe__blocks=[-1])
-    assert {r.spec.encoder for r in found.results} == {"ours", "vit_tiny"}
-    for result in found.results:
-        metrics = evaluate(f"out/{result.config}", f"out/{result.checkpoint}", work_dir="test")
-        assert metrics["mIoU"] == pytest.approx(result.score, abs=0.011), result.spec.name

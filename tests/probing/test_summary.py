@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from internvl_seg.probing.head_spec import HeadResult, HeadSpec, Subset
-from internvl_seg.probing.summary import best_by_blocks, best_head, mean_and_std, on_all_images, write_tables
+from internvl_seg.probing.summary import (
+    best_by_blocks,
+    best_by_encoder,
+    best_head,
+    mean_and_std,
+    on_all_images,
+    write_tables,
+)
 
 SPEC = HeadSpec("vit", "linear", (3,), "adamw", 1e-3, 0.01, True, 0)
 
@@ -53,6 +60,20 @@ def test_few_shot_heads_alone_are_compared_with_one_another() -> None:
     assert best_head([result(7.0, seed=1), result(7.0, seed=2)]).spec.seed == 1
     with pytest.raises(ValueError, match="no head"):
         best_head([])
+
+
+def test_heads_that_diverged_are_never_best() -> None:
+    lost = HeadResult(replace(SPEC, seed=2), None, [None, None], diverged=True)
+    results = [lost, result(50.0), result(52.0, seed=1), result(99.0, encoder="b", blocks=(1,))]
+    (first, second) = mean_and_std(results)
+    assert (first.scores, first.diverged, str(first)) == ((50.0, 52.0), 1, "51.00 ± 1.41 (1 more diverged)")
+    assert (second.n, second.diverged) == (1, 0)
+    assert mean_and_std([lost]) == []
+    assert best_head(results).score == 99.0
+    assert {name: one.score for name, one in best_by_encoder(results).items()} == {"vit": 52.0, "b": 99.0}
+    assert [one.score for one in best_by_blocks(results)] == [52.0, 99.0]
+    with pytest.raises(ValueError, match="no head"):
+        best_head([lost])
 
 
 def test_the_table_has_a_row_per_head(tmp_path: Path) -> None:
