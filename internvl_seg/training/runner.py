@@ -22,6 +22,7 @@ from ..checkpoints.in_place import find_places, reading_in_place
 from ..checkpoints.reading import read_pickle
 from ..checkpoints.whole_model import load_whole
 from .checkpoint_hook import TEMPORARY, find_last_checkpoint
+from .non_finite_hook import NonFiniteStepHook
 from .results import versions
 from .sharding import WRAPPER, ScatterHook, gather, is_sharded, shard
 from .stream import seed_everything
@@ -107,8 +108,10 @@ class ResumableRunner(Runner):
             super()._init_model_weights()
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
-        """Register the config's hooks, and the one that spreads a checkpoint over a sharded model."""
+        """Register the config's hooks, the guard of every step, and what spreads a checkpoint over a sharded model."""
         super().register_hooks(*args, **kwargs)
+        if not any(isinstance(hook, NonFiniteStepHook) for hook in self.hooks):
+            self.register_hook(NonFiniteStepHook())
         if is_sharded(self.model):
             self.register_hook(ScatterHook())
 
