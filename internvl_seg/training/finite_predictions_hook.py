@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 
 from ..common.finite import check_finite
+from ..segmentation.backbone import non_finite_advice
 
 # Of MMPretrain's samples, and of MMSegmentation's own segmentors; our segmentor looks before it makes labels.
 _SCORES = ("pred_score", "seg_logits")
@@ -35,13 +36,4 @@ class FinitePredictionsHook(Hook):
             for name in _SCORES:
                 if (scores := sample.get(name)) is not None:
                     image = sample.get("img_path", "An image")
-                    check_finite(getattr(scores, "data", scores), f"{image}: {name}", advice(runner.model))
-
-
-def advice(model: Any) -> str:
-    """What to do about a model whose predictions hold NaN or infinity."""
-    while hasattr(model, "module"):
-        model = model.module
-    if str(getattr(getattr(model, "backbone", None), "compute_dtype", "")) == "torch.float16":
-        return "float16 overflows beyond 65504: set model.backbone.dtype='bfloat16', which has the range of float32."
-    return "Look at the checkpoint's weights and at the values of the image."
+                    check_finite(getattr(scores, "data", scores), f"{image}: {name}", non_finite_advice(runner.model))

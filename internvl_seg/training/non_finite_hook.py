@@ -151,7 +151,7 @@ class NonFiniteStepHook(Hook):
         device = next(_unwrapped(runner.model).parameters()).device
         values = [_local(torch.as_tensor(value)).detach().to(device, torch.float32).mean() for value in losses.values()]
         flags = torch.cat(
-            [bad.to(device) for bad in self._bad_gradients] or [torch.zeros(0, dtype=bool, device=device)]
+            [bad.to(device) for bad in self._bad_gradients] or [torch.zeros(0, dtype=torch.bool, device=device)]
         )
         numbers = torch.stack(values) if values else torch.zeros(0, device=device)
         here = ~numbers.isfinite().all() | flags.any() | self._scaled_in_vain(runner)

@@ -56,7 +56,7 @@ def without_nan(content: Any) -> Any:
 
 @VISBACKENDS.register_module(name="LocalVisBackend", force=True)
 class ValidJsonBackend(LocalVisBackend):
-    """MMEngine's backend, in whose place it is registered; the lines of ``scalars.json`` are JSON whatever they hold."""
+    """MMEngine's backend, in whose place it is registered; the lines of ``scalars.json`` are JSON with NaN, too."""
 
     def _dump(self, value_dict: dict[str, Any], file_path: str, file_format: str) -> None:
         super()._dump(without_nan(value_dict), file_path, file_format)

@@ -118,8 +118,8 @@ def test_how_many_steps_end_it_is_in_the_config(config: Path) -> None:  # noqa: 
     options["custom_hooks"][-1]["stop_after"] = 2
     with pytest.raises(NonFiniteError, match=r"Iteration 3: .*in the 2 steps up to here"):
         train(config, work_dir="run", options=options)
+    options["custom_hooks"][-1]["stop_after"] = 0
     with pytest.raises(ConfigError, match="stop_after=0"):
-        options["custom_hooks"][-1]["stop_after"] = 0
         train(config, work_dir="run", options=options)
 
 
