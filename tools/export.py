@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from internvl_seg import CheckpointError
+from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.deployment import ExportError
 from internvl_seg.deployment.commands import export_encoder, export_segmentor
 from internvl_seg.deployment.exporting import DTYPES
@@ -63,7 +64,7 @@ def main() -> None:
         parser.error("give CONFIG CHECKPOINT OUT, or --encoder SOURCE OUT.")
     try:
         agrees = (_encoder if args.encoder else _segmentor)(args)
-    except (ExportError, CheckpointError, ConfigError, ValueError) as error:
+    except (ExportError, CheckpointError, ConfigError, NonFiniteError, ValueError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     if not agrees:
         sys.exit(f"{args.paths[-1]} was written, but does not agree with PyTorch.")

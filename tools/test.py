@@ -5,8 +5,10 @@ import os
 import sys
 
 from internvl_seg import CheckpointError
+from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.training import ConfigError, evaluate
 from internvl_seg.training.config import add_options
+from internvl_seg.training.metric import LabelError
 
 
 def main() -> None:
@@ -41,7 +43,7 @@ def main() -> None:
             options=args.cfg_options,
             launcher=args.launcher,
         )
-    except (ConfigError, CheckpointError) as error:
+    except (ConfigError, CheckpointError, LabelError, NonFiniteError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 

@@ -5,10 +5,21 @@ import os
 import sys
 
 from internvl_seg import CheckpointError
+from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.preflight import DatasetError
-from internvl_seg.training import ConfigError, train
+from internvl_seg.training import ConfigError, replay_step, train
 from internvl_seg.training.config import add_options
+from internvl_seg.training.metric import LabelError
+
+
+def _replay(args: argparse.Namespace) -> None:
+    step = replay_step(args.config, args.replay, amp=args.amp, options=args.cfg_options)
+    print(f"Iteration {step.iteration}, images: {', '.join(step.img_paths) or 'not named'}")
+    for name, value in step.losses.items():
+        print(f"{name} = {value} (in the training: {step.captured.get(name, 'not logged')})")
+    for what, names in (("Weights", step.weights), ("Gradients", step.gradients)):
+        print(f"{what} that are not finite: {', '.join(names) or 'none'}")
 
 
 def main() -> None:
@@ -18,12 +29,20 @@ def main() -> None:
     parser.add_argument("--work-dir", help="folder for logs and checkpoints; work_dirs/<config name> by default")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in the work folder")
     parser.add_argument("--amp", action="store_true", help="mixed precision: fp16 on accelerators, bf16 on a CPU")
+    parser.add_argument(
+        "--replay",
+        metavar="FILE",
+        help="compute a step again that was not finite: non_finite_step.pth in a work folder",
+    )
     add_options(parser)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     try:
+        if args.replay:
+            _replay(args)
+            return
         train(
             args.config,
             work_dir=args.work_dir,
@@ -32,7 +51,7 @@ def main() -> None:
             options=args.cfg_options,
             launcher=args.launcher,
         )
-    except (ConfigError, FolderError, DatasetError, CheckpointError) as error:
+    except (ConfigError, FolderError, DatasetError, CheckpointError, LabelError, NonFiniteError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 

@@ -12,6 +12,7 @@ from mmpretrain.registry import METRICS
 from timm.data.real_labels import RealLabelsImagenet
 from torch import Tensor
 
+from ..common.finite import check_finite
 from .layout import LayoutError
 from .variants import REAL_TITLE, VARIANTS
 
@@ -88,6 +89,8 @@ class ImageNetAccuracy(BaseMetric):
         """
         for sample in data_samples:
             scores, variant = sample["pred_score"].float().cpu(), sample["variant"]
+            where = f"{sample.get('img_path', 'An image')}: the scores"
+            check_finite(scores, where, "Look at the checkpoint's weights; float16 may overflow, bfloat16 does not.")
             if len(scores) != 1000:
                 raise ValueError(f"The model has {len(scores)} classes; ImageNetAccuracy scores the 1000 of ImageNet.")
             best = self._best(scores, variant)

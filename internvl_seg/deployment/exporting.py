@@ -23,6 +23,9 @@ from .tracing import trace
 
 # bfloat16 is not among them: runtimes lack kernels for it on CPUs.
 DTYPES = {"float32": torch.float32, "float16": torch.float16}
+# ONNX's operators of which torch.onnx builds graphs; its conversion to older ones fails and leaves a file that no
+# runtime opens.
+MIN_OPSET = 18
 # Where a .pt2 file keeps what an ONNX file keeps in its metadata_props.
 METADATA_FILE = "metadata.json"
 
@@ -35,6 +38,11 @@ def _check(destination: Path, dtype: str, opset: int | None) -> None:
         raise ExportError(f"dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
     if destination.suffix == ".pt2" and opset is not None:
         raise ExportError(f"opset={opset} is of ONNX; {destination} is a file of torch.export.")
+    if opset is not None and opset < MIN_OPSET:
+        raise ExportError(
+            f"opset={opset} is older than what PyTorch writes: {MIN_OPSET} at least, whose operators cannot all be put "
+            f"in older ones. Leave opset out, or take {MIN_OPSET} or later."
+        )
     if destination.suffix == ".onnx":
         require("Writing ONNX", "onnx", "onnxscript")
     for path in (destination, destination.with_name(f"{destination.name}.data")):

@@ -1,5 +1,6 @@
 """Whether an exported graph says what PyTorch says, at three sizes."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..common.finite import check_finite
 from ..encoder import InternViT
 from ..segmentation.segmentor import StreamingEncoderDecoder
 from .running import ExportedGraph
@@ -39,7 +41,8 @@ class FeatureCheck(NamedTuple):
 
     Attributes:
         size: Height and width of the images, in pixels.
-        error: Norm of the difference from PyTorch's over their norm, of the worst output.
+        error: Norm of the difference from PyTorch's over their norm, of the worst output; infinite where the graph
+            gives NaN or infinity.
     """
 
     size: tuple[int, int]
@@ -97,6 +100,9 @@ def check_features(graph: ExportedGraph, encoder: InternViT, indices: Sequence[i
         graph: What was exported.
         encoder: What it was exported from, in float32.
         indices: Blocks whose maps the graph gives; all tokens after the last if None.
+
+    Raises:
+        NonFiniteError: PyTorch's features hold NaN or infinity.
     """
     generator = torch.Generator().manual_seed(0)
     channels = encoder.patch_embed.proj.in_channels
@@ -109,8 +115,13 @@ def check_features(graph: ExportedGraph, encoder: InternViT, indices: Sequence[i
             expected = [encoder.forward_features(images)]
         else:
             expected = encoder.forward_intermediates(images, indices)
+        for maps in expected:
+            check_finite(
+                maps, f"PyTorch's features of images of {size[0]} x {size[1]}", "Look at the encoder's weights."
+            )
+        # NaN would be lost in a maximum.
         errors = [
-            float((torch.from_numpy(ours) - theirs).norm() / theirs.norm())
+            float((torch.from_numpy(ours) - theirs).norm() / theirs.norm()) if np.isfinite(ours).all() else math.inf
             for ours, theirs in zip(found, expected, strict=True)
         ]
         checks.append(FeatureCheck(size, max(errors)))

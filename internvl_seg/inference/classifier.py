@@ -16,7 +16,9 @@ from mmengine.registry import init_default_scope
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
+from ..common.finite import check_finite
 from ..encoder import InternViT
+from ..segmentation.backbone import non_finite_advice
 from ..training.config import ConfigError
 from .model import build_model, find_meta, find_pipeline, read_config, read_weights
 from .pictures import PictureLike, as_rgb, as_several
@@ -120,6 +122,7 @@ class Classifier:
 
         Raises:
             PictureError: A picture cannot be read, or is not one.
+            NonFiniteError: Its probabilities are no numbers; the message names it and says what to do.
             ValueError: ``top_k`` is below 1.
         """
         several = as_several(picture)
@@ -140,12 +143,14 @@ class Classifier:
         """
         if top_k < 1:
             raise ValueError(f"top_k={top_k}: ask for one class at least.")
-        ready = map(self._prepare, pictures)
-        while batch := list(islice(ready, batch_size)):
-            data = self.model.data_preprocessor({"inputs": batch})
+        rest = iter(pictures)
+        while batch := list(islice(rest, batch_size)):
+            data = self.model.data_preprocessor({"inputs": [self._prepare(picture) for picture in batch]})
             # As in a test, so that a head's own way from logits to probabilities holds here, too.
-            for sample in self.model.predict(data["inputs"]):
+            for picture, sample in zip(batch, self.model.predict(data["inputs"]), strict=True):
                 found = sample.pred_score.float().topk(min(top_k, len(self.classes)))
+                # NaN is taken for the highest, and of logits with NaN or infinity every probability is NaN.
+                check_finite(found.values, f"{_name_of(picture)}: the probabilities", non_finite_advice(self.model))
                 labels = found.indices.tolist()
                 yield Classification(labels, [self.classes[i] for i in labels], found.values.tolist())
 
@@ -157,3 +162,7 @@ class Classifier:
         if not isinstance(tensor, Tensor):
             raise ConfigError("The test pipeline has to give one tensor a picture: let it end with PackInputs.")
         return tensor
+
+
+def _name_of(picture: PictureLike) -> str:
+    return os.fspath(picture) if isinstance(picture, (str, os.PathLike)) else "A picture"

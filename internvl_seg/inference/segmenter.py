@@ -134,6 +134,7 @@ class Segmenter:
 
         Raises:
             PictureError: A picture cannot be read, or is not one.
+            NonFiniteError: Its logits hold NaN or infinity; the message names it and says what to do.
         """
         several = as_several(picture)
         if several is not None:
@@ -165,7 +166,8 @@ class Segmenter:
         several = isinstance(inputs, (list, tuple))
         views = zip(inputs, samples, strict=True) if several else [(inputs, samples)]
         ready = (self.model.data_preprocessor({"inputs": [i], "data_samples": [s]}) for i, s in views)
-        return [(view["inputs"][0], view["data_samples"][0].metainfo) for view in ready]
+        name = {"img_path": os.fspath(picture)} if isinstance(picture, (str, os.PathLike)) else {}
+        return [(view["inputs"][0], view["data_samples"][0].metainfo | name) for view in ready]
 
     def _segment(self, views: Sequence[View], settings: Inference, probabilities: bool) -> Segmentation:
         labels = np.empty(views[0].size, self.dtype)
@@ -196,6 +198,9 @@ class Segmenter:
 
         Yields:
             First row and class ids, (rows, W), of bands from top to bottom.
+
+        Raises:
+            NonFiniteError: The logits of a band hold NaN or infinity; nothing of it was given.
         """
         settings = self.sliding()
         picture = Picture(size, lambda start, stop: self._normalise(rows(start, stop)))

@@ -263,3 +263,16 @@ def features(encoder: Any, images: Tensor) -> tuple[Tensor, ...]:
         return tuple(maps.float() for maps in encoder.forward_intermediates(images, encoder.out_indices))
     pairs = encoder.forward_intermediates(images, encoder.out_indices, "NLC", return_prefix_tokens=True)
     return tuple(torch.cat([cls, patches], dim=1).float() for patches, cls in pairs)
+
+
+def non_finite_advice(model: Any) -> str:
+    """What to do about a model whose predictions hold NaN or infinity.
+
+    Args:
+        model: A model with a backbone, or a wrapper of one.
+    """
+    while hasattr(model, "module"):
+        model = model.module
+    if getattr(getattr(model, "backbone", None), "compute_dtype", None) is torch.float16:
+        return "float16 overflows beyond 65504: set model.backbone.dtype='bfloat16', which has the range of float32."
+    return "Look at the checkpoint's weights and at the values of the picture."

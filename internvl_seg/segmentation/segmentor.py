@@ -13,13 +13,14 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from ..common.finite import NonFiniteError
 from ..encoder.streamed_blocks import StreamedBlocks
-from .backbone import InternViTBackbone
+from .backbone import InternViTBackbone, non_finite_advice
 from .inference import Inference
 from .linear_head import LinearHead
 from .memory import choose_sweep, choose_tile_bytes, choose_window_batch, measure
 from .picture import Picture, undo
-from .streaming import Scores, Tile, View, WindowRows, stream_tiles, undo_windows
+from .streaming import NonFiniteLogitsError, Scores, Tile, View, WindowRows, stream_tiles, undo_windows
 from .windows import padded_size
 
 
@@ -184,10 +185,12 @@ class StreamingEncoderDecoder(EncoderDecoder):
         windows = WindowRows(compute, len(down.starts), at_once, self._classifier())
         padded = self._padded(shape)
         rows, columns = undo_windows(windows.low_size, (down, across), padded, self.align_corners, windows.device)
+        names = tuple(str(meta.get("img_path") or "A picture") for meta in metas)
         views = []
         for i, meta in enumerate(metas):
             after = undo(meta, picture.size, self.align_corners, windows.device)
-            views.append(View(windows, i, after[0].after(rows), after[1].after(columns), alone=len(metas) == 1))
+            sides = after[0].after(rows), after[1].after(columns)
+            views.append(View(windows, i, *sides, alone=len(metas) == 1, names=names))
         return views
 
     def _padded(self, size: Sequence[int]) -> list[int]:
@@ -283,6 +286,16 @@ class StreamingEncoderDecoder(EncoderDecoder):
             sample.seg_logits = PixelData(data=logits)
 
     def tiles(self, views: Sequence[View], settings: Inference, scores: Scores | None = None) -> Iterator[Tile]:
-        """The labels of a picture tile by tile, as :func:`internvl_seg.segmentation.streaming.stream_tiles`."""
+        """The labels of a picture tile by tile, as :func:`internvl_seg.segmentation.streaming.stream_tiles`.
+
+        Raises:
+            NonFiniteError: Its logits hold NaN or infinity; the message names the picture.
+        """
         threshold = self.decode_head.threshold if self.out_channels == 1 else None
-        return stream_tiles(views, choose_tile_bytes(views[0].windows.device, settings.max_memory), threshold, scores)
+        tile_bytes = choose_tile_bytes(views[0].windows.device, settings.max_memory)
+        try:
+            yield from stream_tiles(views, tile_bytes, threshold, scores)
+        except NonFiniteLogitsError as error:
+            names = views[0].names
+            name = names[error.picture] if error.picture < len(names) else "A picture"
+            raise NonFiniteError(f"{name}: the logits hold NaN or infinity. {non_finite_advice(self)}") from error

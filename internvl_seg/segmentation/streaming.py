@@ -14,12 +14,25 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
+from ..common.finite import NonFiniteError
 from .resize import Taps
 from .windows import Side
 
 # A class is left out of a tile only if it is behind by more than rounding could make up, relative to the logits.
 _MARGIN = 1e-4
 Scores = Literal["logits", "probabilities"]
+
+
+class NonFiniteLogitsError(NonFiniteError):
+    """Logits of a picture hold NaN or infinity.
+
+    Attributes:
+        picture: Which of the pictures that were seen together.
+    """
+
+    def __init__(self, picture: int) -> None:
+        super().__init__("The logits of a picture hold NaN or infinity.")
+        self.picture = picture
 
 
 class WindowRows:
@@ -49,6 +62,7 @@ class WindowRows:
         self.classifier = classifier
         self._compute, self._count, self._at_once = compute, count, at_once
         self._kept: dict[int, Tensor] = {}
+        self._extremes: list[Tensor] = []
         first = self.row(0)
         self.low_size = first.shape[1], first.shape[3]
         self.num_classes = first.shape[2] if classifier is None else len(classifier[0])
@@ -59,8 +73,22 @@ class WindowRows:
         if number not in self._kept:
             first = number - number % self._at_once
             last = min(first + self._at_once, self._count)
-            self._kept |= zip(range(first, last), self._compute(first, last), strict=True)
+            rows = self._compute(first, last)
+            self._kept |= zip(range(first, last), rows, strict=True)
+            self._extremes += [torch.stack([row.amin((1, 2, 3)), row.amax((1, 2, 3))]) for row in rows]
         return self._kept[number]
+
+    def check(self) -> None:
+        """Check the rows that are new since it was last called; on an accelerator this waits for them.
+
+        Raises:
+            NonFiniteLogitsError: One of the pictures has a logit that is NaN or infinite.
+        """
+        if self._extremes:
+            finite = torch.stack(self._extremes).isfinite().all(0).all(0)  # (N,): NaN spreads to the extremes.
+            self._extremes = []
+            if False in (found := finite.tolist()):
+                raise NonFiniteLogitsError(found.index(False))
 
     def keep_only(self, numbers: set[int]) -> None:
         """Forget all rows but these."""
@@ -77,6 +105,7 @@ class View:
         rows: Matrix from the rows of all windows, top to bottom, to the rows of the output.
         columns: The same for columns.
         alone: Whether nothing else needs ``windows``, which then forgets what is done with.
+        names: Of all pictures of ``windows``, for errors.
     """
 
     windows: WindowRows
@@ -84,6 +113,7 @@ class View:
     rows: Taps
     columns: Taps
     alone: bool
+    names: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -229,6 +259,9 @@ def stream_tiles(
 
     Yields:
         Tiles that cover the picture. A class that can nowhere win in a tile is not computed, unless for scores.
+
+    Raises:
+        NonFiniteLogitsError: A window's logits hold NaN or infinity; no tile that is made of them was given.
     """
     height, width = views[0].size
     num_classes, device = views[0].windows.num_classes, views[0].windows.device
@@ -250,4 +283,7 @@ def stream_tiles(
         bands = [_Band(view, band) for view in views]
         for j, strip in enumerate(strips):
             labels, found = _make_tile(bands, [c[j] for c in columns], buffer, threshold, scores)
+            if j == 0:  # Its classes that may win have been waited for; new are only rows of windows.
+                for view in views:
+                    view.windows.check()
             yield Tile(band, strip, labels, None if found is None else found.transpose(0, 1))

@@ -1,7 +1,7 @@
 """Training and evaluating from configs with MMEngine."""
 
 from . import amp, checkpoint_hook, ema_hook, layer_decay, loop, metric, stream
-from .commands import evaluate, train
+from .commands import evaluate, replay_step, train
 from .config import ConfigError
 
 # The modules register what configs name.
@@ -14,6 +14,7 @@ __all__ = [
     "layer_decay",
     "loop",
     "metric",
+    "replay_step",
     "stream",
     "train",
 ]

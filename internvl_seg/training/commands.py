@@ -16,12 +16,15 @@ from ..checkpoints.config_text import parse_config_text
 from ..checkpoints.reading import read_pickle
 from ..classification.metric import ImageNetAccuracy
 from ..classification.table import print_accuracies
+from ..data.csv_cells import escape_cell
 from ..data.preflight import check_before_training
 from ..data.writing import whole_file
 from ..segmentation.backbone import reading_weights_later
+from .captured_step import ReplayedStep, replay
 from .checkpoint_hook import find_last_checkpoint
 from .checks import RunHook, check_config, scale_schedule
 from .class_count_hook import ClassCountHook
+from .class_names_hook import ClassNamesHook
 from .config import (
     ConfigError,
     check_data_paths,
@@ -32,6 +35,8 @@ from .config import (
     load_config,
     prepare_submission,
 )
+from .evaluators import count_with_ours, write_labels
+from .finite_predictions_hook import FinitePredictionsHook
 from .metric import SegmentationMetric
 from .output_names_hook import OutputNamesHook
 from .progress import ProgressBarHook
@@ -64,6 +69,8 @@ def _run(config: Config, action: str) -> tuple[ResumableRunner, Any]:
             runner.register_hook(bar)
             runner.register_hook(RunHook())
             runner.register_hook(OutputNamesHook() if is_segmentation(config) else ClassCountHook())
+            runner.register_hook(ClassNamesHook())
+            runner.register_hook(FinitePredictionsHook())
             return runner, getattr(runner, action)()
     finally:
         bar.close()
@@ -144,16 +151,53 @@ def train(
     _run(config, "train")
 
 
+def replay_step(
+    config_file: str | os.PathLike[str],
+    capture: str | os.PathLike[str],
+    *,
+    amp: bool = False,
+    options: dict[str, Any] | None = None,
+) -> ReplayedStep:
+    """Compute again a step that a training left out because its numbers were not finite.
+
+    Args:
+        config_file: The config that was trained.
+        capture: What the training wrote, ``non_finite_step.pth`` in its work folder.
+        amp: Whether it was trained so, as of :func:`train`.
+        options: The options that it was trained with.
+
+    Raises:
+        ConfigError: The config does not describe a run, or the file is no capture.
+        CheckpointError: The capture cannot be read, or is of another model.
+    """
+    config = load_config(config_file, options)
+    if amp:
+        _enable_amp(config)
+    return replay(config, capture)
+
+
 def _write_confusion(work_dir: Path, metrics: Sequence[Any]) -> str | None:
-    """Write the confusion matrix of the metric that counted one, and give its path."""
+    """Write the confusion matrix of the first metric that counted one, and give its path."""
     for metric in metrics:
         if isinstance(metric, SegmentationMetric) and metric.confusion.size:
-            classes, path = metric.dataset_meta["classes"], work_dir / "confusion_matrix.csv"
+            classes = [escape_cell(name) for name in metric.dataset_meta["classes"]]
+            path = work_dir / "confusion_matrix.csv"
             rows = zip(classes, metric.confusion.tolist(), strict=True)
             with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
                 csv.writer(file).writerows([["label / prediction", *classes], *([name, *row] for name, row in rows)])
             return os.fspath(path)
     return None
+
+
+def _per_class(metrics: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """All that metrics say of each class; where two differ in a number, the later one's stands under its prefix."""
+    found: dict[str, dict[str, Any]] = {}
+    for metric in metrics:
+        for name, numbers in getattr(metric, "per_class", {}).items():
+            known = found.setdefault(name, {})
+            for key, value in numbers.items():
+                known[key if known.get(key, value) == value else f"{metric.prefix}/{key}"] = value
+    return found
 
 
 def evaluate(
@@ -192,10 +236,14 @@ def evaluate(
     Raises:
         ConfigError: The config does not describe a run; the message names file and key.
         CheckpointError: Weights could not be read.
+        LabelError: A mask cannot be compared with its prediction.
+        NonFiniteError: A prediction holds NaN or infinity; the message names the image.
     """
     config = load_config(config_file, options)
     _prepare(config, work_dir, launcher)
-    if not is_segmentation(config):
+    if is_segmentation(config):
+        count_with_ours(config)
+    else:
         check_segmentation_options(config, out=out, submit=submit, show_dir=show_dir, tta=tta)
     if only is not None:
         keep_variants(config, only)
@@ -208,15 +256,14 @@ def evaluate(
             config.tta_model.type = "StreamingTTAModel"  # The same labels without all logits kept.
         config.tta_model.module = config.model
         config.model = config.tta_model
-    if submit is not None:
-        prepare_submission(config)
+    scored = submit is None or prepare_submission(config)
+    if folder := out or submit:
+        write_labels(config, folder, scored)
     check_data_paths(config, "test_dataloader")
     weights = Path(checkpoint).expanduser()
     if not weights.is_file():
         raise ConfigError(f"There is no checkpoint {os.fspath(checkpoint)!r} (looked from {Path.cwd()}).")
     config.load_from = os.fspath(checkpoint)
-    if out is not None or submit is not None:
-        config.test_evaluator.update(output_dir=out or submit)
     if show_dir is not None:
         config.custom_hooks = [*config.get("custom_hooks", []), {"type": "OverlayHook", "out_dir": show_dir}]
     runner, metrics = _run(config, "test")
@@ -224,7 +271,7 @@ def evaluate(
         results = {
             "metrics": {name: float(value) for name, value in metrics.items()},
             "confusion_matrix": _write_confusion(Path(runner.work_dir), runner.test_evaluator.metrics),
-            "per_class": {k: v for m in runner.test_evaluator.metrics for k, v in getattr(m, "per_class", {}).items()},
+            "per_class": _per_class(runner.test_evaluator.metrics),
             "config": os.fspath(config_file),
             "resolved_config": os.path.join(runner.work_dir, Path(config_file).name),
             "checkpoint": os.fspath(checkpoint),

@@ -154,8 +154,8 @@ def keep_variants(config: Config, names: Sequence[str]) -> None:
     config.test_dataloader.dataset.datasets = [d for d in datasets if d.get("variant") in names]
 
 
-def prepare_submission(config: Config) -> None:
-    """Let a test write what ADE20K's server takes; without a folder of masks it is not scored.
+def prepare_submission(config: Config) -> bool:
+    """Let a test write what ADE20K's server takes; gives whether there are masks, without which it is not scored.
 
     Raises:
         ConfigError: The test set is another one than ADE20K.
@@ -168,8 +168,9 @@ def prepare_submission(config: Config) -> None:
         )
     if dataset.data_prefix.get("seg_map_path") is None:
         dataset.data_prefix.pop("seg_map_path", None)
-        config.test_evaluator.format_only = True
         dataset.pipeline = without_annotations(dataset.pipeline)
+        return False
+    return True
 
 
 def without_annotations(transforms: Any) -> Any:

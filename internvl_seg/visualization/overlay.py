@@ -20,7 +20,7 @@ def draw_overlay(
 
     Args:
         image: RGB, (H, W, 3) uint8.
-        labels: Class ids, (H, W); pixels of 255 keep the image's colour.
+        labels: Class ids, (H, W); pixels below 0, or of 255 unless that is a class, keep the image's colour.
         palette: RGB, 0 to 255, of every class.
         opacity: Share of the class colour, 0 to 1.
 
@@ -34,7 +34,7 @@ def draw_overlay(
         raise ValueError(f"The image is {image.shape[:2]} and the labels are {labels.shape}: they must match.")
     if not 0 <= opacity <= 1:
         raise ValueError(f"opacity={opacity} is not between 0 and 1.")
-    painted = labels != IGNORED
+    painted = (labels >= 0) & ((labels != IGNORED) | (len(palette) > IGNORED))
     if painted.any() and (highest := labels[painted].max()) >= len(palette):
         raise ValueError(f"The labels hold id {highest}, but the palette has {len(palette)} colours.")
     colours = np.asarray(palette, np.float32)[labels[painted]]
@@ -44,8 +44,10 @@ def draw_overlay(
 
 
 def _without_background(labels: NDArray[Any], classes: Sequence[str]) -> NDArray[Any]:
-    """The labels with 255 instead of the id of the class named 'background'."""
-    return np.where(labels == classes.index("background"), IGNORED, labels) if "background" in classes else labels
+    """The labels with -1 instead of the id of the class named 'background'."""
+    if "background" not in classes:
+        return labels
+    return np.where(labels == classes.index("background"), np.int64(-1), labels.astype(np.int64))
 
 
 def _patches(names: Sequence[str], palette: Palette) -> list[Patch]:
@@ -132,7 +134,7 @@ def draw_panel(
     Raises:
         ValueError: The sizes differ or a label has no colour.
     """
-    maps = {"image": np.full_like(prediction, IGNORED), "ground truth": truth, "prediction": prediction}
+    maps = {"image": np.full(prediction.shape, -1), "ground truth": truth, "prediction": prediction}
     shown = {name: labels for name, labels in maps.items() if labels is not None}
     figure = Figure(figsize=(3 * len(shown), 3 * image.shape[0] / image.shape[1] + 0.8), layout="constrained")
     for axes, (name, labels) in zip(figure.subplots(1, len(shown)), shown.items(), strict=True):

@@ -1,12 +1,16 @@
 """Pictures of what a model predicts, while it is tested."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 import mmcv
+import numpy as np
+import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from numpy.typing import NDArray
+from torch import Tensor
 
 from ..data.names import SUFFIX, names_of_images
 from ..data.writing import whole_file
@@ -18,7 +22,7 @@ class OverlayHook(Hook):
     """Writes image, ground truth and prediction of every test image as ``<name of the image>.png``.
 
     Where images of several folders or formats have one name, theirs are longer:
-    :func:`internvl_seg.data.names.output_names`.
+    :func:`internvl_seg.data.names.output_names`. Labels that are ignored in scoring, or are no class, are not painted.
 
     Args:
         out_dir: Folder for the pictures; made if need be.
@@ -38,11 +42,22 @@ class OverlayHook(Hook):
     ) -> None:
         """Draw the images of a batch."""
         meta = runner.test_dataloader.dataset.metainfo
+        evaluator = getattr(runner, "test_evaluator", None)
+        ignored = {
+            metric.ignore_index for metric in getattr(evaluator, "metrics", ()) if hasattr(metric, "ignore_index")
+        }
         for sample in outputs or ():
             name = self._names[sample.img_path]
             image = mmcv.imread(sample.img_path, channel_order="rgb")
-            prediction = sample.pred_sem_seg.data.squeeze(0).cpu().numpy()
-            truth = sample.gt_sem_seg.data.squeeze(0).cpu().numpy() if "gt_sem_seg" in sample else None
+            prediction = _painted(sample.pred_sem_seg.data, len(meta["classes"]))
+            truth = _painted(sample.gt_sem_seg.data, len(meta["classes"]), ignored) if "gt_sem_seg" in sample else None
             figure = draw_panel(image, truth, prediction, meta["classes"], meta["palette"], name)
             with whole_file(self._folder / (name + SUFFIX)) as file:
                 figure.savefig(file, format="png")
+
+
+def _painted(ids: Tensor, num_classes: int, ignored: Collection[int] = ()) -> NDArray[np.int64]:
+    """Ids (1, H, W) or (H, W), of any dtype, as (H, W) with -1 for what is ignored or no class."""
+    found: NDArray[np.int64] = ids.reshape(ids.shape[-2:]).to(torch.int64).cpu().numpy()
+    unpainted = (found < 0) | (found >= num_classes) | np.isin(found, list(ignored))
+    return np.where(unpainted, np.int64(-1), found)

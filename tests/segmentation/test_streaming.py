@@ -11,7 +11,15 @@ from torch import Tensor
 
 from internvl_seg.segmentation.memory import choose_tile_bytes, measure
 from internvl_seg.segmentation.resize import bilinear_taps
-from internvl_seg.segmentation.streaming import Scores, Tile, View, WindowRows, _candidates, stream_tiles
+from internvl_seg.segmentation.streaming import (
+    NonFiniteLogitsError,
+    Scores,
+    Tile,
+    View,
+    WindowRows,
+    _candidates,
+    stream_tiles,
+)
 
 SIZE = (40, 50)
 
@@ -56,12 +64,14 @@ def test_a_class_is_left_out_only_past_rounding() -> None:
     assert _candidates(low.transpose(0, 1)).tolist() == [0, 1]
 
 
-def test_what_is_no_number_stays_visible() -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("scores", [None, "logits", "probabilities"])
+def test_what_is_no_number_becomes_no_label(value: float, scores: Scores | None) -> None:
     low = torch.randn(5, 4, 5)
-    low[3, 2, 2] = float("nan")
-    spoilt = upsampled(low).isnan().any(0)
-    assert (put_together(stream_tiles([view_of(low)], 2000))[spoilt] == 3).all()
-    assert spoilt.any()
+    low[2, 3, 4] = value
+    with pytest.raises(NonFiniteLogitsError) as error:
+        next(stream_tiles([view_of(low)], 400, scores=scores))
+    assert error.value.picture == 0
 
 
 def test_scores_are_those_of_every_class() -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from internvl_seg.data.confusion import count_on_device, pair_counts
 from internvl_seg.training import evaluate, train
-from internvl_seg.training.metric import SegmentationMetric
+from internvl_seg.training.metric import LabelError, SegmentationMetric
 
 from .test_runner import config  # noqa: F401  (a fixture: a config with four tiny images)
 
@@ -67,6 +67,11 @@ def assert_equal_to_mmsegmentation(samples: list[dict[str, Any]], number: int, *
         theirs.process({}, [one])
     counted = [sum(area).tolist() for area in zip(*theirs.results, strict=True)]
     expected = theirs.evaluate(len(samples))
+    # Theirs leaves missed classes out of two means; F-score and Dice are the same number by definition.
+    correct, _, predicted, labelled = (np.array(area) for area in counted)
+    there = (predicted > 0) | (labelled > 0)
+    expected["mFscore"] = expected["mDice"]
+    expected["mPrecision"] = 100 * np.mean(correct[there] / predicted[there].clip(1))
     assert ours.evaluate(len(samples)) == {name: round(float(value), 2) for name, value in expected.items()}
     assert set(expected) >= {"aAcc", "mIoU", "mAcc", "mDice", "mFscore", "mPrecision", "mRecall"}
     assert areas(ours) == counted
@@ -205,8 +210,44 @@ def test_a_class_that_is_not_there_is_in_no_mean() -> None:
 def test_a_mask_of_another_size_is_named() -> None:
     metric = with_classes(SegmentationMetric(), 3)
     wrong = sample(torch.zeros(1, 4, 6, dtype=torch.long), torch.zeros(1, 6, 4, dtype=torch.long), "images/b.png")
-    with pytest.raises(ValueError, match=r"images/b\.png: the prediction has 4 x 6 pixels .* the label 6 x 4\."):
+    with pytest.raises(ValueError, match=r"images/b\.png: the prediction has 4 x 6 pixels .* the mask 6 x 4\."):
         metric.process({}, [wrong])
+
+
+def test_a_mask_in_colours_is_named() -> None:
+    metric = with_classes(SegmentationMetric(), 3)
+    wrong = sample(torch.zeros(1, 4, 6, dtype=torch.long), torch.zeros(4, 6, 3, dtype=torch.uint8))
+    wrong["seg_map_path"] = "annotations/b.png"
+    with pytest.raises(LabelError, match=r"annotations/b\.png has 3 channels"):
+        metric.process({}, [wrong])
+
+
+def test_a_missed_class_counts_as_nothing_and_an_absent_one_not_at_all() -> None:
+    metric = with_classes(SegmentationMetric(iou_metrics=ALL), 3)
+    label = torch.tensor([[[0, 0, 0, 1]]])
+    metric.process({}, [sample(torch.zeros_like(label), label)])
+    found = metric.evaluate(1)
+    assert found["mFscore"] == found["mDice"] == pytest.approx(100 * (6 / 7) / 2, abs=0.01)
+    assert (found["mPrecision"], found["mRecall"], found["mAcc"], found["mIoU"]) == (37.5, 50.0, 50.0, 37.5)
+    missed, absent = metric.per_class["sky"], metric.per_class["tree"]
+    scores = ("IoU", "Acc", "Dice", "Fscore", "Precision", "Recall")
+    assert [missed[name] for name in scores] == [0.0] * 6
+    assert [absent[name] for name in scores] == [None] * 6
+
+
+def test_labels_that_are_no_class_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("internvl_seg.training.metric.print_log", lambda text, **_: told.append(text))
+    metric = with_classes(SegmentationMetric(), 3)
+    for path, number in (("a.png", 1), ("b.png", 7), ("c.png", 255)):
+        metric.process({}, [sample(torch.zeros(1, 2, 2, dtype=torch.long), torch.full((1, 2, 2), number), path)])
+    metric.evaluate(3)
+    (line,) = told
+    assert "neither one of the 3 classes" in line
+    assert "4 labelled pixels" in line
+    assert "b.png (id 7)" in line
+    assert "a.png" not in line
+    assert "c.png" not in line
 
 
 def test_a_run_that_was_left_half_way_is_not_mixed_into_the_next() -> None:
@@ -249,14 +290,18 @@ def test_an_image_that_fills_up_a_process_is_counted_once(tmp_path: Path) -> Non
 
 def test_labels_past_a_byte_are_written_with_16_bits(tmp_path: Path) -> None:
     all_ids = torch.tensor([[[0, 255, 256, 299]]])
-    for number, mode, zero_is_no_class in ((300, "I;16", False), (256, "L", False), (256, "I;16", True)):
+    cases = [(300, "I;16", False), (256, "L", False), (256, "I;16", True)]
+    for number, mode, zero_is_no_class, dtype in [
+        *((*case, torch.int64) for case in cases),
+        (256, "I;16", True, torch.uint8),  # Of which 255 + 1 is 0.
+    ]:
         metric = with_classes(SegmentationMetric(output_dir=str(tmp_path), format_only=True), number)
-        ids = all_ids.clamp(max=number - 1)
+        ids = all_ids.clamp(max=number - 1).to(dtype)
         one = {"pred_sem_seg": {"data": ids}, "img_path": "a.jpg", "reduce_zero_label": zero_is_no_class}
         metric.process({}, [one])
         image = Image.open(tmp_path / "a.png")
         assert image.mode == mode
-        assert np.asarray(image).tolist() == (ids[0] + zero_is_no_class).tolist()
+        assert np.asarray(image).tolist() == (ids[0].long() + zero_is_no_class).tolist()
         assert metric.evaluate(1) == {}
         assert metric.confusion.size == 0
     assert [path.name for path in tmp_path.iterdir()] == ["a.png"]
