@@ -6,7 +6,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from internvl_seg.data.names import output_names
-from internvl_seg.data.writing import whole_file
 
 
 @pytest.mark.parametrize(
@@ -60,21 +59,3 @@ def test_no_two_images_share_a_name_and_none_leaves_the_folder(paths: list[str])
         assert ".." not in name.split("/")
     backwards = sorted(files, reverse=True)
     assert output_names(backwards) == [names[file] for file in backwards]
-
-
-def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
-    path = tmp_path / "made" / "a.txt"
-
-    def write_half() -> None:
-        with whole_file(path) as temporary:
-            temporary.write_text("half")
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        write_half()
-    assert list(path.parent.iterdir()) == []
-    for text in ("first", "second"):
-        with whole_file(path) as temporary:
-            temporary.write_text(text)
-            assert temporary.parent == path.parent
-    assert [(file.name, file.read_text()) for file in path.parent.iterdir()] == [("a.txt", "second")]
