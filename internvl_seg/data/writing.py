@@ -4,13 +4,15 @@ import errno
 import fcntl
 import functools
 import hashlib
+import io
 import os
 import re
 import secrets
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 # Of errors that no other file of the run would be spared: the disk or its quota is full, or it cannot be written.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS})
@@ -45,6 +47,24 @@ def whole_file(path: Path) -> Iterator[Path]:
         _flush(temporary)
         temporary.replace(path)
         _flush(path.parent)
+
+
+def write_encoded(path: Path, encode: Callable[[BinaryIO], object]) -> None:
+    """Write a :func:`whole_file` out of what an encoder gives, which is first made in memory.
+
+    Pillow, and Matplotlib with it, write to files past Python, and take no notice of a disk that is full.
+
+    Args:
+        path: The file; its folder is made if need be, and a file that is there is replaced.
+        encode: Called with a file to write to.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    content = io.BytesIO()
+    encode(content)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(content.getbuffer())
 
 
 def remove_leftovers(folder: Path) -> None:
