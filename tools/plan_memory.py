@@ -3,7 +3,8 @@
 import os
 import signal
 
-if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says what Ctrl-C does.
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
 
 import argparse

@@ -27,6 +27,7 @@ def run_tool(main: Callable[[], None], advice: str = "") -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)  # Connections, too, would end the process.
     try:
         main()
         sys.stdout.flush()

@@ -4,8 +4,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,6 @@ from .files import RASTER_PIXELS, Report, segment_files
 from .inputs import find_files
 from .predictions import PredictionsFolder
 from .results import ResultsFolder
-from .run_folder import ResultsError
 from .segmenter import Segmenter
 
 
@@ -67,7 +65,8 @@ def infer(
         ConfigError: The config does not describe a segmentor or classifier.
         CheckpointError: The weights could not be read, or are another model's.
         InputError: An input names nothing.
-        ResultsError: The run that is to be resumed had another model, or the results cannot be written.
+        ResultsError: The run that is to be resumed had another model, or nothing more can be written.
+        OSError: The folder for the results cannot be written to.
         FolderInUseError: Another run writes its results there.
     """
     console, report = console or Console(), Report()
@@ -81,11 +80,11 @@ def infer(
         "checkpoint": os.fspath(checkpoint),
     }
     identity = ["resolved_config", "checkpoint_sha256"]
-    if segments:
-        segmenter = Segmenter.from_checkpoint(resolved, checkpoint, device=device, tta=tta)
-        run |= _weights(checkpoint, segmenter.classes) | {"tta": tta, "raster_pixels": raster_pixels}
-        identity += ["tta", "raster_pixels"]
-        with _writing_to(out, console):
+    with locked_folder(out, "tools/infer.py", lambda text: console.print(text, markup=False, highlight=False)):
+        if segments:
+            segmenter = Segmenter.from_checkpoint(resolved, checkpoint, device=device, tta=tta)
+            run |= _weights(checkpoint, segmenter.classes) | {"tta": tta, "raster_pixels": raster_pixels}
+            identity += ["tta", "raster_pixels"]
             results = ResultsFolder(out, segmenter.classes, segmenter.palette, run, identity, resume)
             start = time.perf_counter()  # The model is there.
             segment_files(
@@ -97,27 +96,16 @@ def infer(
                 console=console,
                 report=report,
             )
-    else:
-        check_segmentation_options(resolved, tta=tta)
-        classifier = Classifier.from_checkpoint(resolved, checkpoint, device=device)
-        top_k = min(top_k, len(classifier.classes))
-        run |= _weights(checkpoint, classifier.classes) | {"top_k": top_k}
-        with _writing_to(out, console):
+        else:
+            check_segmentation_options(resolved, tta=tta)
+            classifier = Classifier.from_checkpoint(resolved, checkpoint, device=device)
+            top_k = min(top_k, len(classifier.classes))
+            run |= _weights(checkpoint, classifier.classes) | {"top_k": top_k}
             predictions = PredictionsFolder(out, top_k, run, [*identity, "top_k"], resume)
             start = time.perf_counter()
             classify_files(classifier, files, predictions, top_k=top_k, console=console, report=report)
     _tell(report, out, console, "segmented" if segments else "classified", time.perf_counter() - start)
     return report
-
-
-@contextmanager
-def _writing_to(out: Path, console: Console) -> Iterator[None]:
-    """A block in which no other run writes to the folder of the results."""
-    try:
-        with locked_folder(out, "tools/infer.py", lambda text: console.print(text, markup=False, highlight=False)):
-            yield
-    except OSError as error:
-        raise ResultsError(f"{readable(out)} cannot be written to: {error.strerror or error}.") from error
 
 
 def _weights(checkpoint: str | os.PathLike[str], classes: Sequence[str]) -> dict[str, Any]:

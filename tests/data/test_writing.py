@@ -17,6 +17,7 @@ from internvl_seg.data.writing import remove_leftovers, whole_file
 
 def hold(path: Path) -> int:
     """A process that has begun to write a file, and goes on until it is killed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     pid = os.fork()
     if not pid:
         try:

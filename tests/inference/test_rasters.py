@@ -360,3 +360,36 @@ def test_labels_that_do_not_fit_are_told(
     with pytest.raises(error, match=message):
         write()
     assert [path.name for path in tmp_path.iterdir()] == ["a.tif"]
+
+
+def test_labels_of_more_than_4_gb_fit_into_their_file(tmp_path: Path) -> None:
+    with RasterReader(write_rgb(tmp_path / "a.tif", picture(9, 8))) as raster:
+        raster.height = raster.width = 70_000
+        writer = LabelWriter(tmp_path / "out.tif", raster, 4, PALETTE)
+        magic = []
+
+        def begin() -> None:
+            with writer:
+                (path,) = tmp_path.glob(".*.tif")
+                writer._data.close()
+                with path.open("rb") as file:
+                    magic.append(file.read(4))
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            begin()
+    assert magic == [b"II\x2b\0"]  # BigTIFF.
+
+
+def test_every_block_is_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = write_rgb(tmp_path / "a.tif", picture(257, 40))
+    seen: list[tuple[int, int]] = []
+    original = DatasetReader.read
+
+    def noted(self: DatasetReader, *bands: Any, window: Any, **options: Any) -> np.ndarray:
+        seen.append((window.row_off, window.row_off + window.height))
+        return original(self, *bands, window=window, **options)
+
+    monkeypatch.setattr(DatasetReader, "read", noted)
+    write_labels(tmp_path / "out.tif", source, np.zeros((257, 40), np.uint8))
+    assert seen == [(0, 256), (256, 257)]
