@@ -79,7 +79,9 @@ def test_nobody_has_to_read_to_the_end() -> None:
     while not tool.stdout.readline().startswith(b"xxx"):  # Libraries print while they are imported.
         pass
     tool.stdout.close()
-    assert tool.stderr.read() == b""
+    said = tool.stderr.read()
+    assert b"Traceback" not in said
+    assert b"BrokenPipe" not in said
     assert tool.wait() == 141
 
 
