@@ -1,5 +1,12 @@
 """Look for what is wrong with a config's images and masks: python tools/check_dataset.py CONFIG."""
 
+import os
+import signal
+
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
+
 import argparse
 import sys
 from dataclasses import asdict
@@ -7,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from internvl_seg.common.tools import run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.preflight import KINDS, DatasetError, check_dataset, print_report
 from internvl_seg.training import ConfigError
@@ -41,4 +49,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

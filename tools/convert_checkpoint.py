@@ -1,5 +1,12 @@
 """Convert an encoder or a segmentor, or insert an encoder into a chat model: tools/convert_checkpoint.py SRC DST."""
 
+import os
+import signal
+
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
+
 import argparse
 import sys
 
@@ -9,6 +16,7 @@ from rich.table import Table
 
 from internvl_seg import CheckpointError
 from internvl_seg.checkpoints.converting import FORMATS, convert_checkpoint
+from internvl_seg.common.tools import run_tool
 
 
 def main() -> None:
@@ -57,4 +65,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

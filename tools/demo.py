@@ -1,10 +1,18 @@
 """Train a small InternViT on real images and show what it learned: python tools/demo.py."""
 
+import os
+import signal
+
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
+
 import argparse
 import sys
 from pathlib import Path
 
 from internvl_seg import CheckpointError
+from internvl_seg.common.tools import run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.sample_set import SampleSetError
 from internvl_seg.demo import DemoError, run_demo
@@ -26,4 +34,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

@@ -1,5 +1,12 @@
 """Export a model as ONNX or torch.export: python tools/export.py CONFIG CHECKPOINT OUT.onnx."""
 
+import os
+import signal
+
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
+
 import argparse
 import sys
 
@@ -8,6 +15,7 @@ from rich.table import Table
 
 from internvl_seg import CheckpointError
 from internvl_seg.common.finite import NonFiniteError
+from internvl_seg.common.tools import run_tool
 from internvl_seg.deployment import ExportError
 from internvl_seg.deployment.commands import export_encoder, export_segmentor
 from internvl_seg.deployment.exporting import DTYPES
@@ -71,4 +79,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

@@ -1,5 +1,12 @@
 """Segment or classify pictures: python tools/infer.py CONFIG CHECKPOINT INPUT... --out FOLDER."""
 
+import os
+import signal
+
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
+
 import argparse
 import sys
 from pathlib import Path
@@ -7,6 +14,8 @@ from pathlib import Path
 from rich.console import Console
 
 from internvl_seg import CheckpointError
+from internvl_seg.common.tools import run_tool
+from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.inference.classifier import TOP_K
 from internvl_seg.inference.commands import infer
 from internvl_seg.inference.files import RASTER_PIXELS
@@ -31,6 +40,11 @@ def main() -> None:
     parser.add_argument(
         "--raster-pixels", type=int, default=RASTER_PIXELS, help="pixels from which a picture is read in parts"
     )
+    parser.add_argument(
+        "--allow-references",
+        action="store_true",
+        help="read rasters, too, that name other files or addresses to read from, as VRT and WMS do",
+    )
     parser.add_argument("--top-k", type=int, default=TOP_K, help="of a classifier, how many classes to give")
     add_options(parser)
     args = parser.parse_args()
@@ -45,13 +59,14 @@ def main() -> None:
             device=args.device,
             raster_pixels=args.raster_pixels,
             top_k=args.top_k,
+            allow_references=args.allow_references,
             options=args.cfg_options,
             console=Console(),
         )
-    except (ConfigError, CheckpointError, InputError, ResultsError) as error:
+    except (ConfigError, CheckpointError, InputError, ResultsError, FolderInUseError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     sys.exit(bool(report.failures))
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main, "What is done stays: go on with --resume.")

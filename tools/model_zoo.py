@@ -1,5 +1,12 @@
 """Write docs/model_zoo.md from configs/metafile.yml, or check both: python tools/model_zoo.py [--check]."""
 
+import os
+import signal
+
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
+
 import argparse
 import re
 import sys
@@ -9,6 +16,7 @@ from typing import Any, NamedTuple
 import yaml
 from mmengine.config import Config
 
+from internvl_seg.common.tools import run_tool
 from internvl_seg.training.config import is_segmentation
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -208,4 +216,4 @@ def main(root: Path = ROOT) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

@@ -1,11 +1,19 @@
 """Say how much memory a training needs: python tools/plan_memory.py CONFIG --devices 8 --device-memory 80."""
 
+import os
+import signal
+
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
+
 import argparse
 import sys
 from pathlib import Path
 
 from rich.console import Console
 
+from internvl_seg.common.tools import run_tool
 from internvl_seg.planning import plan_memory, print_plan, save_plan
 from internvl_seg.training import ConfigError
 from internvl_seg.training.config import add_options
@@ -38,4 +46,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

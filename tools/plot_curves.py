@@ -1,9 +1,17 @@
 """Draw loss and mIoU of training runs: python tools/plot_curves.py OUT.png WORK_DIR [WORK_DIR ...]."""
 
+import os
+import signal
+
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
+
 import argparse
 import sys
 from pathlib import Path
 
+from internvl_seg.common.tools import run_tool
 from internvl_seg.visualization.curves import NoLogError, draw_curves, read_scalars
 
 
@@ -21,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

@@ -1,10 +1,18 @@
 """Probe a frozen encoder with many heads: python tools/probe.py CONFIG."""
 
+import os
+import signal
+
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
+
 import argparse
 import sys
 
 from internvl_seg import CheckpointError
 from internvl_seg.common.finite import NonFiniteError
+from internvl_seg.common.tools import run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.probing import ProbeError, probe
 from internvl_seg.training import ConfigError
@@ -37,4 +45,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main, "What is done stays: go on with --resume.")

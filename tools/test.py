@@ -1,11 +1,18 @@
 """Evaluate a checkpoint on the test set of a config: python tools/test.py CONFIG CHECKPOINT."""
 
-import argparse
 import os
+import signal
+
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
+
+import argparse
 import sys
 
 from internvl_seg import CheckpointError
 from internvl_seg.common.finite import NonFiniteError
+from internvl_seg.common.tools import run_tool
 from internvl_seg.training import ConfigError, evaluate
 from internvl_seg.training.config import add_options
 from internvl_seg.training.metric import LabelError
@@ -48,4 +55,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main)

@@ -1,11 +1,18 @@
 """Train a model from a config: python tools/train.py CONFIG."""
 
-import argparse
 import os
+import signal
+
+if __name__ == "__main__":  # Until all is imported, which takes seconds; then run_tool says how it ends.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
+
+import argparse
 import sys
 
 from internvl_seg import CheckpointError
 from internvl_seg.common.finite import NonFiniteError
+from internvl_seg.common.tools import run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, replay_step, train
@@ -56,4 +63,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_tool(main, "Go on from the last checkpoint with --resume.")

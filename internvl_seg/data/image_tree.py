@@ -10,6 +10,7 @@ from mmengine import fileio
 from PIL import Image
 
 from .archives import SUFFIXES, list_archive
+from .scanning import is_junk, scan_folder
 
 
 @dataclass(frozen=True)
@@ -69,19 +70,13 @@ def find_tree(*places: Path) -> ImageTree | None:
             if path.is_dir():
                 return ImageTree(path, _list_folder(path))
             if path.is_file() and path.name.lower().endswith(SUFFIXES):
-                return ImageTree(path, _without_leftovers(list_archive(path)))
+                return ImageTree(path, _without_junk(list_archive(path)))
     return None
 
 
 def _list_folder(folder: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for at, _, names in os.walk(folder, followlinks=True):
-        below = os.path.relpath(at, folder)
-        start = "" if below == "." else below.replace(os.sep, "/") + "/"
-        found |= {start + name: os.path.join(at, name) for name in names}
-    return _without_leftovers(found)
+    return {name: os.path.join(folder, name) for name in scan_folder(folder)}
 
 
-def _without_leftovers(files: dict[str, str]) -> dict[str, str]:
-    """The files without what archivers and desktops leave among them."""
-    return {name: path for name, path in files.items() if not name.startswith("__MACOSX/") and "/." not in f"/{name}"}
+def _without_junk(files: dict[str, str]) -> dict[str, str]:
+    return {name: path for name, path in files.items() if not is_junk(name)}

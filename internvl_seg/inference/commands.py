@@ -10,6 +10,8 @@ from typing import Any
 
 from rich.console import Console
 
+from ..data.folder_lock import locked_folder
+from ..data.names import readable
 from ..training.config import check_segmentation_options, is_segmentation, load_config
 from ..training.results import sha256_of, versions
 from .classifier import TOP_K, Classifier
@@ -32,6 +34,7 @@ def infer(
     device: str | None = None,
     raster_pixels: int = RASTER_PIXELS,
     top_k: int = TOP_K,
+    allow_references: bool = False,
     options: dict[str, Any] | None = None,
     console: Console | None = None,
 ) -> Report:
@@ -50,6 +53,8 @@ def infer(
         device: Where to compute; an accelerator if there is one.
         raster_pixels: Pixels from which a picture is read in parts. Of segmentors.
         top_k: How many classes to give. Of classifiers.
+        allow_references: Whether a raster may be of a format that reads its pixels from other files or the network.
+            Of segmentors.
         options: Dotted keys that replace values of the config.
         console: Where to show progress and what could not be read; the standard output if None.
 
@@ -60,34 +65,45 @@ def infer(
         ConfigError: The config does not describe a segmentor or classifier.
         CheckpointError: The weights could not be read, or are another model's.
         InputError: An input names nothing.
-        ResultsError: The run that is to be resumed had another model.
+        ResultsError: The run that is to be resumed had another model, or nothing more can be written.
+        OSError: The folder for the results cannot be written to.
+        FolderInUseError: Another run writes its results there.
     """
-    console = console or Console()
+    console, report = console or Console(), Report()
     resolved = load_config(config, options)
     segments = is_segmentation(resolved)
     out = out or Path("segmented" if segments else "classified")
-    files = find_files(inputs, leave_out=out)
+    files = find_files(inputs, leave_out=out, failed=lambda folder, why: report.failures.append((folder, why)))
     run: dict[str, Any] = {
         "config": os.fspath(config),
         "resolved_config": resolved.pretty_text,
         "checkpoint": os.fspath(checkpoint),
     }
     identity = ["resolved_config", "checkpoint_sha256"]
-    if segments:
-        segmenter = Segmenter.from_checkpoint(resolved, checkpoint, device=device, tta=tta)
-        run |= _weights(checkpoint, segmenter.classes) | {"tta": tta, "raster_pixels": raster_pixels}
-        identity += ["tta", "raster_pixels"]
-        results = ResultsFolder(out, segmenter.classes, segmenter.palette, run, identity, resume)
-        start = time.perf_counter()  # The model is there.
-        report = segment_files(segmenter, files, results, raster_pixels=raster_pixels, console=console)
-    else:
-        check_segmentation_options(resolved, tta=tta)
-        classifier = Classifier.from_checkpoint(resolved, checkpoint, device=device)
-        top_k = min(top_k, len(classifier.classes))
-        run |= _weights(checkpoint, classifier.classes) | {"top_k": top_k}
-        predictions = PredictionsFolder(out, top_k, run, [*identity, "top_k"], resume)
-        start = time.perf_counter()
-        report = classify_files(classifier, files, predictions, top_k=top_k, console=console)
+    with locked_folder(out, "tools/infer.py", lambda text: console.print(text, markup=False, highlight=False)):
+        if segments:
+            segmenter = Segmenter.from_checkpoint(resolved, checkpoint, device=device, tta=tta)
+            run |= _weights(checkpoint, segmenter.classes) | {"tta": tta, "raster_pixels": raster_pixels}
+            identity += ["tta", "raster_pixels"]
+            results = ResultsFolder(out, segmenter.classes, segmenter.palette, run, identity, resume)
+            start = time.perf_counter()  # The model is there.
+            segment_files(
+                segmenter,
+                files,
+                results,
+                raster_pixels=raster_pixels,
+                allow_references=allow_references,
+                console=console,
+                report=report,
+            )
+        else:
+            check_segmentation_options(resolved, tta=tta)
+            classifier = Classifier.from_checkpoint(resolved, checkpoint, device=device)
+            top_k = min(top_k, len(classifier.classes))
+            run |= _weights(checkpoint, classifier.classes) | {"top_k": top_k}
+            predictions = PredictionsFolder(out, top_k, run, [*identity, "top_k"], resume)
+            start = time.perf_counter()
+            classify_files(classifier, files, predictions, top_k=top_k, console=console, report=report)
     _tell(report, out, console, "segmented" if segments else "classified", time.perf_counter() - start)
     return report
 
@@ -102,12 +118,16 @@ def _tell(report: Report, out: Path, console: Console, done: str, seconds: float
     """Say what was written, what not and why, and how much time and memory it took."""
     before = f", {report.skipped} were done before" if report.skipped else ""
     count = f"{report.written} file{'' if report.written == 1 else 's'}"
-    console.print(f"{count} {done}{before}: {out}", highlight=False, soft_wrap=True)
+    console.print(f"{count} {done}{before}: {readable(out)}", highlight=False, markup=False, soft_wrap=True)
     # Linux counts in KiB, macOS in bytes.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     took = f"{seconds:.1f} s without reading the model"
     console.print(f"Peak memory {peak / 2**30:.2f} GiB, {took}", highlight=False)
+    if report.pages:
+        console.print("Of several pages, frames or sizes, only the first or the largest was taken:", highlight=False)
+        for file, pages in report.pages:
+            console.print(f"  {readable(file)}: 1 of {pages}", highlight=False, markup=False, soft_wrap=True)
     if report.failures:
-        console.print(f"[red]{len(report.failures)} could not be read:", highlight=False)
+        console.print(f"[red]{len(report.failures)} could not be done:", highlight=False)
         for _, reason in report.failures:
             console.print(f"  {reason}", highlight=False, markup=False, soft_wrap=True)

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -11,13 +12,14 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..data.confusion import IGNORED
-from ..data.names import output_names
+from ..data.names import output_names, readable
 from ..visualization.overlay import draw_labelled, draw_overlay
-from .pictures import PictureError, read_picture
-from .rasters import RASTER_SUFFIXES, LabelWriter, RasterError, RasterReader
+from .failures import give_memory_back, is_out_of_memory, reason
+from .pictures import FORMATS, check_file, count_pages, read_picture
+from .rasters import RASTER_SUFFIXES, LabelWriter, RasterReader
 from .results import ResultsFolder
 from .segmenter import Segmenter
-from .videos import VIDEO_SUFFIXES, VideoError, VideoReader, VideoWriter
+from .videos import VIDEO_SUFFIXES, VideoReader, VideoWriter
 
 # 8192 x 8192: what is larger is read in parts.
 RASTER_PIXELS = 1 << 26
@@ -33,11 +35,19 @@ class Report:
         written: How many were segmented.
         skipped: How many were done before.
         failures: Those that could not be read, and why.
+        pages: Those of several pages or frames, and how many, of which the first was taken.
     """
 
     written: int = 0
     skipped: int = 0
     failures: list[tuple[Path, str]] = field(default_factory=list)
+    pages: list[tuple[Path, int]] = field(default_factory=list)
+
+    def add(self, file: Path) -> None:
+        """Count a file that was done."""
+        self.written += 1
+        if file.suffix.lower() not in VIDEO_SUFFIXES and (pages := count_pages(file)) > 1:
+            self.pages.append((file, pages))
 
 
 def segment_files(
@@ -46,9 +56,11 @@ def segment_files(
     results: ResultsFolder,
     *,
     raster_pixels: int = RASTER_PIXELS,
+    allow_references: bool = False,
     console: Console | None = None,
+    report: Report | None = None,
 ) -> Report:
-    """Segment pictures, videos and rasters, and go on past those that cannot be read.
+    """Segment pictures, videos and rasters, and go on past those that cannot be read, whatever is raised.
 
     A raster is a georeferenced file, or one of more than ``raster_pixels``; it is read and written in parts, at its own
     resolution, where other pictures go through the config's test pipeline.
@@ -58,12 +70,17 @@ def segment_files(
         files: What to segment.
         results: Where to; files that are done there are left out.
         raster_pixels: Pixels from which a picture is read in parts.
+        allow_references: Whether a raster may be of a format that reads its pixels from other files or the network.
         console: Where to show progress; the standard output if None.
+        report: What to add to; a new one if None.
+
+    Raises:
+        ResultsError: Nothing more can be written.
     """
-    report = Report()
+    report = report or Report()
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     outputs = output_names(files)
-    with Progress(*columns, TextColumn("{task.fields[note]}"), console=console) as progress:
+    with Progress(*columns, TextColumn("{task.fields[note]}", markup=False), console=console) as progress:
         whole = progress.add_task("files", total=len(files), note="")
         part = progress.add_task("", visible=False, note="")
 
@@ -71,28 +88,46 @@ def segment_files(
             progress.update(part, completed=done, total=total, visible=True)
 
         for file, output in zip(files, outputs, strict=True):
-            progress.update(whole, note=file.name)
+            progress.update(whole, note=readable(file.name))
             if results.is_done(file, output):
                 report.skipped += 1
             else:
                 try:
-                    _segment(segmenter, file, output, results, raster_pixels, advance)
-                    report.written += 1
-                except (PictureError, RasterError, VideoError) as error:
-                    report.failures.append((file, str(error)))
+                    _segment_in_memory(segmenter, file, output, results, raster_pixels, allow_references, advance)
+                    report.add(file)
+                except Exception as error:
+                    report.failures.append((file, reason(error, file, results.folder)))
             progress.update(part, visible=False)
             progress.advance(whole)
     results.write_contact_sheets(outputs)
     return report
 
 
+def _segment_in_memory(segmenter: Segmenter, file: Path, *rest: Any) -> None:
+    """Segment a file, by fewer windows at once, from then on, if they do not fit into memory."""
+    while True:
+        try:
+            return _segment(segmenter, file, *rest)
+        except Exception as error:
+            if not (is_out_of_memory(error) and segmenter.model.halve_window_batch()):
+                raise
+        give_memory_back()
+
+
 def _segment(
-    segmenter: Segmenter, file: Path, output: str, results: ResultsFolder, raster_pixels: int, advance: Advance
+    segmenter: Segmenter,
+    file: Path,
+    output: str,
+    results: ResultsFolder,
+    raster_pixels: int,
+    allow_references: bool,
+    advance: Advance,
 ) -> None:
+    check_file(file)
     if file.suffix.lower() in VIDEO_SUFFIXES:
         _segment_video(segmenter, file, output, results, advance)
-    elif _is_raster(file, raster_pixels):
-        _segment_raster(segmenter, file, output, results, advance)
+    elif _is_raster(file, raster_pixels, allow_references):
+        _segment_raster(segmenter, file, output, results, allow_references, advance)
     else:
         image = read_picture(file)
         found = segmenter(image)
@@ -104,27 +139,34 @@ def _segment(
         results.add(file, output, [("", (size[0], size[1]), found.areas)])
 
 
-def _is_raster(file: Path, raster_pixels: int) -> bool:
+def _is_raster(file: Path, raster_pixels: int, allow_references: bool) -> bool:
     """Whether a file is to be read in parts."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
         try:
-            with Image.open(file) as picture:
+            with Image.open(file, formats=FORMATS) as picture:
                 if picture.width * picture.height > raster_pixels:
                     return True
         except Image.DecompressionBombError:
             return True
-        except (OSError, SyntaxError, ValueError):
+        except Exception:  # Decoders raise what they like at damaged files.
             return file.suffix.lower() in RASTER_SUFFIXES
     if file.suffix.lower() not in RASTER_SUFFIXES:
         return False
-    with RasterReader(file) as raster:
+    with RasterReader(file, allow_references) as raster:
         return raster.georeferenced
 
 
-def _segment_raster(segmenter: Segmenter, file: Path, output: str, results: ResultsFolder, advance: Advance) -> None:
+def _segment_raster(
+    segmenter: Segmenter,
+    file: Path,
+    output: str,
+    results: ResultsFolder,
+    allow_references: bool,
+    advance: Advance,
+) -> None:
     areas = dict.fromkeys(segmenter.classes, 0)
-    with RasterReader(file) as raster:
+    with RasterReader(file, allow_references) as raster:
         size = (raster.height, raster.width)
         small = raster.preview(_MAX_SIDE)
         # The rows and columns that are shown in the preview.

@@ -11,6 +11,7 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from ..data.names import readable
 from ..data.writing import whole_file
 from .gdal import gdal
 from .raster_reader import RasterReader
@@ -50,9 +51,7 @@ class LabelWriter:
         place = {**self._like.georeference(), "nodata": self.ignored if self._like.masked else None}
         with ExitStack() as stack:
             self._temporary = temporary = stack.enter_context(whole_file(self._path))
-            # What a killed process of the same number left is no GeoTIFF, and GDAL would not replace it.
-            temporary.unlink(missing_ok=True)
-            with gdal(f"{self._path} cannot be written"):
+            with gdal(f"{readable(self._path)} cannot be written"):
                 self._data = rasterio.open(temporary, "w", **layout, **size, **place, bigtiff="IF_SAFER")
                 stack.push(self._close)
                 if self.dtype == np.uint8:
@@ -85,14 +84,14 @@ class LabelWriter:
             # A row of blocks that is written in parts could be compressed as often.
             if self._next % _BLOCK == 0 or self._next == self._like.height:
                 rows = self._band[: first + len(part)]
-                with gdal(f"{self._path} cannot be written"):
+                with gdal(f"{readable(self._path)} cannot be written"):
                     self._data.write(rows, 1, window=self._window(self._next - len(rows)))
 
     def _window(self, start: int) -> Window:
         return Window(0, start, self._like.width, min(_BLOCK, self._like.height - start))
 
     def _close(self, kind: type[BaseException] | None, *_: object) -> None:
-        with gdal(f"{self._path} cannot be written"):
+        with gdal(f"{readable(self._path)} cannot be written"):
             self._data.close()
             if kind is not None:
                 return

@@ -1,7 +1,10 @@
 """Pictures in any form, as RGB arrays."""
 
 import os
+import stat
+import warnings
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -9,9 +12,16 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from ..data.names import readable
+
 PictureLike: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
 # Of more than 8 bits, or with values that are no brightness.
 _DEEP_MODES = ("I", "F")
+Image.init()
+# Not PostScript, which Pillow has another program run, and not those for which it has no decoder of its own.
+FORMATS = tuple(sorted(Image.OPEN.keys() - {"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"}))
+_NEW_SUBFILE_TYPE, _PAGE_OF_SEVERAL, _PAGES = 254, 2, 1000
+PICTURE_SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
 
 
 class PictureError(ValueError):
@@ -31,18 +41,62 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
         PictureError: There is no such file, or it is no picture, cut short, too large or of more than 8 bits.
     """
     try:
-        with Image.open(path) as picture:
+        with Image.open(path, formats=FORMATS) as picture:
             return _rgb(picture)
     except PictureError as error:
-        raise PictureError(f"{os.fspath(path)}: {error}") from error
+        raise PictureError(f"{readable(path)}: {error}") from error
     except UnidentifiedImageError as error:
-        raise PictureError(f"{os.fspath(path)} is no picture in a format that Pillow knows.") from error
+        raise PictureError(f"{readable(path)} is no picture in a format that Pillow knows.") from error
     except Image.DecompressionBombError as error:
         raise PictureError(
-            f"{os.fspath(path)} is too large to be read at once: {error} tools/infer.py reads it in parts."
+            f"{readable(path)} is too large to be read at once: {error} tools/infer.py reads it in parts."
         ) from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise PictureError(f"{os.fspath(path)} cannot be read: {error}") from error
+    except FileNotFoundError as error:
+        raise PictureError(f"{readable(path)} cannot be read: it is not there.") from error
+    except OSError as error:
+        raise PictureError(f"{readable(path)} cannot be read: {error.strerror or error}") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # Decoders raise what they like at damaged files.
+        raise PictureError(f"{readable(path)} cannot be read: {error or type(error).__name__}") from error
+
+
+def check_file(path: Path) -> None:
+    """Check that a path is a file with something in it: a pipe would be waited for.
+
+    Raises:
+        PictureError: It is not.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise PictureError(f"{readable(path)} cannot be read: {error.strerror}.") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise PictureError(f"{readable(path)} is no file but a folder, pipe, socket or device.")
+    if not status.st_size:
+        raise PictureError(f"{readable(path)} is empty: it has no bytes.")
+
+
+def count_pages(path: str | os.PathLike[str]) -> int:
+    """How many pages, frames or sizes a file has, of which :func:`read_picture` takes the first (or the largest size).
+
+    Copies in lower resolution and masks do not count. Of what is no picture it is 1.
+    """
+    try:
+        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as picture:
+            warnings.simplefilter("ignore")
+            if sizes := picture.info.get("sizes"):
+                return len(sizes)
+            count = int(getattr(picture, "n_frames", 1))
+            if picture.format != "TIFF" or count == 1:
+                return count
+            kinds = []
+            for page in range(min(count, _PAGES)):
+                picture.seek(page)
+                kinds.append(picture.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & ~_PAGE_OF_SEVERAL)  # type: ignore[attr-defined]
+            return max(kinds.count(0), 1)
+    except Exception:  # What is wrong with it is said when it is read.
+        return 1
 
 
 def as_several(picture: PictureLike | Sequence[PictureLike]) -> Sequence[PictureLike] | None:

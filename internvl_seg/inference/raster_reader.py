@@ -2,18 +2,21 @@
 
 import os
 from contextlib import ExitStack
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import rasterio
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp, MaskFlags, Resampling
 from rasterio.windows import Window
 
-from .gdal import RasterError, gdal
+from ..data.names import readable
+from .gdal import RasterError, gdal, open_raster
 from .raster_rows import RasterRows
 
+# A block of a file is decoded as a whole.
+_LARGEST_BLOCK = 2 << 30
 # Of formats that GDAL reads and that may say where on Earth they are.
 RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".jp2", ".j2k", ".vrt", ".img"})
 
@@ -25,7 +28,8 @@ class RasterReader:
     left out.
 
     Args:
-        path: File in any format that GDAL reads.
+        path: File in any format that GDAL reads and that holds its pixels itself.
+        allow_references: Whether it may be of a format that reads its pixels from other files or the network, as VRT.
 
     Attributes:
         path: The file.
@@ -35,29 +39,34 @@ class RasterReader:
         masked: Whether the file says that pixels are no part of the picture: by transparency, a value or a mask.
 
     Raises:
-        RasterError: It is no raster, or not of 8 bits a channel.
+        RasterError: It is no raster, not of 8 bits a channel, or reads from elsewhere, which is not allowed.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], allow_references: bool = False) -> None:
         self.path = Path(path)
-        with ExitStack() as stack, gdal(f"{self.path} cannot be read as a raster"):
-            self._data = stack.enter_context(rasterio.open(self.path))
+        with ExitStack() as stack, gdal(f"{readable(self.path)} cannot be read as a raster"):
+            self._data = stack.enter_context(open_raster(self.path, allow_references))
             self._bands = [1, 2, 3] if self._data.count >= 3 else [1][: self._data.count]
             kinds = {self._data.dtypes[band - 1] for band in self._bands}
             if kinds != {"uint8"}:
                 raise RasterError(
-                    f"{self.path} is {' and '.join(sorted(kinds)) or 'without bands'}; a picture has 8 bits a channel. "
-                    "Convert it, such as by gdal_translate -ot Byte -scale."
+                    f"{readable(self.path)} is {' and '.join(sorted(kinds)) or 'without bands'}; a picture has 8 bits "
+                    "a channel. Convert it, such as by gdal_translate -ot Byte -scale."
                 )
             self.height, self.width = self._data.height, self._data.width
             self.georeferenced = any(value for value in self.georeference().values())
             self.masked = any(MaskFlags.all_valid not in self._data.mask_flag_enums[band - 1] for band in self._bands)
             self._table = _colour_table(self._data)
             layout = (self.height, self.width), self._data.block_shapes[0], self._data.count
+            if (needed := prod(layout[1]) * self._data.count) > _LARGEST_BLOCK:
+                raise RasterError(
+                    f"{readable(self.path)} is stored in blocks of {layout[1][1]} x {layout[1][0]} pixels, which take "
+                    f"{needed / 2**30:.1f} GiB each. Cut it into smaller ones: gdal_translate -co TILED=YES."
+                )
             self._rows = RasterRows(*layout, self._read)
             if self.masked:
                 # Another handle, as the mask is asked for later than the rows, and PNG would begin anew each time.
-                self._mask = stack.enter_context(rasterio.open(self.path))
+                self._mask = stack.enter_context(open_raster(self.path, allow_references))
                 self._mask_rows = RasterRows(*layout, self._read_mask)
             self._stack = stack.pop_all()
 
@@ -113,14 +122,14 @@ class RasterReader:
         out_shape = shape and (len(self._bands), *shape)
         # A mean of entries of a colour table would be another colour.
         resampling = Resampling.nearest if shape is None or self._table is not None else Resampling.average
-        with gdal(f"{self.path} is damaged{'' if window is None else f' at row {window.row_off} or below'}"):
+        with gdal(f"{readable(self.path)} is damaged{'' if window is None else f' at row {window.row_off} or below'}"):
             pixels = self._data.read(self._bands, window=window, out_shape=out_shape, resampling=resampling)
         if self._table is not None:
             pixels = np.moveaxis(self._table[pixels[0]], -1, 0)
         return np.ascontiguousarray(np.broadcast_to(np.moveaxis(pixels, 0, -1), (*pixels.shape[1:], 3)))
 
     def _read_mask(self, window: Window) -> NDArray[np.bool_]:
-        with gdal(f"{self.path} is damaged at row {window.row_off} or below"):
+        with gdal(f"{readable(self.path)} is damaged at row {window.row_off} or below"):
             valid: NDArray[np.bool_] = self._mask.dataset_mask(window=window) > 0
         return valid
 

@@ -1,8 +1,5 @@
 """The folder that segmented files are written to."""
 
-import csv
-import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +9,10 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.writing import whole_file
+from ..data.csv_cells import escape_cell
+from ..data.writing import write_encoded
 from ..visualization.contact_sheet import draw_contact_sheet
-from .run_folder import begin_run, read_rows
+from .run_folder import add_rows, as_cell, begin_run, read_rows
 
 _PER_SHEET = 60
 _COLUMNS = ("file", "output", "frame", "height", "width")
@@ -36,7 +34,7 @@ class ResultsFolder:
         resume: Go on with what is there; otherwise the areas begin anew.
 
     Raises:
-        ResultsError: A run is to be resumed that had another model.
+        ResultsError: A run is to be resumed that had another model, or whose table cannot be read.
     """
 
     def __init__(
@@ -50,24 +48,22 @@ class ResultsFolder:
     ) -> None:
         self.folder, self._classes, self._palette = folder, list(classes), palette
         self._areas = folder / "areas.csv"
-        rows = self._earlier(run, identity) if resume else []
-        self._done = {(row["file"], row["output"]) for row in rows}
-        begin_run(self._areas, [*_COLUMNS, *self._classes], rows, run)
+        columns = [*_COLUMNS, *self._classes]
+        rows = read_rows(self._areas, columns, run, identity) if resume else []
+        lost = {output for _, output, frame, *_ in rows if not self._has_labels(output, frame)}
+        rows = [row for row in rows if row[1] not in lost]
+        self._done = {(row[0], row[1]) for row in rows}
+        begin_run(self._areas, columns, rows, run)
 
-    def _earlier(self, run: Mapping[str, Any], identity: Sequence[str]) -> list[dict[str, str]]:
-        """The rows of the run that is resumed whose labels are there."""
-        rows = read_rows(self._areas, run, identity)
-        lost = {row["output"] for row in rows if not self._has_labels(row["output"], row["frame"])}
-        return [row for row in rows if row["output"] not in lost]
-
-    def _has_labels(self, output: str, frame: str) -> bool:
+    def _has_labels(self, cell: str, frame: str) -> bool:
         """Whether the labels that a row stands for have not been deleted."""
+        output = cell[1:] if escape_cell(cell[1:]) == cell else cell
         places = (f"frames/{output}/{frame}.png",) if frame else (f"labels/{output}.png", f"labels/{output}.tif")
         return any((self.folder / place).is_file() for place in places)
 
     def is_done(self, file: Path, output: str) -> bool:
         """Whether a file was segmented, under the same name."""
-        return (os.fspath(file), output) in self._done
+        return (as_cell(file), as_cell(output)) in self._done
 
     def write_labels(self, place: str, labels: NDArray[Any]) -> None:
         """Write class ids as a PNG, in the classes' colours if there are up to 256.
@@ -79,13 +75,14 @@ class ResultsFolder:
         picture = Image.fromarray(labels)
         if labels.dtype == np.uint8:
             picture.putpalette([channel for colour in self._palette for channel in colour])
-        with whole_file(self.folder / place) as temporary:
-            picture.save(temporary, format="PNG")
+        write_encoded(self.folder / place, lambda file: picture.save(file, format="PNG"))
 
     def write_overlay(self, output: str, figure: Figure) -> None:
         """Write a drawn picture."""
-        with whole_file(self.folder / f"overlays/{output}.jpg") as temporary:
-            figure.savefig(temporary, format="jpeg", pil_kwargs={"quality": 90})
+        write_encoded(
+            self.folder / f"overlays/{output}.jpg",
+            lambda file: figure.savefig(file, format="jpeg", pil_kwargs={"quality": 90}),
+        )
 
     def add(self, file: Path, output: str, rows: Iterable[tuple[str, tuple[int, int], Mapping[str, int]]]) -> None:
         """Say that a file is done.
@@ -95,24 +92,21 @@ class ResultsFolder:
             output: Its name here.
             rows: For every picture of it: the frame's number, or nothing; height and width; pixels by class.
         """
-        text = io.StringIO(newline="")
-        for frame, (height, width), areas in rows:
-            counts = (areas[name] for name in self._classes)
-            csv.writer(text).writerow([os.fspath(file), output, frame, height, width, *counts])
-        # At once: a run that is killed has all rows of a video, or none.
-        with self._areas.open("ab", buffering=0) as table:
-            table.write(text.getvalue().encode())
-        self._done.add((os.fspath(file), output))
+        add_rows(
+            self._areas,
+            ([file, output, frame, *size, *(areas[name] for name in self._classes)] for frame, size, areas in rows),
+        )
+        self._done.add((as_cell(file), as_cell(output)))
 
     def write_contact_sheets(self, outputs: Sequence[str]) -> list[Path]:
         """Show the overlays of those outputs that are done, sixty on a page."""
         done = {output for _, output in self._done}
-        overlays = {name: self.folder / f"overlays/{name}.jpg" for name in outputs if name in done}
+        overlays = {name: self.folder / f"overlays/{name}.jpg" for name in outputs if as_cell(name) in done}
         found = [(name, path) for name, path in overlays.items() if path.is_file()]
         pages = []
         for number, start in enumerate(range(0, len(found), _PER_SHEET), start=1):
             path = self.folder / ("contact_sheet.jpg" if number == 1 else f"contact_sheet_{number}.jpg")
-            with whole_file(path) as temporary:
-                draw_contact_sheet(found[start : start + _PER_SHEET]).save(temporary, format="JPEG", quality=90)
+            page = draw_contact_sheet(found[start : start + _PER_SHEET])
+            write_encoded(path, lambda file, page=page: page.save(file, format="JPEG", quality=90))  # type: ignore[misc]
             pages.append(path)
         return pages

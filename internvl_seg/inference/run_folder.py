@@ -1,49 +1,112 @@
 """A table that is written a row at a time, beside ``run.json``, and that a killed run goes on with."""
 
 import csv
+import errno
 import io
 import json
+import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data.writing import whole_file
+from ..data.csv_cells import escape_cell
+from ..data.names import readable
+from ..data.writing import remove_leftovers, whole_file
 from ..training.results import write_json
+
+_NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
 class ResultsError(RuntimeError):
-    """A folder holds the results of another run."""
+    """A folder holds the results of another run, or cannot be written to."""
 
 
-def read_rows(table: Path, run: Mapping[str, Any], identity: Sequence[str]) -> list[dict[str, str]]:
+def read_rows(table: Path, columns: Sequence[str], run: Mapping[str, Any], identity: Sequence[str]) -> list[list[str]]:
     """The whole rows of a run that is resumed; none if there was none.
 
     Args:
         table: A CSV file with ``run.json`` beside it.
+        columns: Its columns.
         run: What is to be run now.
         identity: The keys of ``run`` that may not differ.
 
     Raises:
-        ResultsError: One differs.
+        ResultsError: One differs, or what is there cannot be read.
     """
     if not table.is_file():
         return []
-    before = json.loads((table.parent / "run.json").read_text())
+    advice = "Take another folder, or leave --resume out to begin anew."
+    record = table.parent / "run.json"
+    try:
+        before = json.loads(record.read_bytes())
+        if not isinstance(before, dict):
+            raise ValueError(f"it holds {type(before).__name__} and no object")
+    except (OSError, ValueError, RecursionError) as error:
+        what = error.strerror if isinstance(error, OSError) else error
+        raise ResultsError(f"{record} does not say which run the results beside it are of: {what}. {advice}") from error
     for key in identity:
         if before.get(key) != run[key]:
             raise ResultsError(
                 f"{table.parent} holds results of another run: {key} was {str(before.get(key))[:100]!r} and is "
-                f"{str(run[key])[:100]!r}. Take another folder, or leave --resume out to begin anew."
+                f"{str(run[key])[:100]!r}. {advice}"
             )
     text = table.read_bytes().decode(errors="replace")
     # Without a last line that was cut short when the run was killed.
-    return list(csv.DictReader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+    lines = csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline=""))
+    try:
+        header, *rows = lines
+    except (csv.Error, ValueError) as error:
+        raise ResultsError(f"{table} is damaged: {error}. {advice}") from error
+    if header != _cells(columns):
+        raise ResultsError(f"{table} is damaged: its columns are not those of this run. {advice}")
+    return [row for row in rows if len(row) == len(columns)]
 
 
-def begin_run(table: Path, columns: Sequence[str], rows: Iterable[Mapping[str, str]], run: Mapping[str, Any]) -> None:
-    """Write a table anew, with the rows that stay, and then what is run: rows never stand beside another run's."""
+def begin_run(table: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], run: Mapping[str, Any]) -> None:
+    """Write a table anew, with the rows that stay, and then what is run: rows never stand beside another run's.
+
+    What runs that were killed had begun to write in the table's folder, and in those inside, is removed.
+    """
+    for folder, _, _ in os.walk(table.parent):
+        remove_leftovers(Path(folder))
     with whole_file(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns)
-        writer.writeheader()
-        writer.writerows(rows)
+        csv.writer(file).writerows([_cells(columns), *rows])
     write_json(table.parent / "run.json", dict(run))
+
+
+def add_rows(table: Path, rows: Iterable[Sequence[Any]]) -> list[list[str]]:
+    """Write rows at the end of a table: all of them, or none.
+
+    Args:
+        table: The file.
+        rows: Cells; text is written as by :func:`as_cell`.
+
+    Returns:
+        The cells as they stand in the table.
+
+    Raises:
+        OSError: They cannot be written, as on a full disk.
+    """
+    text, cells = io.StringIO(newline=""), [_cells(row) for row in rows]
+    csv.writer(text).writerows(cells)
+    content = text.getvalue().encode()
+    # At once: a run that is killed has all rows of a video, or none.
+    with table.open("ab", buffering=0) as file:
+        size = file.seek(0, os.SEEK_END)
+        try:
+            if file.write(content) != len(content):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(table))
+        except OSError:
+            file.truncate(size)
+            raise
+    return cells
+
+
+def as_cell(text: str | os.PathLike[str]) -> str:
+    """A name as it stands in a table: as it is, but for bytes that are no text, and what would be a formula."""
+    return escape_cell(_NO_TEXT.sub(lambda found: readable(found[0]), os.fspath(text)))
+
+
+def _cells(row: Sequence[Any]) -> list[str]:
+    return [as_cell(cell) if isinstance(cell, (str, os.PathLike)) else str(cell) for cell in row]

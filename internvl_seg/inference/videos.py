@@ -11,10 +11,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.names import readable
 from ..data.writing import whole_file
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv", ".ts"})
 _FRAMES_PER_SECOND = 25.0
+# Formats that hold their frames themselves. FFmpeg tells them by what is in the file, whatever it is called; playlists
+# name other files and addresses.
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,asf"
+# How OpenCV hands options to FFmpeg.
+_OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
 
 
 class VideoError(RuntimeError):
@@ -40,13 +46,13 @@ class VideoReader:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._video = cv2.VideoCapture(os.fspath(self.path), cv2.CAP_FFMPEG)
+        self._video = _open(self.path)
         self._first: Any
         found, self._first = self._video.read() if self._video.isOpened() else (False, None)
         if not found:
             self._video.release()
             there = "is damaged, or no video that OpenCV can read" if self.path.is_file() else "is not a file"
-            raise VideoError(f"{self.path} {there}. Expected a video with at least one frame.")
+            raise VideoError(f"{readable(self.path)} {there}. Expected a video with at least one frame.")
         self.height, self.width = self._first.shape[:2]
         self.frames = max(int(self._video.get(cv2.CAP_PROP_FRAME_COUNT)), 0)
         fps = float(self._video.get(cv2.CAP_PROP_FPS))
@@ -73,7 +79,20 @@ class VideoReader:
             yield np.ascontiguousarray(frame[..., ::-1])
             found, frame = self._video.read()
         if self.frames - count > max(self.frames // 10, 1):
-            raise VideoError(f"{self.path} is cut short: it has {count} frames of {self.frames}. Copy it again.")
+            raise VideoError(
+                f"{readable(self.path)} is cut short: it has {count} frames of {self.frames}. Copy it again."
+            )
+
+
+def _open(path: Path) -> Any:
+    """A video for OpenCV to read, from this file alone."""
+    options = os.environ.get(_OPTIONS)
+    os.environ[_OPTIONS] = f"protocol_whitelist;file|format_whitelist;{_FORMATS}" + (f"|{options}" if options else "")
+    try:
+        # As a whole path: FFmpeg takes what stands before a colon for a protocol.
+        return cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
+    finally:
+        os.environ.pop(_OPTIONS) if options is None else os.environ.update({_OPTIONS: options})
 
 
 class VideoWriter:
@@ -105,7 +124,8 @@ class VideoWriter:
             )
             if not self._video.isOpened():
                 raise VideoError(
-                    f"{self._path} cannot be written as a video of {width} x {height} at {self._fps:g} frames a second."
+                    f"{readable(self._path)} cannot be written as a video of {width} x {height} at {self._fps:g} "
+                    "frames a second."
                 )
             stack.push(self._close)
             self._stack = stack.pop_all()
@@ -122,7 +142,9 @@ class VideoWriter:
         """
         # OpenCV would leave it out without a word.
         if frame.shape != (*self._size, 3):
-            raise VideoError(f"{self._path}: frame {self._count + 1} is {frame.shape}; expected {(*self._size, 3)}.")
+            raise VideoError(
+                f"{readable(self._path)}: frame {self._count + 1} is {frame.shape}; expected {(*self._size, 3)}."
+            )
         odd = [(0, side % 2) for side in self._size]
         self._video.write(np.ascontiguousarray(np.pad(frame[..., ::-1], [*odd, (0, 0)], mode="edge")))
         self._count += 1
@@ -144,6 +166,6 @@ class VideoWriter:
             found = 0
         if found != self._count or not found:
             raise VideoError(
-                f"{self._path} cannot be written: {self._count} frames were given and {found} are in it. "
+                f"{readable(self._path)} cannot be written: {self._count} frames were given and {found} are in it. "
                 "Is the disk full?"
             )

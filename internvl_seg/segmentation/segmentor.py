@@ -266,6 +266,17 @@ class StreamingEncoderDecoder(EncoderDecoder):
             self._batches[shape] = choose_sweep(kept, encoder.cls_token.device)
         return self._batches[shape]
 
+    def halve_window_batch(self) -> bool:
+        """Send half as many windows through the encoder at once from now on, as memory was not enough.
+
+        Returns:
+            False if it was one at a time.
+        """
+        most = Inference.read(self.test_cfg).window_batch or max(self._batches.values(), default=1)
+        if most > 1:
+            self.test_cfg["window_batch"] = most // 2
+        return most > 1
+
     def pictures_at_once(self, size: Sequence[int], settings: Inference) -> int:
         """How many pictures have so few windows that all of them are one batch."""
         down, across = settings.cut(size)

@@ -5,15 +5,18 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
 
+from ..data.names import readable
+
 CELL = (320, 240)
 _MARGIN, _LINE = 8, 16
+_LETTERS = 200
 
 
 def draw_contact_sheet(pictures: Sequence[tuple[str, Path]], columns: int = 5) -> Image.Image:
     """Small copies of pictures in rows, each with its name below.
 
     Args:
-        pictures: Names and files.
+        pictures: Names and files; of a file that cannot be read, the place stays grey.
         columns: Pictures in a row.
 
     Returns:
@@ -31,11 +34,19 @@ def draw_contact_sheet(pictures: Sequence[tuple[str, Path]], columns: int = 5) -
     pen = ImageDraw.Draw(page)
     for i, (name, path) in enumerate(pictures):
         left, top = i % columns * width + _MARGIN, i // columns * height + _MARGIN
-        with Image.open(path) as picture:
-            picture.draft("RGB", CELL)  # JPEGs are decoded small.
-            small = ImageOps.contain(ImageOps.exif_transpose(picture).convert("RGB"), CELL)
+        small = _shrink(path)
         page.paste(small, (left + (CELL[0] - small.width) // 2, top + (CELL[1] - small.height) // 2))
+        name = readable(name)[-_LETTERS:]
         while len(name) > 1 and pen.textlength(name) > CELL[0]:
             name = "…" + name.lstrip("…")[1:]  # The end of a path tells more than its beginning.
         pen.text((left, top + CELL[1] + 2), name, fill="black")
     return page
+
+
+def _shrink(path: Path) -> Image.Image:
+    try:
+        with Image.open(path) as picture:
+            picture.draft("RGB", CELL)  # JPEGs are decoded small.
+            return ImageOps.contain(ImageOps.exif_transpose(picture).convert("RGB"), CELL)
+    except Exception:  # Decoders raise what they like at damaged files.
+        return Image.new("RGB", CELL, "lightgrey")

@@ -1,3 +1,4 @@
+import os
 import unicodedata
 from pathlib import Path, PurePath
 
@@ -5,8 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from internvl_seg.data.names import output_names
-from internvl_seg.data.writing import whole_file
+from internvl_seg.data.names import output_names, readable
 
 
 @pytest.mark.parametrize(
@@ -62,19 +62,34 @@ def test_no_two_images_share_a_name_and_none_leaves_the_folder(paths: list[str])
     assert output_names(backwards) == [names[file] for file in backwards]
 
 
-def test_a_file_is_whole_or_not_there(tmp_path: Path) -> None:
-    path = tmp_path / "made" / "a.txt"
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("Köln 日本 🙂 50%.png", "Köln 日本 🙂 50%.png"),
+        (os.fsdecode(b"bad\xff.png"), "bad%FF.png"),
+        ("two\nlines\t\x1b[31m.png", "two%0Alines%09%1B[31m.png"),
+        ("photo\u202egnp.exe", "photo%E2%80%AEgnp.exe"),
+        ("a\u2028b\x85c", "a%E2%80%A8b%C2%85c"),
+    ],
+)
+def test_odd_names_are_one_line_of_text(name: str, text: str) -> None:
+    assert readable(name) == text
+    assert readable(Path(name)) == text
+    assert output_names([f"/data/{name}"]) == [text.rpartition(".")[0] or text]
 
-    def write_half() -> None:
-        with whole_file(path) as temporary:
-            temporary.write_text("half")
-            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt):
-        write_half()
-    assert list(path.parent.iterdir()) == []
-    for text in ("first", "second"):
-        with whole_file(path) as temporary:
-            temporary.write_text(text)
-            assert temporary.parent == path.parent
-    assert [(file.name, file.read_text()) for file in path.parent.iterdir()] == [("a.txt", "second")]
+def test_names_that_are_too_long_stay_apart(tmp_path: Path) -> None:
+    long = "ü" * 125
+    files = [f"{long}{end}.{kind}" for end in "ab" for kind in ("jpg", "png")] + [os.fsdecode(b"\xff" * 250 + b".a")]
+    deep = [f"{'/'.join([long] * 3)}/{file}" for file in files]
+    for paths in (files, deep, [f"/data/{'x' * 200}/{i}/{'y' * 200}" for i in "aA"]):
+        names = output_names(paths)
+        assert len(set(names)) == len(paths)
+        for name in names:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / f"{name}.png").touch()
+
+
+def test_odd_names_stay_apart() -> None:
+    names = output_names([os.fsdecode(b"/data/a\xff.png"), "/data/a%FF.png"])
+    assert len(set(names)) == 2

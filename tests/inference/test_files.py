@@ -13,6 +13,7 @@ from internvl_seg.inference import Segmenter, files
 from internvl_seg.inference.files import Report, segment_files
 from internvl_seg.inference.results import ResultsFolder
 from internvl_seg.inference.videos import VideoReader, VideoWriter
+from internvl_seg.visualization.overlay import draw_overlay
 
 from .conftest import picture
 from .test_rasters import UTM, write_tif
@@ -157,3 +158,63 @@ def test_equal_stems_do_not_overwrite_each_other(segmenter: Segmenter, tmp_path:
     segment_files(segmenter, inputs, open_results(tmp_path / "out", segmenter), console=Console(quiet=True))
     assert len(list((tmp_path / "out/labels").rglob("*.png"))) == 3
     assert (read(tmp_path / "out/labels/a/x.png.png") == segmenter(inputs[0]).labels).all()
+
+
+def close_to(found: np.ndarray, want: np.ndarray) -> float:
+    return float(abs(found.astype(int) - want).mean())
+
+
+def test_overlays_are_the_pictures_with_their_labels(
+    segmenter: Segmenter, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    segmenter.classes[0] = "ground"  # A background would not be painted.
+    shown: list[float] = []
+    original = files.draw_labelled
+
+    def noted(*arguments: Any) -> Any:
+        shown.append(sum(arguments[4].values()))
+        return original(*arguments)
+
+    monkeypatch.setattr(files, "draw_labelled", noted)
+    folder = tmp_path / "in"
+    folder.mkdir()
+    image, outside = picture(60, 320).clip(1), np.zeros((60, 320), bool)
+    outside[:, 200:] = True
+    hidden = np.where(outside[..., None], 0, image).astype(np.uint8)
+    Image.fromarray(image).save(folder / "photo.png")
+    write_tif(folder / "map.tif", hidden.transpose(2, 0, 1), nodata=0, **UTM)
+    with VideoWriter(folder / "clip.mp4", 10, 60, 320) as video:
+        for _ in range(2):
+            video.write(image)
+    results = open_results(tmp_path / "out", segmenter)
+    segment_files(segmenter, sorted(folder.iterdir()), results, console=Console(quiet=True))
+    assert shown == pytest.approx([1, 1, 1])
+
+    labels = segmenter(image).labels
+    whole = np.concatenate([band for _, band in segmenter.bands((60, 320), lambda a, b: hidden[a:b])])
+    whole = np.where(outside, 255, whole)
+    with VideoReader(folder / "clip.mp4") as video:
+        frames = [(frame, segmenter(frame).labels) for frame in video]
+    with VideoReader(tmp_path / "out/overlays/clip.mp4") as video:
+        drawn = list(video)
+    assert len(drawn) == 2
+    cases = [
+        (read(tmp_path / "out/overlays/photo.jpg")[:60], image, labels),
+        (read(tmp_path / "out/overlays/map.jpg")[:60], hidden, whole),
+        *((found, *rest) for found, rest in zip(drawn, frames, strict=True)),
+    ]
+    for found, plain, ids in cases:
+        assert close_to(found, draw_overlay(plain, ids, segmenter.palette)) < 13
+        assert close_to(found, plain) > 25
+
+
+def test_what_pillow_cannot_read_is_a_raster_whatever_its_suffix_looks_like(
+    segmenter: Segmenter, tmp_path: Path
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    bands = np.concatenate([picture(20, 28, 3), picture(20, 28, 4)], axis=2).transpose(2, 0, 1)
+    write_tif(folder / "A.TIF", bands)
+    report = segment(segmenter, folder, tmp_path / "out")
+    assert (report.written, report.failures) == (1, [])
+    assert (tmp_path / "out/labels/A.tif").is_file()

@@ -1,17 +1,20 @@
 """The folder of results."""
 
 import csv
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
 from internvl_seg.inference.results import ResultsFolder
 from internvl_seg.inference.run_folder import ResultsError
 
+from ..data.test_writing import end, hold
 from ..error_table import DocumentedError
 
 CLASSES, PALETTE = ["sky", "road"], [[0, 0, 255], [90, 80, 70]]
@@ -122,3 +125,66 @@ def test_contact_sheets_hold_sixty_overlays_each(tmp_path: Path) -> None:
     assert [page.name for page in pages] == ["contact_sheet.jpg", "contact_sheet_2.jpg"]
     assert Image.open(pages[0]).height > 5 * Image.open(pages[1]).height
     assert open_folder(tmp_path / "empty").write_contact_sheets([]) == []
+
+
+def test_rows_are_kept_only_when_that_is_asked_for(tmp_path: Path) -> None:
+    fill(open_folder(tmp_path), "a")
+    results = ResultsFolder(tmp_path, CLASSES, PALETTE, RUN, ["checkpoint_sha256"])
+    assert not results.is_done(Path("in/a.jpg"), "a")
+    assert len(rows(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b"[" * 100_000, None])
+def test_a_run_that_is_not_known_is_not_gone_on_with(content: bytes | None, tmp_path: Path) -> None:
+    fill(open_folder(tmp_path), "a")
+    (tmp_path / "run.json").unlink() if content is None else (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(ResultsError, match=r"run\.json does not say which run .* leave --resume out"):
+        open_folder(tmp_path, resume=True)
+    assert len(rows(tmp_path)) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"file,output\n", b"\0\0\n", b"a" * 200_000 + b"\n"])
+def test_a_damaged_table_is_not_gone_on_with(content: bytes, tmp_path: Path) -> None:
+    fill(open_folder(tmp_path), "a")
+    (tmp_path / "areas.csv").write_bytes(content)
+    with pytest.raises(ResultsError, match=r"areas\.csv is damaged: "):
+        open_folder(tmp_path, resume=True)
+
+
+def test_damage_is_told(tmp_path: Path, documented_error: DocumentedError) -> None:
+    fill(open_folder(tmp_path), "a")
+    (tmp_path / "areas.csv").write_text("file,output\n")
+    with documented_error("--resume finds another table", ResultsError):
+        open_folder(tmp_path, resume=True)
+    (tmp_path / "run.json").write_text("{")
+    with documented_error("--resume finds a damaged run.json", ResultsError):
+        open_folder(tmp_path, resume=True)
+
+
+def test_what_a_killed_run_had_begun_is_removed(tmp_path: Path) -> None:
+    end(hold(tmp_path / "labels/deep/a.png"))
+    end(hold(tmp_path / "b.csv"))
+    open_folder(tmp_path)
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["areas.csv", "run.json"]
+
+
+def test_rows_are_all_written_or_none(tmp_path: Path) -> None:
+    results = open_folder(tmp_path)
+    fill(results, "a")
+    before = (tmp_path / "areas.csv").read_bytes()
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 50, limit[1]))
+    try:
+        with pytest.raises(OSError, match=r"No space left|File too large"):
+            results.add(Path("in/clip.mp4"), "clip", [(f"{i:06d}", (1, 3), {"sky": 1, "road": 2}) for i in range(9)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+    assert (tmp_path / "areas.csv").read_bytes() == before
+    assert not results.is_done(Path("in/clip.mp4"), "clip")
+
+
+def test_names_of_classes_are_no_formulas(tmp_path: Path) -> None:
+    classes = ["=cmd|'/c calc'!A1", "two\nlines"]
+    for resume in (False, True):
+        ResultsFolder(tmp_path, classes, PALETTE, RUN, ["checkpoint_sha256"], resume)
+        assert rows(tmp_path)[0][5:] == [f"'{classes[0]}", classes[1]]

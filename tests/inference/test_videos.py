@@ -85,7 +85,6 @@ def test_a_run_that_ends_early_leaves_nothing(tmp_path: Path) -> None:
         with VideoWriter(tmp_path / "a.mp4", 10, 48, 64) as video:
             video.write(np.zeros((48, 64, 3), np.uint8))
             assert not (tmp_path / "a.mp4").exists()
-            assert len(list(tmp_path.iterdir())) == 1
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

@@ -40,7 +40,7 @@ def test_a_folder_with_something_broken_in_it(tmp_path: Path) -> None:
     done = run(tmp_path, *command, "--resume")
     assert done.returncode == 1
     assert "0 files segmented, 2 were done before: out" in done.stdout
-    assert "1 could not be read:" in done.stdout
+    assert "1 could not be done:" in done.stdout
     assert "in/broken.png is no picture in a format that Pillow knows." in done.stdout
     assert "Traceback" not in done.stderr
 
