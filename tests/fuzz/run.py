@@ -12,7 +12,7 @@ import re
 import sys
 import tempfile
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from pathlib import Path
 
 from rich.progress import track
@@ -33,30 +33,35 @@ def run(targets: list[str], count: int, seed: int, folder: Path) -> bool:
         seed: From which they follow.
         folder: For the examples.
     """
-    start, ran, told = time.monotonic(), 0, 0
-    failures: dict[tuple[str, str], list[tuple[Case, Outcome]]] = defaultdict(list)
-    counts: Counter[tuple[str, str]] = Counter()
+    start, told, failed = time.monotonic(), 0, 0
     files = sum(len(TARGETS[name].files) for name in targets)
     with fuzzer() as execute:
         for name in targets:
+            failures: dict[str, list[tuple[Case, Outcome]]] = defaultdict(list)
             cases = [Case(name, file, []) for file in (*TARGETS[name].files, *TARGETS[name].bombs)]
             cases += draw_cases(name, round(count * len(TARGETS[name].files) / files), seed)
             for case in track(cases, name, disable=not sys.stderr.isatty()):
                 found = execute(case)
-                ran, told = ran + 1, told + (found.kind == TOLD)
+                told += found.kind == TOLD
                 if found.failed:
-                    key = name, found.kind
-                    counts[key] += 1
-                    failures[key] = sorted([*failures[key], (case, found)], key=lambda f: len(f[0].edits))[:_KEPT]
-    print(f"{ran:,} cases in {time.monotonic() - start:.0f} s: {told:,} refused, {sum(counts.values()):,} failures.")
-    for (name, kind), number in sorted(counts.items()):
-        for i, (case, found) in enumerate(failures[name, kind], start=1):
-            path = folder / f"{name}-{re.sub(r'[^A-Za-z0-9_.]+', '-', kind)}-{i}.json"
-            case.save(path, found)
-            if i == 1:
-                last = found.detail.strip().splitlines()[-1][:160] if found.detail.strip() else ""
-                print(f"{number:5d}  {name}: {kind}\n       {case.file}: {last}\n       {path}")
-    return not counts
+                    failures[found.kind].append((case, found))
+            print(f"{name}: {len(cases):,} cases, {time.monotonic() - start:.0f} s after the start", flush=True)
+            for kind, several in sorted(failures.items()):
+                failed += len(several)
+                _keep(name, kind, several, folder)
+    print(f"{failed:,} failures; {told:,} were refused in words.")
+    return not failed
+
+
+def _keep(name: str, kind: str, failures: list[tuple[Case, Outcome]], folder: Path) -> None:
+    """Keep the simplest cases of a kind of failure, and print the first."""
+    simplest = sorted(failures, key=lambda failure: len(failure[0].edits))[:_KEPT]
+    paths = [folder / f"{name}-{re.sub(r'[^A-Za-z0-9_.]+', '-', kind)}-{i + 1}.json" for i in range(len(simplest))]
+    for path, (case, found) in zip(paths, simplest, strict=True):
+        case.save(path, found)
+    case, found = simplest[0]
+    last = (found.detail.strip().splitlines() or [""])[-1][:160]
+    print(f"{len(failures):5d}  {kind}\n       {case.file}: {last}\n       {paths[0]}", flush=True)
 
 
 def replay(path: Path) -> bool:
