@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rich.progress import track
 
+from .edits import apply
 from .running import TOLD, Case, Outcome, draw_cases, fuzzer, place, run_here
 from .seeds import write_seeds
 from .targets import TARGETS
@@ -48,17 +49,19 @@ def run(targets: list[str], count: int, seed: int, folder: Path) -> bool:
             print(f"{name}: {len(cases):,} cases, {time.monotonic() - start:.0f} s after the start", flush=True)
             for kind, several in sorted(failures.items()):
                 failed += len(several)
-                _keep(name, kind, several, folder)
+                _keep(name, kind, several, folder, execute.seeds)
     print(f"{failed:,} failures; {told:,} were refused in words.")
     return not failed
 
 
-def _keep(name: str, kind: str, failures: list[tuple[Case, Outcome]], folder: Path) -> None:
-    """Keep the simplest cases of a kind of failure, and print the first."""
+def _keep(name: str, kind: str, failures: list[tuple[Case, Outcome]], folder: Path, seeds: Path) -> None:
+    """Keep the simplest cases of a kind of failure with their damaged files, and print the first."""
     simplest = sorted(failures, key=lambda failure: len(failure[0].edits))[:_KEPT]
     paths = [folder / f"{name}-{re.sub(r'[^A-Za-z0-9_.]+', '-', kind)}-{i + 1}.json" for i in range(len(simplest))]
     for path, (case, found) in zip(paths, simplest, strict=True):
         case.save(path, found)
+        (whole,) = seeds.glob(case.file)
+        path.with_suffix(".bin").write_bytes(apply(whole.read_bytes(), case.edits))
     case, found = simplest[0]
     last = (found.detail.strip().splitlines() or [""])[-1][:160]
     print(f"{len(failures):5d}  {kind}\n       {case.file}: {last}\n       {paths[0]}", flush=True)
@@ -69,7 +72,7 @@ def replay(path: Path) -> bool:
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     write_seeds(folder / "seeds")
     case = Case.read(path)
-    given = place(case, folder / "seeds", folder / "files/case")
+    given = place(case, folder / "seeds", folder / "files/case", path.with_suffix(".bin"))
     print(f"{case.target} reads {given}", flush=True)
     found = run_here(case, given)
     print(f"{found.kind}: {found.detail}")

@@ -109,12 +109,19 @@ def _draw_edits(file: str, count: int, number: int) -> list[list[Edit]]:
     return drawn
 
 
-def place(case: Case, seeds: Path, folder: Path) -> Path:
-    """Put a case's files into a folder; gives what the target is to be given."""
+def place(case: Case, seeds: Path, folder: Path, damaged_file: Path | None = None) -> Path:
+    """Put a case's files into a folder; gives what the target is to be given.
+
+    Args:
+        case: The case.
+        seeds: Whole files, as ``write_seeds`` makes them.
+        folder: Where.
+        damaged_file: The damaged file if it was kept: checkpoints of the old format hold addresses in memory as names.
+    """
     (whole,) = seeds.glob(case.file)
     shutil.copytree(whole.parent, folder)
     damaged = folder / whole.name
-    damaged.write_bytes(apply(whole.read_bytes(), case.edits))
+    damaged.write_bytes(damaged_file.read_bytes() if damaged_file else apply(whole.read_bytes(), case.edits))
     return folder if TARGETS[case.target].folder else damaged
 
 

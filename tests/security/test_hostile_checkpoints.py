@@ -4,6 +4,7 @@ import ast
 import contextlib
 import json
 import shutil
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -106,27 +107,25 @@ Read = Callable[[Path], object]
 
 
 def _resume(path: Path, in_config: bool = False) -> None:
-    work = Path("resumed")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir()
+    work = Path(tempfile.mkdtemp(prefix="resumed-", dir="."))  # MMEngine's visualizer keeps that of an earlier run.
     shutil.copy(path, work / "iter_1.pth")
     (work / "last_checkpoint").write_text(str((work / "iter_1.pth").absolute()))
     options = {"resume": True} if in_config else {}
-    train("config.py", work_dir="resumed", resume=not in_config, options=options)
+    train("config.py", work_dir=str(work), resume=not in_config, options=options)
 
 
 def _probe(resume: bool = False) -> None:
     probe("probe.py", work_dir="probed", resume=resume, options=PROBE_OPTIONS, console=QUIET)
 
 
-def _probe_resumed(path: Path, solver: str = "") -> None:
+def _probe_resumed(path: Path, names: str = "*.pth") -> None:
     """A study whose saved state is another file."""
     state = Path("probed/state")
     if not state.is_dir():
         _probe()
     for done in state.glob("*.json"):
         done.unlink()
-    for kept in state.glob(f"*{solver}*.pth"):
+    for kept in state.glob(names):
         shutil.copy(path, kept)
     _probe(resume=True)
 
@@ -244,7 +243,7 @@ WAYS_IN: dict[str, Read] = {
     "mmseg's init_model": lambda path: mmseg.apis.init_model("config.py", str(path), device="cpu"),
     "mmseg's MMSegInferencer": lambda path: mmseg.apis.MMSegInferencer("config.py", str(path), device="cpu"),
     "tools/probe.py --resume": _probe_resumed,
-    "tools/probe.py --resume, L-BFGS": partial(_probe_resumed, solver="lbfgs"),
+    "tools/probe.py --resume, L-BFGS": partial(_probe_resumed, names="*lbfgs*.pth"),
     "mmpretrain's get_model": lambda path: mmpretrain.get_model(Config.fromfile("classifier.py"), str(path)),
 }
 RESUMED_BY_CONFIG = "tools/train.py, resume in the config"
