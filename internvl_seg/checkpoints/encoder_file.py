@@ -15,7 +15,11 @@ from ..encoder.position import resize_patch_embed, resize_pos_embed
 from ..encoder.releases import find_release
 from .errors import KeyMismatchError, NotACheckpointError, ShapeMismatchError, UnknownArchitectureError, list_names
 from .formats import ANCHOR, FORMATS, Format, find_encoders
+from .plain_weights import check_plain, explain_names
 from .sources import Source
+
+# Far above the 48 of the largest: who writes a number into a name shall not decide how much is built.
+_MOST_BLOCKS = 256
 
 logger = logging.getLogger(__name__)
 
@@ -43,12 +47,24 @@ class EncoderFile:
         """
         found = find_encoders(source.reader.names)
         if len(found) == 1:
-            return cls(source, *found[0])
+            file = cls(source, *found[0])
+            settings = source.config.get("quantization_config")
+            method = settings.get("quant_method") if isinstance(settings, dict) else None
+            check_plain(source.reader, file._own_names(), source.where, str(method or ""))
+            return file
+        if not found:
+            explain_names(source.reader.names, source.where)
         anchors = [known.rename(ANCHOR)[0] for known in FORMATS]
         what = "no InternViT" if not found else f"{len(found)} encoders, at {list_names([repr(p) for _, p in found])}"
         raise NotACheckpointError(
             f"{source.where} holds {what}. Looked for {' or '.join(anchors)}; found {list_names(source.reader.names)}."
         )
+
+    def _own_names(self) -> list[str]:
+        """Names in the file of the encoder's parts, whatever else has the same prefix."""
+        parts = ("pos_embed", "cls_token", "patch_embed.proj", "blocks")
+        roots = tuple(self.prefix + self.format.rename(part)[0] for part in parts)
+        return [name for name in self.source.reader.names if name.startswith(roots)]
 
     def names(self, parameter: str) -> list[str]:
         """Names in the file of an official parameter."""
@@ -84,11 +100,20 @@ class EncoderFile:
             above += part.shape[0]
 
     def depth(self) -> int:
-        """Number of blocks."""
+        """Number of blocks.
+
+        Raises:
+            KeyMismatchError: A block has a number that no encoder's has.
+        """
         (first,) = self.names("blocks.0.norm1.weight")
-        pattern = re.compile(re.escape(first).replace(r"\.0\.", r"\.(\d+)\.", 1))
-        blocks = [int(match[1]) for name in self.source.reader.names if (match := pattern.fullmatch(name))]
-        return max(blocks, default=-1) + 1
+        pattern = re.compile(re.escape(first).replace(r"\.0\.", r"\.([0-9]+)\.", 1))
+        numbers = [match[1] for name in self.source.reader.names if (match := pattern.fullmatch(name))]
+        if wrong := [number for number in numbers if len(number) > 4 or int(number) >= _MOST_BLOCKS]:
+            raise KeyMismatchError(
+                f"{self.source.where} names a block {list_names(wrong, 1)}, more than any InternViT has "
+                f"({_MOST_BLOCKS} at most are read)."
+            )
+        return max(map(int, numbers), default=-1) + 1
 
     def grid(self) -> tuple[int, int]:
         """Rows and columns of the stored position grid: square unless the configuration says otherwise.
@@ -166,7 +191,7 @@ class EncoderFile:
         wanted = {name for names in parameters.values() for name in names}
         present = {name for name in self.source.reader.names if name.startswith(self.prefix)}
         (first,) = self.names("blocks.0.norm1.weight")
-        block = re.compile(re.escape(first.split(".0.")[0]) + r"\.(\d+)\.")
+        block = re.compile(re.escape(first.split(".0.")[0]) + r"\.([0-9]+)\.")
         cut = {n for n in present - wanted if (match := block.match(n)) and int(match[1]) >= encoder.depth}
         unused = {n for n in present - wanted if self.format.unused.match(n.removeprefix(self.prefix))}
         missing, unexpected = wanted - present, present - wanted - unused - cut

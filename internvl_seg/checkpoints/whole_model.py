@@ -5,10 +5,9 @@ from typing import Any
 
 from torch import nn
 
+from .containers import CONTAINERS
 from .errors import CheckpointError
-from .in_place import reading_in_place
-from .reading import CONTAINERS
-from .stored import Stored
+from .in_place import Mapped, reading_in_place
 
 
 class WrongWeightsError(CheckpointError):
@@ -17,8 +16,8 @@ class WrongWeightsError(CheckpointError):
 
 def load_whole(
     model: nn.Module,
-    checkpoint: dict[str, Any],
-    places: dict[int, Stored],
+    checkpoint: Any,
+    places: dict[int, Mapped],
     where: str | os.PathLike[str],
     config: object,
 ) -> None:
@@ -35,9 +34,11 @@ def load_whole(
         WrongWeightsError: Weights are missing, too many or of other shapes.
         CheckpointError: Another subclass, if a part of the model says what is wrong.
     """
-    state = checkpoint
+    state: Any = checkpoint
     for key in CONTAINERS:
-        state = checkpoint.get(key, state)
+        state = checkpoint.get(key, state) if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise WrongWeightsError(f"{where} holds no weights by name.")
     try:
         with reading_in_place(places):
             missing, unexpected = model.load_state_dict(state, strict=False)
