@@ -11,6 +11,7 @@ from ..encoder.classifier import InternViTClassifier, Pooling, TokenClassifier
 from ..encoder.intern_vit import InternViT
 from ..encoder.releases import building
 from .errors import KeyMismatchError, NotACheckpointError, ShapeMismatchError, list_names
+from .finite_weights import check_weights
 from .formats import find_encoders
 from .loading import load_encoder
 from .reading import TensorReader
@@ -53,9 +54,9 @@ def _kind(source: Source, embed_dim: int) -> tuple[Pooling, int, int]:
     )
 
 
-def _open(source: str | os.PathLike[str]) -> Source:
+def _open(source: str | os.PathLike[str], **where: Any) -> Source:
     """Open a file with a classifier; its tensors have the official names, also in a checkpoint of a config's model."""
-    opened = open_source(source)
+    opened = open_source(source, **where)
     if any(name.startswith(MODEL_PREFIX) for name in opened.reader.names):
         return replace(opened, reader=_InModel(opened.reader))
     return opened
@@ -82,9 +83,13 @@ def load_classifier(
     source: str | os.PathLike[str],
     *,
     encoder: str | os.PathLike[str] | InternViT | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     device: torch.device | str = "cpu",
     attn_pool_num_heads: int | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    subfolder: str | None = None,
     **overrides: Any,
 ) -> InternViTClassifier:
     """Load an official classifier: pooling, BatchNorm and linear layer on an InternViT.
@@ -94,10 +99,14 @@ def load_classifier(
     Args:
         source: As in :func:`load_encoder`, in the official format, or a checkpoint of a config's classifier.
         encoder: The encoder, or what :func:`load_encoder` takes, for a file that holds the head alone.
-        dtype: Of the encoder's weights; the file's if None. The head is fp32.
+        dtype: Of the encoder's weights, also as text; the file's if None. The head is fp32.
         device: Where to put the weights.
         attn_pool_num_heads: Heads of the pooling; by default the official 16 of the 6B ``clip_projector`` and the
             encoder's number elsewhere.
+        revision: Of a hub repository, as in :func:`load_encoder`, and so are the next three.
+        token: For the hub.
+        cache_dir: Where files of the hub are kept.
+        subfolder: Of the hub repository, or of the folder.
         **overrides: Arguments of :class:`InternViT` that the file cannot tell.
 
     Returns:
@@ -105,17 +114,19 @@ def load_classifier(
 
     Raises:
         CheckpointError: A subclass says what is wrong; nothing was loaded.
+        ValueError: An override does not fit, or there is none of that name.
     """
-    opened = _open(source)
+    where: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir, "subfolder": subfolder}
+    opened = _open(source, **where)
     if encoder is None:
         if not find_encoders(opened.reader.names):
             raise NotACheckpointError(
                 f"{opened.where} holds no encoder, found {list_names(opened.reader.names)}; pass encoder=, "
                 "a release name or a file, to put this head on."
             )
-        encoder = source
-    if not isinstance(encoder, InternViT):
-        encoder = load_encoder(encoder, dtype=dtype, device=device, **overrides)
+        encoder = load_encoder(source, dtype=dtype, device=device, **where, **overrides)
+    elif not isinstance(encoder, InternViT):
+        encoder = load_encoder(encoder, dtype=dtype, device=device, token=token, cache_dir=cache_dir, **overrides)
     pooling, pool_dim, num_classes = _kind(opened, encoder.embed_dim)
     pool_heads = attn_pool_num_heads or encoder.num_heads
     if attn_pool_num_heads is None and pooling == "clip_projector":
@@ -161,4 +172,5 @@ def _read(opened: Source, classifier: TokenClassifier, device: torch.device | st
                 f"{opened.where}: {name} is {opened.reader.shape(name)}, expected {tuple(want.shape)}."
             )
         state[name] = opened.reader.read(name).to(device, want.dtype, copy=True)
+    check_weights(state.items(), opened.where)
     return state

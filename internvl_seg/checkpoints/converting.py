@@ -10,18 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..encoder.dtypes import find_dtype
 from ..encoder.intern_vit import InternViT
 from ..encoder.lora import LAYERS, add_lora, is_lora, merge_lora
 from .chat_model import find_vision_encoder, insert_encoder
+from .containers import CONTAINERS
 from .encoder_file import EncoderFile
 from .errors import KeyMismatchError, NotACheckpointError, list_names
 from .exporting import ENCODER_FORMATS, describe, export_encoder, write_tensors
+from .file_kinds import check_kind
 from .loading import load_encoder
-from .reading import CONTAINERS, read_pickle
 from .reference import REFERENCE, WrongEncoderError, embeddings_of, hash_encoder, read_reference
 from .run_config import read_told
-from .sources import Source, open_source
+from .sources import INDEX_SUFFIX, Source, open_source
 from .told import OWN
+from .torch_files import look
 
 # How a segmentor's parts are called here and in official files; the encoder and the heads are called alike.
 SEGMENTOR_FORMATS = {"segmentor": ("backbone.up", "neck.up"), "official_segmentor": ("neck.up", "backbone.up")}
@@ -56,11 +59,11 @@ def _count(pairs: Iterable[tuple[str, str]]) -> tuple[tuple[str, str, int], ...]
 
 def _beside_tensors(path: Path) -> list[tuple[str, str]]:
     """What a checkpoint of a training run holds besides the weights."""
-    if not path.is_file() or path.suffix in (".safetensors", ".json"):
+    if not path.is_file() or path.name.endswith(INDEX_SUFFIX) or check_kind(path) != "torch":
         return []
-    checkpoint = read_pickle(path)
+    checkpoint = look(path).content
     containers = [key for key in CONTAINERS if isinstance(checkpoint.get(key), dict)]
-    return [(key, "not weights") for key in checkpoint if containers and key not in (*containers, OWN)]
+    return [(str(key), "not weights") for key in checkpoint if containers and key not in (*containers, OWN)]
 
 
 def _read_encoder(
@@ -150,7 +153,7 @@ def convert_checkpoint(
     into: str | os.PathLike[str] | None = None,
     encoder: str | os.PathLike[str] | None = None,
     num_heads: int | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
 ) -> ConversionReport:
     """Convert an encoder or a segmentor.
 
@@ -166,7 +169,7 @@ def convert_checkpoint(
             (:func:`~internvl_seg.checkpoints.chat_model.insert_encoder`); formats and dtypes are the chat model's.
         encoder: The encoder that a checkpoint of heads refers to, if it is no longer where it was.
         num_heads: Attention heads, if the file does not tell.
-        dtype: Of the encoder's weights; the file's if None.
+        dtype: Of the encoder's weights, also as text; the file's if None.
 
     Returns:
         What went where, and what was left out and why.
@@ -179,6 +182,7 @@ def convert_checkpoint(
         raise ValueError(f"to={to!r} is no format; choose one of {', '.join(FORMATS)}.")
     if into is not None and (to is not None or dtype is not None):
         raise ValueError("into= keeps the formats and dtypes of the chat model: leave to= and dtype= out.")
+    dtype = find_dtype(dtype)
     opened, path = open_source(source), Path(destination)
     options: dict[str, Any] = {"dtype": dtype} | ({"num_heads": num_heads} if num_heads else {})
     if into is not None:

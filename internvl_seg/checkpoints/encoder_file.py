@@ -26,9 +26,13 @@ from .errors import (
 )
 from .finite_weights import non_finite
 from .formats import ANCHOR, FORMATS, HF_NATIVE, Format, find_encoders
+from .plain_weights import check_plain, explain_names
 from .position_grid import find_grid
 from .sources import Source
 from .told import OWN, Told, check_fits, read_own
+
+# Far above the 48 of the largest: who writes a number into a name shall not decide how much is built.
+_MOST_BLOCKS = 256
 
 logger = logging.getLogger(__name__)
 
@@ -56,12 +60,24 @@ class EncoderFile:
         """
         found = find_encoders(source.reader.names)
         if len(found) == 1:
-            return cls(source, *found[0])
+            file = cls(source, *found[0])
+            settings = source.config.get("quantization_config")
+            method = settings.get("quant_method") if isinstance(settings, dict) else None
+            check_plain(source.reader, file._own_names(), source.where, str(method or ""))
+            return file
+        if not found:
+            explain_names(source.reader.names, source.where)
         anchors = [known.rename(ANCHOR)[0] for known in FORMATS]
         what = "no InternViT" if not found else f"{len(found)} encoders, at {list_names([repr(p) for _, p in found])}"
         raise NotACheckpointError(
             f"{source.where} holds {what}. Looked for {' or '.join(anchors)}; found {list_names(source.reader.names)}."
         )
+
+    def _own_names(self) -> list[str]:
+        """Names in the file of the encoder's parts, whatever else has the same prefix."""
+        parts = ("pos_embed", "cls_token", "patch_embed.proj", "blocks")
+        roots = tuple(self.prefix + self.format.rename(part)[0] for part in parts)
+        return [name for name in self.source.reader.names if name.startswith(roots)]
 
     def names(self, parameter: str) -> list[str]:
         """Names in the file of an official parameter."""
@@ -114,6 +130,11 @@ class EncoderFile:
         pattern = re.compile(re.escape(first).replace(r"\.0\.", r"\.([0-9]{1,9})\.", 1))
         blocks = {int(match[1]) for name in self.source.reader.names if (match := pattern.fullmatch(name))}
         last = max(blocks, default=-1)
+        if last >= _MOST_BLOCKS:
+            raise KeyMismatchError(
+                f"{self.source.where} names a block {last}, more than any InternViT has ({_MOST_BLOCKS} at most are "
+                "read)."
+            )
         if last >= 2 * len(blocks):
             raise KeyMismatchError(
                 f"{self.source.where} is no whole encoder: it has a block {last}, but only {len(blocks)} of them."
@@ -278,7 +299,7 @@ class EncoderFile:
         wanted = {name for names in parameters.values() for name in names}
         present = {name for name in self.source.reader.names if name.startswith(self.prefix)}
         (first,) = self.names("blocks.0.norm1.weight")
-        block = re.compile(re.escape(first.split(".0.")[0]) + r"\.(\d+)\.")
+        block = re.compile(re.escape(first.split(".0.")[0]) + r"\.([0-9]+)\.")
         cut = {n for n in present - wanted if (match := block.match(n)) and int(match[1]) >= encoder.depth}
         unused = {n for n in present - wanted if self.format.unused.match(n.removeprefix(self.prefix))}
         missing, unexpected = wanted - present, present - wanted - unused - cut

@@ -17,6 +17,10 @@ class HubUnavailableError(CheckpointError):
     """The hub cannot be reached and the files are not in the local cache."""
 
 
+class HubAccessError(CheckpointError):
+    """The hub has the repository, but refuses it to this user."""
+
+
 class NotACheckpointError(CheckpointError):
     """The file is no checkpoint, or holds no InternViT in a known format."""
 
@@ -57,7 +61,17 @@ class DestinationError(CheckpointError):
     """What is to be written would replace something."""
 
 
+class UnreadableWeightsError(CheckpointError):
+    """The weights are there in a form that is not read: quantised, adapters beside a model, shares of processes."""
+
+
 def list_names(names: Collection[str], limit: int = 12) -> str:
     """The first names of a list and how many more there are, for an error message."""
-    shown = ", ".join(sorted(names)[:limit])
+    shown = ", ".join(map(printable, sorted(names)[:limit]))
     return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def printable(name: str, limit: int = 200) -> str:
+    """A name from a file, of bearable length, and without characters that a terminal would obey."""
+    short = name if len(name) <= limit else f"{name[:limit]}..."
+    return short if short.isprintable() else repr(short)[1:-1]

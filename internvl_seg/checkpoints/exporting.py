@@ -10,14 +10,16 @@ from typing import Any
 
 import torch
 from huggingface_hub import split_torch_state_dict_into_shards
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from ..encoder.block import NORM_EPS
 from ..encoder.intern_vit import InternViT
 from ..encoder.lora import is_lora
-from .errors import DestinationError
+from .errors import CheckpointError, DestinationError, list_names
 from .formats import HF_NATIVE, HF_REMOTE_CODE, OFFICIAL, Format
+from .reading import open_file
 from .told import OWN
 
 # What ``--to`` takes: a file, and two kinds of folders.
@@ -26,6 +28,12 @@ ENCODER_FORMATS: dict[str, Format] = {
     "hf_remote_code": HF_REMOTE_CODE,
     "hf_native": HF_NATIVE,
 }
+# Where the classes are that read a folder in the remote-code format.
+_CODE = "OpenGVLab/InternViT-300M-448px"
+_CLASSES = {
+    "AutoConfig": "configuration_intern_vit.InternVisionConfig",
+    "AutoModel": "modeling_intern_vit.InternVisionModel",
+}
 
 
 @contextmanager
@@ -33,7 +41,7 @@ def writing(destination: Path) -> Iterator[Path]:
     """A temporary name beside a file or folder that is to be written, which gets its own when that is done.
 
     Raises:
-        DestinationError: There is something already.
+        DestinationError: There is something already, or the disk does not take it.
     """
     if destination.exists():
         raise DestinationError(f"{destination} exists already. Remove it, or name another place.")
@@ -42,9 +50,39 @@ def writing(destination: Path) -> Iterator[Path]:
     _remove(temporary)  # Of a run that was killed.
     try:
         yield temporary
+        for path in (temporary, *temporary.rglob("*")) if temporary.is_dir() else (temporary,):
+            _flush(path)
         temporary.rename(destination)
+        _flush(destination.parent)
+    except (OSError, SafetensorError) as error:
+        raise DestinationError(f"{destination} could not be written ({error}); nothing of it is left.") from error
     finally:
         _remove(temporary)
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _check_written(path: Path, tensors: dict[str, Tensor], destination: Path) -> None:
+    """Check that a file can be read back: all names, shapes and dtypes, and room for all data.
+
+    Raises:
+        DestinationError: It cannot.
+    """
+    try:
+        reader = open_file(path)
+        found = {name: (reader.shape(name), reader.dtype(name)) for name in reader.names}
+    except CheckpointError as error:
+        raise DestinationError(f"{destination} was not written as it should be: {error}") from error
+    wanted = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in tensors.items()}
+    if wrong := [name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)]:
+        raise DestinationError(f"{destination} was not written as it should be: it lacks {list_names(wrong)}.")
 
 
 def _remove(path: Path) -> None:
@@ -66,14 +104,18 @@ def write_tensors(
         about: What is kept beside them under the key ``internvl_seg``, as others leave alone; nothing if None.
 
     Raises:
-        DestinationError: There is something already.
+        DestinationError: There is something already, or it could not be written.
     """
     with writing(destination) as temporary:
         if destination.suffix == ".safetensors":
             metadata = None if about is None else {OWN: json.dumps(about)}
             save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary, metadata)
         else:
-            torch.save({container: tensors} | ({} if about is None else {OWN: about}), temporary)
+            try:
+                torch.save({container: tensors} | ({} if about is None else {OWN: about}), temporary)
+            except RuntimeError as error:  # Of PyTorch's writer, if the disk is full.
+                raise OSError(str(error)) from error
+        _check_written(temporary, tensors, destination)
 
 
 def describe(encoder: InternViT) -> dict[str, Any]:
@@ -108,7 +150,9 @@ def _write_shards(tensors: dict[str, Tensor], folder: Path, max_shard_size: int 
     shapes = {name: tensor.to("meta") for name, tensor in tensors.items()}
     split = split_torch_state_dict_into_shards(shapes, max_shard_size=max_shard_size)
     for file, names in split.filename_to_tensors.items():
-        save_file({name: tensors[name].contiguous() for name in names}, folder / file, metadata={"format": "pt"})
+        part = {name: tensors[name].contiguous() for name in names}
+        save_file(part, folder / file, metadata={"format": "pt"})
+        _check_written(folder / file, part, folder / file)
     if split.is_sharded:
         index = {"metadata": split.metadata, "weight_map": split.tensor_to_filename}
         (folder / "model.safetensors.index.json").write_text(json.dumps(index, indent=2) + "\n")
@@ -137,9 +181,13 @@ def _config(encoder: InternViT, to: str) -> dict[str, Any]:
         return config | names | {
             "attention_bias": qkv_bias, "use_qk_norm": qk_norm, "image_size": [height, width], "patch_size": patch,
         }  # fmt: skip
-    names = {"model_type": "intern_vit_6b", "architectures": ["InternVisionModel"]}
+    # Of OpenGVLab's repository, which transformers gets when it is told to trust it: the folder itself holds no code.
+    code = {kind: f"{_CODE}--{name}" for kind, name in _CLASSES.items()}
+    remote: dict[str, Any] = {
+        "model_type": "intern_vit_6b", "architectures": ["InternVisionModel"], "auto_map": code,
+    }  # fmt: skip
     size = height if height == width else [height, width]
-    return config | names | {
+    return config | remote | {
         "qkv_bias": qkv_bias, "qk_normalization": qk_norm, "image_size": size, "patch_size": encoder.patch_size,
     }  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Reading an InternViT out of any released file, exactly or not at all."""
 
+import inspect
 import os
 from typing import Any
 
@@ -7,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ..encoder.allocation import allocate
+from ..encoder.dtypes import find_dtype
 from ..encoder.intern_vit import InternViT, Size
 from ..encoder.linear import Linear
 from ..encoder.quantization import check_quantization, quantize_linear
@@ -33,15 +35,33 @@ def give_memory(module: nn.Module, dtype: torch.dtype, device: torch.device | st
         assign_parameter(module, name, allocate(tuple(parameter.shape), dtype, device))
 
 
+def check_overrides(overrides: dict[str, Any]) -> None:
+    """Refuse arguments that an encoder does not have.
+
+    Raises:
+        ValueError: There is one; the message says what it is called here, if it is one of ``from_pretrained``.
+    """
+    known = set(inspect.signature(InternViT).parameters)
+    for name in overrides:
+        if name == "torch_dtype":
+            raise ValueError("torch_dtype= is called dtype= here.")
+        if name not in known:
+            raise ValueError(f"{name}= is no argument of an encoder; there are {', '.join(sorted(known))}.")
+
+
 def load_encoder(
     source: str | os.PathLike[str],
     *,
     img_size: Size | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     device: torch.device | str = "cpu",
     quantization: str | None = None,
     blocks_in_memory: int | None = None,
     mmap: bool = True,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    subfolder: str | None = None,
     **overrides: Any,
 ) -> InternViT:
     """Load a released InternViT, or one in the same formats, with its architecture told from the file.
@@ -52,9 +72,10 @@ def load_encoder(
     ``up1`` to ``up4`` and heads, a pooler, a mask token. Anything else that is too much or missing is an error.
 
     Args:
-        source: A name of ``list_encoders()``, a hub id, a folder, or a ``.pth``, ``.safetensors`` or index file.
+        source: A name of ``list_encoders()``, a hub id, a folder, or a ``.pth``, ``.safetensors`` or index file; of the
+            hub also a revision (``owner/name@v1.0``) or one file (``owner/name:folder/weights.pth``).
         img_size: Side, or (height, width), in pixels to which the position grid is resized; the file's if None.
-        dtype: Of the weights; the file's if None.
+        dtype: Of the weights, also as text ('bfloat16'); the file's if None.
         device: Where to put the weights.
         quantization: Weights of fewer bits, for inference, as :func:`internvl_seg.encoder.quantize_encoder` makes them.
         blocks_in_memory: For inference in little memory: keep so many blocks, at least 1, and read the others from the
@@ -62,6 +83,10 @@ def load_encoder(
         mmap: Let weights on the CPU that are to be as they are in the file stay mapped from it: they take no memory
             besides the system's cache of it, which all processes share. While they are in use the file must not be
             overwritten in place; False reads them into memory of their own.
+        revision: Of a hub repository: branch, tag or commit.
+        token: For the hub; the stored one if None.
+        cache_dir: Where files of the hub are kept; ``HF_HOME`` decides if None.
+        subfolder: Of the hub repository, or of the folder.
         **overrides: Arguments of :class:`InternViT` that the file cannot tell (``num_heads``, ``drop_path_rate``,
             ``attention``...) or that ask for less or other than it holds: ``depth`` for its first blocks only,
             ``patch_size`` for resized patches.
@@ -72,15 +97,18 @@ def load_encoder(
     Raises:
         CheckpointError: A subclass says what is wrong; nothing was loaded. Weights that are NaN or infinite are an
             error of these, too, but for those of blocks that stay mapped, which are not read here.
-        ValueError: An override does not fit.
+        ValueError: An override does not fit, or there is none of that name.
     """
     check_quantization(quantization)
+    check_overrides(overrides)
     if quantization is not None and blocks_in_memory is not None:
         raise ValueError(
             f"quantization={quantization!r} and blocks_in_memory={blocks_in_memory} exclude each other: blocks are "
             "read as they are in the file. Leave one of them out."
         )
-    file = EncoderFile.find(open_source(source))
+    dtype = find_dtype(dtype)
+    opened = open_source(source, revision=revision, token=token, cache_dir=cache_dir, subfolder=subfolder)
+    file = EncoderFile.find(opened)
     if img_size is not None:
         overrides["img_size"] = img_size
     with building("meta", None):

@@ -1,17 +1,15 @@
 """Tensors by name out of checkpoint files: names and shapes at once, data only when it is asked for.
 
-Nothing here runs code from a file: ``.safetensors`` holds none, and pickles are read with ``weights_only=True``.
+Nothing here runs code from a file: ``.safetensors`` holds none, and pickles are followed as data (:mod:`.pickles`)
+before PyTorch reads them with ``weights_only=True``.
 """
 
 import abc
-import collections
-import contextlib
-import functools
 import json
 import pickle
-import pickletools
-import re
-from collections.abc import Callable, Mapping
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -19,18 +17,22 @@ from typing import Any
 import numpy as np
 import numpy._core.multiarray as np_multiarray
 import torch
-from mmengine.logging import HistoryBuffer
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from torch._subclasses import FakeTensor, FakeTensorMode
 
-from .errors import MissingShardError, NotACheckpointError, TruncatedCheckpointError, UnsafePickleError, list_names
+from .containers import tensors_of
+from .errors import (
+    NotACheckpointError,
+    TruncatedCheckpointError,
+    UnreadableWeightsError,
+    UnsafePickleError,
+    printable,
+)
+from .file_kinds import check_kind
+from .pickle_names import HISTORY, NOTES, View, describe_odd
 from .stored import InMemory, Stored
 from .told import OWN
-
-# Keys under which trainers put the weights.
-CONTAINERS = ("module", "state_dict", "model")
-
+from .torch_files import DAMAGE, TorchFile, damaged, look
 
 # Names of dtypes in the header of a ``.safetensors`` file.
 _DTYPES = {
@@ -69,6 +71,10 @@ class TensorReader(abc.ABC):
         """Shape of a tensor, without reading its data."""
         return self.stored(name).shape
 
+    def dtype(self, name: str) -> torch.dtype:
+        """Dtype of a tensor, without reading its data."""
+        return self.stored(name).dtype
+
     def read(self, name: str) -> Tensor:
         """A tensor's data, on the CPU in the file's dtype."""
         return self.stored(name).read()
@@ -85,15 +91,15 @@ class SafetensorsReader(TensorReader):
     def __init__(self, path: Path) -> None:
         try:
             self._file = safe_open(path, framework="pt")  # Checks that header and data belong together.
-        except SafetensorError as error:
+        except (SafetensorError, OSError) as error:
             with path.open("rb") as file:
                 start = file.read(9)
             if len(start) < 9 or start[8:] == b"{":  # Its header begins as JSON, so it is the rest that is missing.
                 raise TruncatedCheckpointError(
-                    f"{path} is cut short or damaged ({path.stat().st_size:,} bytes; {error}). "
+                    f"{path} is cut short or damaged ({path.stat().st_size:,} bytes; {printable(str(error))}). "
                     "Download or copy it again."
                 ) from error
-            raise NotACheckpointError(f"{path} is not a safetensors file ({error}).") from error
+            raise NotACheckpointError(f"{path} is not a safetensors file ({printable(str(error))}).") from error
         self.names = frozenset(self._file.keys())
         self.about = self._file.metadata() or {}
         self._path = path
@@ -106,13 +112,19 @@ class SafetensorsReader(TensorReader):
         """Where a tensor is, from the header."""
         entry = self._header[name]
         if entry["dtype"] not in _DTYPES:  # A rare one is left to the library.
-            return InMemory(self._file.get_tensor(name))
+            try:
+                return InMemory(self._file.get_tensor(name))
+            except (SafetensorError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+                raise UnreadableWeightsError(
+                    f"{self._path} holds {printable(name)} as {entry['dtype']}, which PyTorch has no dtype for: it is "
+                    "quantised. Take the model that it was made from."
+                ) from error
         offset = self._start + entry["data_offsets"][0]
         return Stored(self._path, offset, tuple(entry["shape"]), _DTYPES[entry["dtype"]])
 
 
 class PickleReader(TensorReader):
-    """A file that ``torch.save`` wrote. One from before the zip format (PyTorch 1.6) is read into memory as a whole.
+    """A file that ``torch.save`` wrote.
 
     Raises:
         CheckpointError: As :func:`read_pickle`.
@@ -120,74 +132,110 @@ class PickleReader(TensorReader):
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        checkpoint = _unpickle(path, "cpu", only_places=True)
-        self._tensors = tensors_of(checkpoint, path)
-        self.about = {key: checkpoint[key] for key in ("meta", OWN) if key in checkpoint}
+        self._file = look(path)
+        content = self._file.content
+        self._tensors: dict[str, Any] = tensors_of(content, path)
+        self.about = {key: content[key] for key in ("meta", OWN) if isinstance(content, dict) and key in content}
         self.names = frozenset(self._tensors)
 
-    def stored(self, name: str) -> Stored | InMemory:
-        """Where a tensor is."""
-        tensor = self._tensors[name]
-        if not isinstance(tensor, FakeTensor):
-            return InMemory(tensor)
-        start = tensor.untyped_storage()._checkpoint_offset
-        if start is None or not tensor.is_contiguous():
-            return InMemory(tensors_of(read_pickle(self._path), self._path)[name])
-        offset = start + int(tensor.storage_offset()) * tensor.dtype.itemsize
-        return Stored(self._path, offset, tuple(tensor.shape), tensor.dtype)
-
-
-class ShardedReader(TensorReader):
-    """The files that an index (``*.index.json``) lists; a file is fetched and opened only when a tensor of it is.
-
-    Args:
-        index: The index file.
-        fetch: From a shard's name to its path; raises :class:`MissingShardError` if there is none.
-
-    Raises:
-        NotACheckpointError: The index is not JSON with a ``weight_map``.
-    """
-
-    def __init__(self, index: Path, fetch: Callable[[str], Path]) -> None:
-        self._index = index
-        try:
-            self._shard_of: dict[str, str] = json.loads(index.read_text())["weight_map"]
-        except (ValueError, KeyError, TypeError) as error:
-            raise NotACheckpointError(f"{index} is not an index of shards: it has no JSON key 'weight_map'.") from error
-        self.names = frozenset(self._shard_of)
-        self._open = functools.cache(lambda shard: open_file(fetch(shard)))
-
-    def _reader(self, name: str) -> TensorReader:
-        shard = self._shard_of[name]
-        reader: TensorReader = self._open(shard)
-        if name not in reader.names:
-            raise MissingShardError(
-                f"{self._index} says that {name} is in {shard}, but it is not. Download both again."
+    def _view(self, name: str) -> View:
+        found = self._tensors[name]
+        if not isinstance(found, View):
+            raise UnreadableWeightsError(
+                f"{self._path} holds {printable(name)} as {describe_odd(found)}, not as plain numbers. "
+                + _advice(describe_odd(found))
             )
-        return reader
+        self._file.begin(found)
+        return found
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of a tensor."""
+        return self._view(name).shape
+
+    def dtype(self, name: str) -> torch.dtype:
+        """Dtype of a tensor."""
+        return self._view(name).dtype
+
+    def place(self, name: str) -> Stored | None:
+        """Where a tensor is, if its bytes lie there one after the other, as they are in memory."""
+        view = self._view(name)
+        if self._file.swapped or view.negative or view.conjugate or not _is_contiguous(view):
+            return None
+        return Stored(self._path, self._file.begin(view), view.shape, view.dtype)
 
     def stored(self, name: str) -> Stored | InMemory:
-        """Where a tensor is; opens its file."""
-        return self._reader(name).stored(name)
+        """Where a tensor is, or the tensor itself if what is there has to be put in order first."""
+        return self.place(name) or InMemory(_gather(self._file, self._view(name)))
+
+
+def _is_contiguous(view: View) -> bool:
+    step = 1
+    for size, stride in zip(reversed(view.shape), reversed(view.stride), strict=True):
+        if size != 1 and stride != step:
+            return 0 in view.shape
+        step *= size
+    return True
+
+
+def _gather(file: TorchFile, view: View) -> Tensor:
+    """A tensor whose bytes do not lie one after the other, or not as they are."""
+    span = 1 + sum((size - 1) * stride for size, stride in zip(view.shape, view.stride, strict=True))
+    flat = Stored(file.path, file.begin(view), (0 if 0 in view.shape else span,), view.dtype).read()
+    if file.swapped:
+        size = view.dtype.itemsize // (2 if view.dtype.is_complex else 1)
+        flat = flat.view(torch.uint8).view(-1, size).flip(1).reshape(-1).view(view.dtype)
+    found = flat.as_strided(view.shape, view.stride).contiguous()
+    if view.negative:
+        found = -found
+    return found.conj().resolve_conj() if view.conjugate else found
+
+
+class _Note:
+    """Stands for a class of a trainer's settings: an empty dictionary is made in its place."""
+
+    def __new__(cls, *_: Any) -> Any:
+        """The dictionary."""
+        return OrderedDict()
 
 
 def _statistic(owner: type, name: str) -> Any:
     """Stands in for ``getattr`` in MMEngine's checkpoints, whose logged scalars look up how they are averaged."""
-    if owner is not HistoryBuffer or name not in ("min", "max", "current", "mean"):
-        raise pickle.UnpicklingError(f"Unsupported global: GLOBAL getattr of {owner} was not allowed")
+    if owner.__name__ != "HistoryBuffer" or name not in ("min", "max", "current", "mean"):
+        raise pickle.UnpicklingError(f"getattr of {owner}")
     return getattr(owner, name)
 
 
-# What MMEngine's checkpoints hold besides tensors and plain Python values: the logged scalars.
-SAFE_GLOBALS: list[Any] = [
-    (_statistic, "builtins.getattr"),
-    HistoryBuffer,
+# Old checkpoints name what NumPy has called otherwise since its second version.
+_ARRAYS: list[Any] = [
     np.ndarray,
     np.dtype,
-    *(type(np.dtype(kind)) for kind in (np.float32, np.float64, np.int32, np.int64)),
-    np_multiarray._reconstruct,
-    np_multiarray.scalar,
-]
+    *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")),
+    *((getattr(np_multiarray, name), f"numpy.{core}.multiarray.{name}")
+      for name in ("_reconstruct", "scalar") for core in ("core", "_core")),
+]  # fmt: skip
+# What is allowed is PyTorch's, of the whole process.
+_ALLOWING = threading.Lock()
+
+
+def _allowed(named: set[str]) -> list[Any]:
+    """What a checkpoint may hold besides tensors and plain Python values: logged scalars, notes."""
+    allowed = [*_ARRAYS, *((_Note, name) for name in named & NOTES)]
+    if HISTORY in named:
+        from mmengine.logging import HistoryBuffer  # Takes seconds to import.
+
+        allowed += [HistoryBuffer, (_statistic, "builtins.getattr")]
+    return allowed
+
+
+def _advice(what: str) -> str:
+    if "quant" in what or "torchao" in what or "bitsandbytes" in what:
+        return "Take the model that it was made from, which is not quantised."
+    if "distributed" in what or "_shard" in what:
+        return (
+            "Each process has a share of it. Where it was trained, save whole tensors: torch.distributed.checkpoint."
+            "state_dict.get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))."
+        )
+    return "Save it as an ordinary tensor: tensor.to_dense(), or tensor.dequantize(), or torch.Tensor.contiguous()."
 
 
 def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
@@ -200,75 +248,37 @@ def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
     Raises:
         UnsafePickleError: The file asks for something other than tensors and plain values.
         TruncatedCheckpointError: The file is cut short.
+        UnreadableWeightsError: A tensor in it is sparse, quantised or a share of a process.
         NotACheckpointError: The file was not written by ``torch.save``.
     """
-    return _unpickle(path, map_location)
-
-
-def _unpickle(path: Path, map_location: Any, only_places: bool = False) -> Any:
-    """Read a file as above, or only where its tensors are, which stands in their storages' ``_checkpoint_offset``."""
-    with path.open("rb") as file:
-        start = file.read(4)
-    is_zip = start == b"PK\x03\x04"
-    if start and not is_zip and start[:1] != pickle.PROTO:
-        raise NotACheckpointError(
-            f"{path} is no checkpoint: it was not written by torch.save and is not a .safetensors file."
-        )
-    only_places &= is_zip
-    faking = FakeTensorMode() if only_places else contextlib.nullcontext()
+    if check_kind(path) != "torch":
+        raise NotACheckpointError(f"{path} holds tensors alone (.safetensors), expected a file of torch.save.")
+    file = look(path)
+    if file.table.odd:
+        raise UnreadableWeightsError(f"{path} holds {file.table.odd[0]}. " + _advice(file.table.odd[0]))
+    mapped = file.is_zip and not file.swapped
     try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS), faking:
-            return torch.load(path, map_location=map_location, weights_only=True, mmap=is_zip and not only_places)
+        with _ALLOWING, torch.serialization.safe_globals(_allowed(file.table.named)):
+            return torch.load(path, map_location=map_location, weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
-        if is_zip or _is_whole(path):
-            wanted = re.search(r"(?:GLOBAL|class) (\S+)", str(error))
-            raise UnsafePickleError(
-                f"{path} is a pickle that asks to run {wanted[1] if wanted else 'code'}, which was refused. "
-                "If you trust its origin, load it yourself and save its tensors as .safetensors."
+        told = str(error).rpartition("WeightsUnpickler error: ")[2].strip()
+        if "Unsupported operand" in told:
+            raise NotACheckpointError(
+                f"{path} was saved with another pickle_protocol than torch.save has by itself, which PyTorch does not "
+                "read without running it. Save it again without pickle_protocol=."
             ) from error
-        raise _truncated(path) from error
-    except (RuntimeError, EOFError, OSError, LookupError, ValueError) as error:
-        raise _truncated(path) from error
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether the pickles at the start of a ``torch.save`` file from before the zip format have an end."""
-    with path.open("rb") as file:
-        try:
-            for _ in range(5):  # Magic number, version, system, object, storage names; raw data follows.
-                collections.deque(pickletools.genops(file), maxlen=0)
-        except ValueError:
-            return False
-    return True
-
-
-def _truncated(path: Path) -> TruncatedCheckpointError:
-    return TruncatedCheckpointError(
-        f"{path} is cut short or damaged ({path.stat().st_size:,} bytes). Download or copy it again."
-    )
-
-
-def tensors_of(checkpoint: Any, path: Path) -> dict[str, Tensor]:
-    """The tensors of an unpickled checkpoint, out of the containers that trainers put around them.
-
-    Raises:
-        NotACheckpointError: There is no tensor in it.
-    """
-    for container in CONTAINERS:
-        if isinstance(checkpoint, dict) and isinstance(checkpoint.get(container), dict):
-            checkpoint = checkpoint[container]
-    tensors = {k: v for k, v in checkpoint.items() if isinstance(v, Tensor)} if isinstance(checkpoint, dict) else {}
-    if not tensors:
-        found = f"keys {list_names([str(k) for k in checkpoint])}" if isinstance(checkpoint, dict) else type(checkpoint)
-        raise NotACheckpointError(
-            f"{path} holds no tensors by name at its top level or under 'module', 'state_dict' or 'model'; "
-            f"found {found}."
-        )
-    return tensors
+        raise UnsafePickleError(
+            f"{path} is a pickle that PyTorch refuses ({printable(told)}). "
+            "If you trust its origin, load it yourself and save its tensors as .safetensors."
+        ) from error
+    except DAMAGE as error:
+        raise damaged(path, str(error)) from error
 
 
 def open_file(path: Path) -> TensorReader:
-    """Open one file of tensors, told by its suffix: ``.safetensors``, or anything that ``torch.save`` wrote."""
-    if path.suffix == ".safetensors":
-        return SafetensorsReader(path)
-    return PickleReader(path)
+    """Open one file of tensors, ``.safetensors`` or what ``torch.save`` wrote, told by its first bytes.
+
+    Raises:
+        CheckpointError: A subclass says what it is instead, or what is wrong with it.
+    """
+    return SafetensorsReader(path) if check_kind(path) == "safetensors" else PickleReader(path)

@@ -1,33 +1,31 @@
 """From what a user names (release, hub id, folder, file) to tensors and the configuration beside them."""
 
+import logging
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
-from huggingface_hub.constants import ENDPOINT, HF_HUB_OFFLINE
-from huggingface_hub.errors import (
-    EntryNotFoundError,
-    HfHubHTTPError,
-    LocalEntryNotFoundError,
-    RepositoryNotFoundError,
-)
+from huggingface_hub.errors import EntryNotFoundError
 
-from ..encoder.releases import find_release, get_release, list_encoders
+from ..encoder.releases import get_release, list_encoders
 from .config_json import read_config_json
-from .errors import CheckpointNotFoundError, HubUnavailableError, MissingShardError, NotACheckpointError, list_names
-from .reading import ShardedReader, TensorReader, open_file
+from .errors import (
+    CheckpointNotFoundError,
+    HubUnavailableError,
+    MissingShardError,
+    NotACheckpointError,
+    list_names,
+    printable,
+)
+from .folder_kinds import WEIGHT_FILES, check_one_set, find_in_folder
+from .hub import HubSource
+from .reading import TensorReader, open_file
+from .shards import ShardedReader, check_inside
+
+logger = logging.getLogger(__name__)
 
 INDEX_SUFFIX = ".index.json"
-# In the order of preference, as transformers writes them.
-WEIGHT_FILES = (
-    "model.safetensors.index.json",
-    "model.safetensors",
-    "pytorch_model.bin.index.json",
-    "pytorch_model.bin",
-)
 
 
 @dataclass(frozen=True)
@@ -46,113 +44,158 @@ class Source:
 
 
 def _open_local_file(path: Path) -> Source:
-    def fetch(shard: str) -> Path:
-        if not (path.parent / shard).is_file():
-            raise MissingShardError(
-                f"{path} names the shard {shard}, but {path.parent} does not hold it. Download it again."
-            )
-        return path.parent / shard
+    folder = path.parent
 
-    reader = ShardedReader(path, fetch) if path.name.endswith(INDEX_SUFFIX) else open_file(path)
-    return Source(str(path), reader, read_config_json(path.parent / "config.json"))
+    def fetch(shard: str) -> Path:
+        found = folder / shard
+        if not found.is_file():
+            there = [name for name in os.listdir(folder) if name.endswith((".safetensors", ".bin"))]
+            raise MissingShardError(
+                f"{path} names the shard {printable(shard)}, but {folder} does not hold it (it holds "
+                f"{list_names(there, 4) or 'no weights'}). Download it again."
+            )
+        root = folder.resolve()
+        blobs = root.parents[1] / "blobs" if root.parent.name == "snapshots" and len(root.parents) > 1 else root
+        if not found.resolve().is_relative_to(root) and not found.resolve().is_relative_to(blobs):
+            raise NotACheckpointError(
+                f"{path} names the shard {printable(shard)}, which is a link to {found.resolve()}, outside "
+                "its folder. It was not opened; put a copy in its place if you trust it."
+            )
+        return found
+
+    if not path.name.endswith(INDEX_SUFFIX):
+        return Source(str(path), open_file(path), read_config_json(folder / "config.json"))
+    reader = ShardedReader(path, fetch)
+    check_one_set(path, reader.shards)
+    return Source(str(path), reader, read_config_json(folder / "config.json"))
 
 
 def _open_folder(folder: Path) -> Source:
-    for name in WEIGHT_FILES:
-        if (folder / name).is_file():
-            return _open_local_file(folder / name)
-    raise NotACheckpointError(
-        f"{folder} holds none of {', '.join(WEIGHT_FILES)}; it holds {list_names(os.listdir(folder)) or 'nothing'}. "
-        "Name the checkpoint file itself."
-    )
-
-
-def _fetch(repo: str, name: str, cached_only: bool = False) -> Path:
-    """Path of a hub repository's file in the local cache, downloaded if need be and allowed.
-
-    Raises:
-        EntryNotFoundError: The repository does not hold it.
-        CheckpointNotFoundError: There is no such repository.
-        HubUnavailableError: It is not in the cache and the hub cannot be asked.
-    """
     try:
-        return Path(huggingface_hub.hf_hub_download(repo, name, local_files_only=cached_only))
-    except RepositoryNotFoundError as error:
-        raise CheckpointNotFoundError(
-            f"The hub ({ENDPOINT}) has no repository {repo!r}, or it is private and needs 'hf auth login'."
-        ) from error
-    except LocalEntryNotFoundError as error:  # Means that the hub could not be asked; its base class that it could.
-        release = find_release(hub_id=repo)
-        official = f", or {release.official_file} of OpenGVLab/InternVL," if release and release.official_file else ""
-        why = "HF_HUB_OFFLINE is set" if HF_HUB_OFFLINE else f"the hub ({ENDPOINT}) cannot be reached"
-        raise HubUnavailableError(
-            f"{name} of {repo} is not in the local cache and {why}. Connect, set HF_ENDPOINT to a mirror or HF_HOME "
-            f"to a filled cache, or download {repo}{official} elsewhere and give its path."
-        ) from error
-    except EntryNotFoundError:
-        raise
-    except (HfHubHTTPError, OSError) as error:
-        raise HubUnavailableError(f"Fetching {name} of {repo} from the hub ({ENDPOINT}) failed: {error}") from error
+        for name in WEIGHT_FILES:
+            if (folder / name).is_file():
+                return _open_local_file(folder / name)
+        return _open_local_file(find_in_folder(folder))
+    except OSError as error:
+        raise NotACheckpointError(f"{folder} cannot be read: {error.strerror or error}.") from error
 
 
-def _open_hub(repo: str) -> Source:
-    def fetch_shard(shard: str) -> Path:
-        try:
-            return _fetch(repo, shard)
-        except EntryNotFoundError as error:
-            raise MissingShardError(
-                f"The index of {repo} names the shard {shard}, but the hub does not hold it."
-            ) from error
-
+def _open_hub(hub: HubSource) -> Source:
+    if hub.file is not None:
+        return _open_hub_file(hub, check_inside(hub.file, hub.repo))
     found: dict[str, Path] = {}
     unavailable: HubUnavailableError | None = None
     for name in ("config.json", *WEIGHT_FILES):
         try:
             # The client tries for half a minute before it gives up; once is enough.
-            found[name] = _fetch(repo, name, cached_only=unavailable is not None)
+            found[name] = hub.fetch(name, cached_only=unavailable is not None)
         except EntryNotFoundError:
             continue
         except HubUnavailableError as error:  # A later name may be in the cache.
             unavailable = unavailable or error
             continue
         if name in WEIGHT_FILES:
-            path = found[name]
-            reader = ShardedReader(path, fetch_shard) if name.endswith(INDEX_SUFFIX) else open_file(path)
-            return Source(repo, reader, read_config_json(found.get("config.json")))
-    raise unavailable or NotACheckpointError(f"The hub repository {repo} holds none of {', '.join(WEIGHT_FILES)}.")
+            return _open_fetched(hub, found[name], "", found.get("config.json"))
+    where = f"{hub.repo}{f', in {hub.subfolder},' if hub.subfolder else ''}"
+    raise unavailable or NotACheckpointError(
+        f"The hub repository {where} holds none of {', '.join(WEIGHT_FILES)}. If the weights have another name there, "
+        f"say which: '{hub.repo}:FILE'."
+    )
 
 
-def open_source(source: str | os.PathLike[str]) -> Source:
+def _open_hub_file(hub: HubSource, name: str) -> Source:
+    """Open a file that is named; the ``config.json`` beside it counts."""
+    try:
+        path = hub.fetch(name)
+    except EntryNotFoundError as error:
+        raise CheckpointNotFoundError(f"The hub repository {hub.repo} holds no file {name!r}.") from error
+    folder = name.rpartition("/")[0]
+    beside = f"{folder}/" if folder else ""
+    try:
+        config = hub.fetch(f"{beside}config.json")
+    except (EntryNotFoundError, HubUnavailableError):
+        config = None
+    return _open_fetched(hub, path, beside, config)
+
+
+def _open_fetched(hub: HubSource, path: Path, beside: str, config: Path | None) -> Source:
+    is_index = path.name.endswith(INDEX_SUFFIX)
+    reader = ShardedReader(path, hub.fetch_shard(beside)) if is_index else open_file(path)
+    return Source(str(hub), reader, read_config_json(config))
+
+
+def open_source(
+    source: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | os.PathLike[str] | None = None,
+    subfolder: str | None = None,
+) -> Source:
     """Open a checkpoint by release name, hub id, folder or file.
 
     The hub is asked through huggingface_hub, which honours ``HF_ENDPOINT``, ``HF_HOME`` and ``HF_HUB_OFFLINE``; of a
     sharded checkpoint only the shards that are read from are downloaded.
 
     Args:
-        source: A name of ``list_encoders()``, ``owner/name`` on the hub, a folder as transformers writes it, or a
+        source: A name of ``list_encoders()``; on the hub ``owner/name``, also with a revision (``owner/name@v1.0``) or
+            one file of it (``owner/name:folder/weights.pth``); a folder as transformers or DeepSpeed write it, or a
             ``.pth``, ``.bin``, ``.safetensors`` or ``*.index.json`` file. What exists on disk goes before the hub.
+        revision: Of a hub repository: branch, tag or commit.
+        token: For the hub; the stored one if None.
+        cache_dir: Where files of the hub are kept; ``HF_HOME`` decides if None.
+        subfolder: Of the repository or folder.
 
     Raises:
         CheckpointNotFoundError: It is none of these.
         CheckpointError: A subclass says what is wrong with the file, the folder or the hub.
+        ValueError: There are two revisions.
     """
-    path = Path(source).expanduser()
-    if path.is_file():
-        return _open_local_file(path)
-    if path.is_dir():
-        return _open_folder(path)
     name = os.fspath(source)
-    if name in list_encoders() and get_release(name).hub_id:
-        return _open_hub(get_release(name).hub_id)
-    if re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", name) and path.suffix not in (
-        ".pth",
-        ".pt",
-        ".bin",
-        ".safetensors",
-        ".json",
-    ):
-        return _open_hub(name)
+    path = _local(name)
+    if path is not None:
+        if revision is not None:
+            logger.warning("%s is here, not on the hub: revision=%r says nothing of it.", path, revision)
+        return _open_local_file(path) if path.is_file() else _open_folder(_subfolder(path, subfolder))
+    release = get_release(name).hub_id if name in list_encoders() else ""
+    hub = HubSource.parse(release or name)
+    # A file that is not here is not asked of the hub, unless it is said to be there.
+    is_file = name.endswith(_SUFFIXES) and hub is not None and hub.file is None
+    if hub is not None and not is_file:
+        return _open_hub(hub.with_options(revision, token, cache_dir, subfolder))
+    parts = name.removeprefix("hf://").removeprefix("https://huggingface.co/").split("/")
     raise CheckpointNotFoundError(
-        f"There is no checkpoint {name!r}: it is no file or folder here, no hub id (owner/name) and no release "
-        f"({', '.join(list_encoders())})."
+        f"There is no checkpoint {name!r}: it is no file or folder here, no hub id (owner/name, owner/name@revision, "
+        f"owner/name:file) and no release ({', '.join(list_encoders())})."
+        + (_hint(parts) if len(parts) > 2 and all(parts) and name.endswith(_SUFFIXES) else "")
     )
+
+
+_SUFFIXES = (".pth", ".pt", ".bin", ".safetensors", ".json")
+
+
+def _hint(parts: list[str]) -> str:
+    """How a path would be named if it were one in a hub repository."""
+    repo, rest = "/".join(parts[:2]), parts[2:]
+    revision = f"@{rest[1]}" if rest[0] in ("resolve", "blob") and len(rest) > 2 else ""
+    file = "/".join(rest[2:] if revision else rest)
+    return f" A file of a hub repository is named '{repo}{revision}:{file}', or fetched: hf download {repo} {file}"
+
+
+def _local(name: str) -> Path | None:
+    """The file or folder of a name, if there is one."""
+    if not name.strip():
+        return None
+    try:
+        path = Path(name).expanduser()
+        return path if path.is_file() or path.is_dir() else None
+    except (OSError, ValueError, RuntimeError):  # Too long, or the home of nobody.
+        return None
+
+
+def _subfolder(folder: Path, name: str | None) -> Path:
+    if not name:
+        return folder
+    if not (folder / check_inside(name, folder)).is_dir():
+        raise CheckpointNotFoundError(f"{folder} has no subfolder {name!r}.")
+    return folder / name

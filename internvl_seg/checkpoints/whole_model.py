@@ -5,12 +5,11 @@ from typing import Any
 
 from torch import nn
 
+from .containers import CONTAINERS
 from .errors import CheckpointError
 from .finite_weights import check_weights
-from .in_place import reading_in_place
+from .in_place import Mapped, reading_in_place
 from .position_grid import tell_grids
-from .reading import CONTAINERS
-from .stored import Stored
 
 
 class WrongWeightsError(CheckpointError):
@@ -19,8 +18,8 @@ class WrongWeightsError(CheckpointError):
 
 def load_whole(
     model: nn.Module,
-    checkpoint: dict[str, Any],
-    places: dict[int, Stored],
+    checkpoint: Any,
+    places: dict[int, Mapped],
     where: str | os.PathLike[str],
     config: object,
 ) -> None:
@@ -39,9 +38,11 @@ def load_whole(
         CheckpointError: Another subclass, if a part of the model says what is wrong.
     """
     tell_grids(checkpoint, str(where))
-    state = checkpoint
+    state: Any = checkpoint
     for key in CONTAINERS:
-        state = checkpoint.get(key, state)
+        state = checkpoint.get(key, state) if isinstance(checkpoint, dict) else None
+    if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
+        raise WrongWeightsError(f"{where} holds no weights by name.")
     try:
         with reading_in_place(places):
             missing, unexpected = model.load_state_dict(state, strict=False)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from .block import NORM_EPS, NormType
+from .dtypes import find_dtype
 from .intern_vit import InternViT, Size
 
 
@@ -160,7 +161,7 @@ def create_encoder(
     name: str,
     *,
     img_size: Size | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | str | None = None,
     device: torch.device | str | None = None,
     **overrides: Any,
 ) -> InternViT:
@@ -169,15 +170,17 @@ def create_encoder(
     Args:
         name: One of :func:`list_encoders`.
         img_size: Side, or (height, width), in pixels of the stored position grid; the pre-training size if None.
-        dtype: Of the weights; PyTorch's default if None.
+        dtype: Of the weights, also as text ('bfloat16'); PyTorch's default if None.
         device: Of the weights; PyTorch's default if None.
         **overrides: Other arguments of :class:`InternViT`.
 
     Raises:
         ValueError: The name is not registered, or an argument does not fit.
     """
+    if "torch_dtype" in overrides:
+        raise ValueError("torch_dtype= is called dtype= here.")
     arguments = get_release(name).arguments() | overrides
     if img_size is not None:
         arguments["img_size"] = img_size
-    with building(device, dtype):
+    with building(device, find_dtype(dtype)):
         return InternViT(**arguments)

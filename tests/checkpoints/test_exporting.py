@@ -64,7 +64,7 @@ def test_a_write_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.M
         raise OSError("No space left on device")
 
     monkeypatch.setattr(Path, "write_text", disk_full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(DestinationError, match="No space"):
         export_encoder(random_encoder(), tmp_path / "out", to="hf_native")
     assert not list(tmp_path.iterdir())
 
@@ -104,3 +104,57 @@ def test_an_encoder_without_all_weights(options: dict[str, Any], tmp_path: Path)
     encoder = load_encoder(tmp_path / "encoder.pth", num_heads=2, **options)
     with pytest.raises(ValueError, match="so it cannot be written"):
         export_encoder(encoder, tmp_path / "again", to="hf_native")
+
+
+def test_remote_code_is_named_where_it_is_not_written(tmp_path: Path) -> None:
+    export_encoder(random_encoder(), tmp_path / "out", to="hf_remote_code")
+    code = json.loads((tmp_path / "out/config.json").read_text())["auto_map"]
+    assert code == {
+        "AutoConfig": "OpenGVLab/InternViT-300M-448px--configuration_intern_vit.InternVisionConfig",
+        "AutoModel": "OpenGVLab/InternViT-300M-448px--modeling_intern_vit.InternVisionModel",
+    }
+
+
+@pytest.mark.parametrize("name", ["out.pth", "out.safetensors", "out"])
+def test_what_cannot_be_read_back_does_not_appear(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, documented_error: DocumentedError
+) -> None:
+    def cut(size: int) -> None:
+        """Let a disk keep less than it was given, without a word."""
+
+        def flush(tensors: Any, path: Any, *rest: Any, **options: Any) -> None:
+            write(tensors, path, *rest, **options)
+            with Path(path).open("r+b") as file:
+                file.truncate(size)
+
+        write = save_file
+        monkeypatch.setattr(exporting, "save_file", flush)
+
+    def save(content: Any, path: Path) -> None:
+        saved(content, path)
+        with path.open("r+b") as file:
+            file.truncate(5000)
+
+    saved = torch.save
+    cut(5000)
+    monkeypatch.setattr(exporting.torch, "save", save)
+    to = "official" if "." in name else "hf_native"
+    with (
+        documented_error(f"{to} that was written cannot be read back", DestinationError)
+        if "." not in name
+        else (pytest.raises(DestinationError, match="not written as it should be"))
+    ):
+        export_encoder(random_encoder(), tmp_path / name, to=to)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_is_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, documented_error: DocumentedError
+) -> None:
+    def full(*_: Any) -> None:
+        raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed")
+
+    monkeypatch.setattr(exporting.torch, "save", full)
+    with documented_error("a checkpoint does not fit on the disk", DestinationError):
+        export_encoder(random_encoder(), tmp_path / "out.pth", to="official")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,105 @@
+"""Folders as trainers leave them: where the weights are in them, or how they become a file."""
+
+import os
+import re
+from pathlib import Path
+
+from .errors import NotACheckpointError, UnreadableWeightsError, list_names
+
+_RANK = re.compile(r"mp_rank_(\d+)_model_states\.pt")
+
+
+def find_in_folder(folder: Path) -> Path:
+    """The file of weights in a folder that is none of transformers'.
+
+    Raises:
+        UnreadableWeightsError: The weights are in parts; the message says how they become one file.
+        NotACheckpointError: There is none, or one cannot tell which.
+    """
+    names = sorted(os.listdir(folder))
+    if ".metadata" in names or any(name.endswith(".distcp") for name in names):
+        raise UnreadableWeightsError(
+            f"{folder} is a distributed checkpoint (torch.distributed.checkpoint, as FSDP saves it), in parts. If you "
+            f"trust it, make one file of it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} "
+            "weights.pth"
+        )
+    deepspeed = _find_deepspeed(folder, names)
+    if deepspeed is not None:
+        return deepspeed
+    if "adapter_config.json" in names or any(name.startswith("adapter_model.") for name in names):
+        raise UnreadableWeightsError(
+            f"{folder} holds adapters (LoRA, of peft) without the model that they belong to. Merge them into it: "
+            "peft.PeftModel.from_pretrained(model, FOLDER).merge_and_unload().save_pretrained(...)."
+        )
+    shards = [name for name in names if re.search(r"-\d+-of-\d+\.(safetensors|bin)$", name)]
+    if shards:
+        raise NotACheckpointError(
+            f"{folder} holds shards, such as {shards[0]}, but not the index that says what is in which: download "
+            f"{shards[0].split('-')[0]}.{'safetensors' if shards[0].endswith('s') else 'bin'}.index.json, too."
+        )
+    raise NotACheckpointError(
+        f"{folder} holds none of {', '.join(WEIGHT_FILES)}; it holds {list_names(names) or 'nothing'}. "
+        "Name the checkpoint file itself."
+    )
+
+
+# In the order in which transformers looks for them: a model saved anew may lie beside the index of an older one.
+WEIGHT_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
+
+
+def _find_deepspeed(folder: Path, names: list[str]) -> Path | None:
+    """DeepSpeed's file of weights, if they are whole."""
+    step = folder
+    if "latest" in names:
+        try:
+            told = (folder / "latest").read_text(encoding="utf-8")[:200].strip()
+        except (OSError, ValueError):
+            told = ""
+        if re.fullmatch(r"[\w.-]+", told) and (folder / told).is_dir() and ".." not in told:
+            step = folder / told
+    elif steps := [name for name in names if re.fullmatch(r"global_step\d+", name)]:
+        step = folder / max(steps, key=lambda name: int(name[11:]))
+    inside = sorted(os.listdir(step))
+    ranks = [name for name in inside if _RANK.fullmatch(name)]
+    if len(ranks) == 1:
+        return step / ranks[0]
+    parts = [name for name in inside if "mp_rank_" in name and name.endswith("_states.pt")]
+    if not parts:
+        return None
+    if len(ranks) > 1:
+        raise UnreadableWeightsError(
+            f"{step} is a checkpoint of DeepSpeed whose layers are cut over {len(ranks)} processes (mp_rank_00 and so "
+            "on). Write whole weights where it was trained, such as with the trainer's save_pretrained."
+        )
+    raise UnreadableWeightsError(
+        f"{step} is a checkpoint of DeepSpeed ZeRO-3, in parts ({parts[0]} and so on). Make one file of it with the "
+        f"script that DeepSpeed has put beside it: python zero_to_fp32.py {step.parent} weights"
+    )
+
+
+def check_one_set(index: Path, named: frozenset[str]) -> None:
+    """Refuse an index beside another whole set of shards, because one of the two is old.
+
+    Args:
+        index: The index.
+        named: The shards that it names.
+
+    Raises:
+        NotACheckpointError: Its folder holds another whole set.
+    """
+    sets: dict[tuple[str, str, str], set[int]] = {}
+    for name in os.listdir(index.parent):
+        found = re.fullmatch(r"(.+)-(\d{1,9})-of-(\d{1,9})\.(safetensors|bin)", name)
+        if found and name not in named and index.name.startswith(f"{found[1]}.{found[4]}"):
+            sets.setdefault((found[1], found[3], found[4]), set()).add(int(found[2]))
+    for (stem, count, suffix), numbers in sets.items():
+        if len(numbers) == int(count):
+            raise NotACheckpointError(
+                f"{index} does not name {stem}-...-of-{count}.{suffix}, which lie beside it as a whole set, too: one "
+                "of the two is of another run. Remove the one that is old."
+            )

@@ -1,0 +1,81 @@
+"""Weights that are numbers as they are: not quantised, no adapters beside them, nothing left out."""
+
+import re
+from collections.abc import Collection
+
+import torch
+
+from .errors import UnreadableWeightsError, list_names, printable
+from .reading import TensorReader
+
+_FLOATS = (torch.float64, torch.float32, torch.float16, torch.bfloat16)
+# Of peft and its kin, beside the layers that they adapt.
+_ADAPTERS = re.compile(r"(^|\.)(lora_[AB]|lora_embedding_[AB]|lora_magnitude_vector|lora_[ab]|lokr_w\d\w*|hada_w\d\w*|"
+                       r"ia3_l|oft_r|vera_lambda_\w|base_layer|lora_(up|down))(\.|$)")  # fmt: skip
+# Of bitsandbytes, GPTQ, AWQ, compressed-tensors, torchao and others, beside the codes.
+_SCALES = re.compile(
+    r"\.(qweight|qzeros|scales|g_idx|SCB|CB|weight_format|weight_scale|weight_scale_inv|weight_zero_point|"
+    r"weight_packed|weight_shape|input_scale|scale_inv|w_scale|qscale|weight\.(absmax|quant_map|nested_absmax|"
+    r"nested_quant_map|quant_state\S*|_data|_scale)|_extra_state)$"
+)
+_WEIGHT = re.compile(r"\.(weight|bias|gamma|ls[12]|lambda_[12])$|(embed|embedding|embeddings|token)$")
+
+
+def explain_names(names: Collection[str], where: str) -> None:
+    """Refuse a file in which no encoder was found, if its names tell why.
+
+    Raises:
+        UnreadableWeightsError: It holds adapters alone.
+    """
+    if adapters := [name for name in names if _ADAPTERS.search(name)]:
+        raise UnreadableWeightsError(_adapters(where, adapters))
+
+
+def check_plain(reader: TensorReader, names: Collection[str], where: str, quantised_by: str = "") -> None:
+    """Check that an encoder's tensors are its weights.
+
+    Args:
+        reader: The file.
+        names: Of the encoder's tensors in it.
+        where: The file, for messages.
+        quantised_by: What its config says of that, if anything.
+
+    Raises:
+        UnreadableWeightsError: They are not; the message says what they are, and what to do.
+    """
+    if adapters := [name for name in names if _ADAPTERS.search(name)]:
+        raise UnreadableWeightsError(_adapters(where, adapters))
+    if scales := [name for name in names if _SCALES.search(name) and not name.endswith("_extra_state")]:
+        raise _quantised(where, f"scales or codes such as {printable(min(scales))}", quantised_by)
+    empty = [name for name in names if 0 in reader.shape(name)]
+    if empty:
+        raise UnreadableWeightsError(
+            f"{where} holds {len(empty)} of its encoder's {len(names)} tensors empty, of size 0: "
+            f"{list_names(empty, 3)}. So DeepSpeed ZeRO-3 leaves them if weights are saved without being gathered. "
+            "Gather them with the zero_to_fp32.py beside the checkpoint, or set "
+            "stage3_gather_16bit_weights_on_model_save."
+        )
+    for name in sorted(names):
+        dtype = reader.dtype(name)
+        if dtype in _FLOATS or not _WEIGHT.search(name):
+            continue
+        if dtype.is_complex or dtype in (torch.bool, torch.int64, torch.int16):
+            raise UnreadableWeightsError(
+                f"{where} holds {printable(name)} as {dtype}, expected one of {', '.join(map(str, _FLOATS))}."
+            )
+        raise _quantised(where, f"{printable(name)} as {dtype}", quantised_by)
+
+
+def _adapters(where: str, names: list[str]) -> str:
+    return (
+        f"{where} holds adapters (LoRA) that are not merged into the weights, such as {printable(min(names))}. Merge "
+        "them: a run of this package with tools/convert_checkpoint.py, InternVL's use_backbone_lora with its "
+        "tools/merge_lora.py, others with peft's merge_and_unload()."
+    )
+
+
+def _quantised(where: str, what: str, by: str) -> UnreadableWeightsError:
+    return UnreadableWeightsError(
+        f"{where} is quantised{f' ({by})' if by else ''}: it holds {what}. Take the model that it was made from, in "
+        "bfloat16; quantization= makes fewer bits of that."
+    )
