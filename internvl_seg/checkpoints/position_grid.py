@@ -8,8 +8,8 @@ from typing import Any
 import torch
 
 from . import run_config
+from .containers import CONTAINERS
 from .errors import ShapeMismatchError, WrongConfigError
-from .reading import CONTAINERS
 from .told import OWN, Told, read_own
 
 # Key of a module's part of a state dict's metadata, where PyTorch keeps versions of modules.

@@ -6,7 +6,8 @@ values only.
 """
 
 import os
-import pickle
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -16,8 +17,7 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..checkpoints.config_text import ConfigTextError, parse_config_text
-from ..checkpoints.errors import UnsafePickleError
-from ..checkpoints.reading import SAFE_GLOBALS, read_pickle
+from ..checkpoints.reading import read_pickle
 
 # Keys of a config by which MMEngine reads other files or imports modules when it runs the text.
 _REACHING_OUT = ("_base_", "custom_imports")
@@ -41,11 +41,10 @@ def _read(file: Any, map_location: Any = None, weights_only: bool | None = None)
     """Stands in for the function with which MMEngine reads files of other schemes, and files in memory."""
     if isinstance(file, (str, os.PathLike)):
         return load_from_local(os.fspath(file), map_location)
-    try:
-        with torch.serialization.safe_globals(SAFE_GLOBALS):
-            return _with_plain_texts(torch.load(file, map_location=map_location, weights_only=True))
-    except pickle.UnpicklingError as error:
-        raise UnsafePickleError(f"A checkpoint asks to run code, which was refused: {error}") from error
+    with tempfile.NamedTemporaryFile(suffix=".pth") as copy:  # Its bytes stay while tensors are mapped from them.
+        shutil.copyfileobj(file, copy)
+        copy.flush()
+        return load_from_local(copy.name, map_location)
 
 
 def _download(url: str, model_dir: str | None = None, map_location: Any = None, progress: bool = True) -> Any:
