@@ -132,8 +132,8 @@ class EncoderFile:
         last = max(blocks, default=-1)
         if last >= _MOST_BLOCKS:
             raise KeyMismatchError(
-                f"{self.source.where} names a block {last}, more than any InternViT has ({_MOST_BLOCKS} at most are "
-                "read)."
+                f"{self.source.where} is no whole encoder: it has a block {last}, but only {len(blocks)} of them; of "
+                f"more than {_MOST_BLOCKS} none is read."
             )
         if last >= 2 * len(blocks):
             raise KeyMismatchError(
@@ -299,7 +299,7 @@ class EncoderFile:
         wanted = {name for names in parameters.values() for name in names}
         present = {name for name in self.source.reader.names if name.startswith(self.prefix)}
         (first,) = self.names("blocks.0.norm1.weight")
-        block = re.compile(re.escape(first.split(".0.")[0]) + r"\.([0-9]+)\.")
+        block = re.compile(re.escape(first.split(".0.")[0]) + r"\.([0-9]{1,9})\.")
         cut = {n for n in present - wanted if (match := block.match(n)) and int(match[1]) >= encoder.depth}
         unused = {n for n in present - wanted if self.format.unused.match(n.removeprefix(self.prefix))}
         missing, unexpected = wanted - present, present - wanted - unused - cut

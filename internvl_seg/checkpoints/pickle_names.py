@@ -246,9 +246,11 @@ class CheckpointTable:
                 self.odd.append(describe_odd(made))
             return made
         if name in ("collections.OrderedDict", "collections.Counter"):
-            if args not in ((), ([],), ({},)):
+            if args in ((), ([],)):
+                return OrderedDict()
+            if len(args) != 1 or not isinstance(args[0], dict):  # A Counter's counts, whose keys were looked at.
                 raise PickleError(f"{name} with arguments")
-            return OrderedDict()
+            return OrderedDict(args[0])
         if name == "_codecs.encode":
             if len(args) != 2 or not isinstance(args[0], str) or args[1] not in ("latin1", "latin-1"):
                 raise PickleError("text in an encoding that no bytes are kept in")

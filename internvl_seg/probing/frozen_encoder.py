@@ -42,10 +42,9 @@ class FrozenEncoder:
                 f"backbone={dict(backbone)}: a probe's encoder is frozen; leave lora and frozen=False out."
             )
         self.name = name
-        self.config = dict(backbone) | {"out_indices": tuple(blocks)}
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self.backbone: Any = MODELS.build(self.config)
+        drawn = {"seed": seed} if backbone.get("init_cfg") is None else {}
+        self.config = drawn | dict(backbone) | {"out_indices": tuple(blocks)}
+        self.backbone: Any = MODELS.build(self.config)
         if not hasattr(self.backbone, "forward_intermediates"):
             raise ConfigError(f"backbone.type={backbone.get('type')!r} has no blocks: use 'InternViT' or 'TimmViT'.")
         self.device = torch.device("meta" if self.is_meta else get_device())

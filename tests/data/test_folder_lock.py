@@ -91,14 +91,18 @@ def test_another_machine_is_waited_for_until_it_gives_no_sign_of_life(
 
 def test_a_run_that_lost_its_folder_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(folder_lock, "_LEASE", 0.3)
+    previous = signal.signal(signal.SIGINT, signal.default_int_handler)  # Where tests run in workers it is ignored.
 
     def work() -> None:
         with locked_folder(tmp_path, "a"):
             (tmp_path / ".lease").unlink()
             threading.Event().wait(20)
 
-    with pytest.raises(FolderInUseError, match="has lost its lock on the folder"):
-        work()
+    try:
+        with pytest.raises(FolderInUseError, match="has lost its lock on the folder"):
+            work()
+    finally:
+        signal.signal(signal.SIGINT, previous)
 
 
 def test_ctrl_c_stays_ctrl_c(tmp_path: Path) -> None:

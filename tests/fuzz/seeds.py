@@ -33,9 +33,9 @@ CLASSES = ("sky", "tree")
 STORE_KEY = {"dtype": "float32", "encoder": "a", "transforms": [{"type": "RandomFlip"}]}
 RUN = {"checkpoint_sha256": "00ff", "classes": list(CLASSES)}
 IDENTITY = ("checkpoint_sha256", "classes")
-CONFIG_TEXT = """
-model = dict(type='EncoderDecoder', backbone=dict(type='InternViT', arch=dict(embed_dim=16, depth=2), frozen=False))
-train_cfg = {'max_iters': 4, 'val_interval': -1, 'betas': (0.9, 0.999)}
+CONFIG_TEXT = f"""
+model = dict(type='EncoderDecoder', backbone=dict(type='InternViT', arch={ARCH}, frozen=False))
+train_cfg = dict(max_iters=4, val_interval=-1, betas=(0.9, 0.999))
 classes = ['sky', "tree"]
 """
 

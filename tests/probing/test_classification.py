@@ -204,6 +204,7 @@ def test_photographs_with_a_real_encoder(shared: Path, tmp_path: Path, monkeypat
         "probe.blocks": [11],
         "probe.views": 1,
         "probe.iterations": 8,
+        "probe.warmup": 0,
         "probe.few_shot.per_class": [],
         "probe.store.folder": "features",
     }

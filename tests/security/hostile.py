@@ -4,6 +4,7 @@ import copyreg
 import functools
 import importlib
 import io
+import logging
 import operator
 import os
 import struct
@@ -72,7 +73,7 @@ def payloads(ran: Path, folder: Path) -> dict[str, Any]:
         "builtins.getattr of a class that is allowed": Call(
             Call(operator.getitem, builtins_of_a_class, "exec"), f"import os\nos.mkdir({made!r})"
         ),
-        "copyreg._reconstructor": Call(copyreg._reconstructor, subprocess.Popen, subprocess.Popen, ["mkdir", made]),
+        "copyreg._reconstructor": Call(copyreg._reconstructor, logging.FileHandler, logging.FileHandler, made),
         "torch.hub.load": Call(functools.partial(torch.hub.load, str(repository), "model", source="local")),
         "torch.load": Call(functools.partial(torch.load, str(folder / "inner.pth"), weights_only=False)),
         "numpy.load": Call(functools.partial(np.load, str(folder / "inner.npy"), allow_pickle=True)),

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import mmengine.runner.checkpoint as mmengine_checkpoint
 import mmpretrain
@@ -37,7 +36,7 @@ from internvl_seg.inference.commands import infer
 from internvl_seg.planning.commands import plan_memory
 from internvl_seg.probing import probe
 from internvl_seg.segmentation.timm_vit import TimmViT
-from internvl_seg.training import evaluate, train
+from internvl_seg.training import evaluate, replay_step, train
 
 from ..classification import small
 from ..conftest import ROOT
@@ -231,6 +230,7 @@ WAYS_IN: dict[str, Read] = {
     "tools/test.py": lambda path: evaluate("config.py", path, work_dir="tested"),
     "tools/train.py, load_from": lambda path: train("config.py", work_dir="trained", options={"load_from": str(path)}),
     "tools/train.py --resume": _resume,
+    "tools/train.py --replay": lambda path: replay_step("config.py", path),
     "tools/train.py, resume in the config": partial(_resume, in_config=True),
     "tools/train.py, resume from load_from": lambda path: train(
         "config.py", work_dir="trained", options={"load_from": str(path), "resume": True}
@@ -246,14 +246,6 @@ WAYS_IN: dict[str, Read] = {
     "tools/probe.py --resume, L-BFGS": partial(_probe_resumed, names="*lbfgs*.pth"),
     "mmpretrain's get_model": lambda path: mmpretrain.get_model(Config.fromfile("classifier.py"), str(path)),
 }
-RESUMED_BY_CONFIG = "tools/train.py, resume in the config"
-
-
-def _ways_in(name: str, reason: str) -> list[Any]:
-    """All of them, one of which is known to fail."""
-    mark = pytest.mark.xfail(strict=True, reason=reason)
-    return [pytest.param(way, marks=mark) if way == name else way for way in WAYS_IN]
-
 
 # One of each format, and those that are not among the weights.
 CHOSEN = (
@@ -300,7 +292,7 @@ def test_the_hostile_files_are_hostile(world: World) -> None:
         assert _has_run(world.ran), what
 
 
-@pytest.mark.parametrize("name", _ways_in(RESUMED_BY_CONFIG, "The key resume of a config is passed over"))
+@pytest.mark.parametrize("name", WAYS_IN)
 def test_nothing_in_a_file_is_run(name: str, world: World) -> None:
     chosen = world.hostile if name in EVERYTHING else CHOSEN
     found = {what: _try(WAYS_IN[name], world.hostile[what], world.ran) for what in chosen}
@@ -317,7 +309,7 @@ def _with_text(world: World, text: str) -> Path:
     return world.folder / "text.pth"
 
 
-@pytest.mark.parametrize("name", _ways_in("tools/train.py --resume", "MMEngine's Runner.resume runs the config"))
+@pytest.mark.parametrize("name", WAYS_IN)
 def test_no_config_in_a_checkpoint_is_run(name: str, world: World) -> None:
     with contextlib.suppress(Exception):  # Some take such a file, some do not.
         WAYS_IN[name](_with_text(world, config_text(world.ran)))
@@ -356,7 +348,6 @@ def test_planning_reads_no_checkpoint(world: World) -> None:
     assert not _has_run(world.ran)
 
 
-@pytest.mark.xfail(strict=True, reason="MMEngine unpickles what it downloads")
 @pytest.mark.parametrize("what", ["os.mkdir", "os.mkdir, legacy"])
 def test_no_download_runs_what_is_in_a_file(what: str, world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(world.folder / "torch"))
@@ -370,7 +361,6 @@ def test_no_download_runs_what_is_in_a_file(what: str, world: World, monkeypatch
     assert not _has_run(world.ran)
 
 
-@pytest.mark.xfail(strict=True, reason="MMEngine's BaseInferencer without a config runs the one in the checkpoint")
 def test_no_inferencer_runs_the_config_in_a_checkpoint(world: World) -> None:
     text = config_text(world.ran)
     with contextlib.suppress(Exception):
@@ -384,19 +374,23 @@ OPENS = {
     "checkpoints/classifier.py": "load_classifier",
     "checkpoints/converting.py": "convert_checkpoint",
     "checkpoints/loading.py": "load_encoder",
-    "checkpoints/reading.py": "load_encoder of an index",
+    "checkpoints/reading.py": "load_encoder",
     "checkpoints/reference.py": "hash_file",
+    "checkpoints/shards.py": "load_encoder of an index",
     "checkpoints/sources.py": "load_encoder of a folder",
     "demo.py": "the demo's encoder",
     "inference/model.py": "Segmenter.from_checkpoint",
-    "probing/convex.py": "tools/probe.py --resume, L-BFGS",
-    "probing/head_training.py": "tools/probe.py --resume",
+    "probing/state.py": "tools/probe.py --resume",
     "segmentation/shared_encoder.py": "the file of a shared encoder",
     "segmentation/timm_vit.py": "TimmViT",
+    "training/captured_step.py": "tools/train.py --replay",
     "training/commands.py": "tools/train.py --resume",
+    "training/loading.py": "mmengine's CheckpointLoader",
     "training/runner.py": "mmengine's load_checkpoint",
 }
-_OPENERS = {"open_source", "open_file", "read_pickle", "read_checkpoint"}
+# These read what they have just written.
+READS_BACK = {"checkpoints/exporting.py", "training/saving.py"}
+_OPENERS = {"open_source", "open_file", "read_pickle", "look", "load_from_local"}
 _UNPICKLERS = {"torch.load", "pickle.load", "pickle.loads", "torch.jit.load", "Config.fromstring"}
 
 
@@ -408,6 +402,6 @@ def _calls(path: Path) -> set[str]:
 def test_every_module_that_opens_checkpoints_is_tried() -> None:
     root = Path(internvl_seg.__file__).parent
     calls = {path.relative_to(root).as_posix(): _calls(path) for path in root.rglob("*.py")}
-    assert {path for path, names in calls.items() if names & _OPENERS} == OPENS.keys()
+    assert {path for path, names in calls.items() if names & _OPENERS} == OPENS.keys() | READS_BACK
     assert {path for path, names in calls.items() if names & _UNPICKLERS} == {"checkpoints/reading.py"}
     assert set(OPENS.values()) <= WAYS_IN.keys()

@@ -17,7 +17,7 @@ from .test_saving import small_disk  # noqa: F401  (a fixture)
 
 HOOKS = """
 train_cfg.update(max_iters=5)
-default_hooks['checkpoint'].update(interval=1, max_keep_ckpts=2, save_best='mIoU', rule='less')
+default_hooks['checkpoint'].update(interval=1, max_keep_ckpts=2, save_best='mIoU')
 custom_hooks = [
     dict(type='CheckpointHook', by_epoch=False, interval=2, filename_tmpl='weights_{}.pth', save_optimizer=False),
     dict(type='CheckpointHook', by_epoch=False, interval=1, filename_tmpl='same.pth', max_keep_ckpts=1,
@@ -94,6 +94,7 @@ def test_a_full_disk_stops_the_run_with_the_last_checkpoint(
     make_images(tmp_path)
     Path("config.py").write_text(TEXT)
     options = {"default_hooks.checkpoint.interval": 1, "default_hooks.checkpoint.out_dir": str(small_disk)}
+    options["param_scheduler.0.total_steps"] = 40
     with pytest.raises(CheckpointNotWrittenError, match=r"No space left on device.*--resume"):
         train("config.py", work_dir="run", options=options | {"train_cfg.max_iters": 40})
     there = sorted(path.name for path in (small_disk / "run").iterdir())

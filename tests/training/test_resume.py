@@ -173,7 +173,7 @@ def test_a_checkpoint_of_another_run_is_refused(run: Path) -> None:
 def test_a_new_run_puts_an_earlier_ones_checkpoints_aside(run: Path) -> None:
     before = weights("run/iter_2.pth")
     (run / "encoder.pth").write_bytes(b"not of a run")
-    train("config.py", work_dir="run", options={"train_cfg.max_iters": 2, "optim_wrapper.optimizer.lr": 0.02})
+    train("config.py", work_dir="run", options={"train_cfg.max_iters": 2, "param_scheduler.0.eta_max": 0.5})
     (aside,) = run.glob("earlier_*")
     assert {path.name for path in aside.iterdir()} == {"iter_2.pth", "iter_4.pth", "last_checkpoint"}
     kept, new = weights(f"{aside}/iter_2.pth"), weights("run/iter_2.pth")
