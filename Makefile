@@ -24,7 +24,7 @@ demo: $(READY)
 	$(BIN)/python tools/demo.py $(if $(ENCODER),--encoder $(ENCODER)) $(if $(DATA),--data-root $(DATA))
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

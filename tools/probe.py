@@ -14,6 +14,7 @@ from internvl_seg import CheckpointError
 from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.common.tools import run_tool
 from internvl_seg.data.folder import FolderError
+from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.probing import ProbeError, probe
 from internvl_seg.training import ConfigError
 from internvl_seg.training.config import add_options
@@ -38,7 +39,7 @@ def main() -> None:
             dry_run=args.dry_run,
             options=args.cfg_options,
         )
-    except (ConfigError, FolderError, CheckpointError, ProbeError, NonFiniteError) as error:
+    except (ConfigError, FolderError, FolderInUseError, CheckpointError, ProbeError, NonFiniteError) as error:
         sys.exit(f"{type(error).__name__}: {error}")
     except OSError as error:  # A disk that is full, a folder that may not be written.
         sys.exit(f"{type(error).__name__}: {error}. What was written before stays: --resume goes on from it.")

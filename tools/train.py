@@ -14,6 +14,7 @@ from internvl_seg import CheckpointError
 from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.common.tools import run_tool
 from internvl_seg.data.folder import FolderError
+from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, replay_step, train
 from internvl_seg.training.config import add_options
@@ -58,7 +59,15 @@ def main() -> None:
             options=args.cfg_options,
             launcher=args.launcher,
         )
-    except (ConfigError, FolderError, DatasetError, CheckpointError, LabelError, NonFiniteError) as error:
+    except (
+        ConfigError,
+        FolderError,
+        FolderInUseError,
+        DatasetError,
+        CheckpointError,
+        LabelError,
+        NonFiniteError,
+    ) as error:
         sys.exit(f"{type(error).__name__}: {error}")
 
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ..data.folder_lock import locked_folder
 from ..data.writing import remove_leftovers
 from ..training import ConfigError
 from ..training.config import check_data_paths, explaining, load_config
@@ -118,6 +119,7 @@ def probe(
 
     Raises:
         ConfigError: The config does not describe a study; the message names file and key.
+        FolderInUseError: Another study works in the folder.
         ProbeError: Features cannot be kept or put together, all heads diverged, or what a killed run left is damaged.
         NonFiniteError: There is NaN or infinity in the features; the message names image, block and encoder.
         CheckpointError: Weights could not be read.
@@ -128,10 +130,25 @@ def probe(
     init_default_scope(config.get("default_scope", "mmseg"))
     task = _task(config)
     folder = Path(work_dir or config.get("work_dir") or Path("work_dirs", Path(config.filename).stem))
-    if not resume and not dry_run:
-        shutil.rmtree(folder / "state", ignore_errors=True)
-    for part in ("", "state", "heads"):
-        remove_leftovers(folder / part)
+    with nullcontext() if dry_run else locked_folder(folder, "tools/probe.py", console.print):
+        if not resume and not dry_run:
+            shutil.rmtree(folder / "state", ignore_errors=True)
+        for part in ("", "state", "heads"):
+            remove_leftovers(folder / part)
+        return _run(config, settings, task, folder, stream=stream, dry_run=dry_run, console=console)
+
+
+def _run(
+    config: Config,
+    settings: ProbeSettings,
+    task: Task,
+    folder: Path,
+    *,
+    stream: bool,
+    dry_run: bool,
+    console: Console,
+) -> Scored | None:
+    """The study itself, in a folder of its own."""
     study = Study()
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with explaining(config), Progress(*columns, console=console, disable=not console.is_terminal) as progress:

@@ -17,6 +17,7 @@ from ..checkpoints.reading import read_pickle
 from ..classification.metric import ImageNetAccuracy
 from ..classification.table import print_accuracies
 from ..data.csv_cells import escape_cell
+from ..data.folder_lock import locked_folder
 from ..data.preflight import check_before_training
 from ..data.writing import whole_file
 from ..segmentation.backbone import reading_weights_later
@@ -133,6 +134,7 @@ def train(
     Raises:
         ConfigError: The config does not describe a run; the message names file and key.
         DatasetError: The images and masks would stop or ruin the training; the message names them.
+        FolderInUseError: Another training works in the folder.
         CheckpointError: Weights could not be read, or the last checkpoint is of another run or could not be written.
     """
     config = load_config(config_file, options)
@@ -144,11 +146,13 @@ def train(
         check_data_paths(config, "val_dataloader")
     if amp:
         _enable_amp(config)
-    if is_segmentation(config) and os.environ.get(_RANK.get(launcher, ""), "0") == "0":
+    is_first = os.environ.get(_RANK.get(launcher, ""), "0") == "0"
+    if is_segmentation(config) and is_first:
         check_before_training(config)
     processes = int(os.environ.get(_PROCESSES.get(launcher, ""), 1))
-    _decide_checkpoint(config, resume or bool(config.get("resume")), processes)
-    _run(config, "train")
+    with locked_folder(Path(config.work_dir), "tools/train.py", print) if is_first else contextlib.nullcontext():
+        _decide_checkpoint(config, resume or bool(config.get("resume")), processes)
+        _run(config, "train")
 
 
 def replay_step(

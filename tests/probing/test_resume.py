@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from internvl_seg.checkpoints.reading import read_pickle
+from internvl_seg.data.folder_lock import FolderInUseError, locked_folder
 from internvl_seg.probing.errors import StateError
 from internvl_seg.probing.state import read_state, write_state
 
@@ -39,6 +40,12 @@ def test_damaged_states_are_refused(run: Run, documented_error: DocumentedError)
     states[-1].rename("out/state/kept")
     with documented_error("a state of another study", StateError):
         read_state(Path("out/state/kept"), "this", lambda _: None)
+
+
+def test_two_studies_do_not_share_a_folder(run: Run) -> None:
+    with locked_folder(Path("out"), "another study"), pytest.raises(FolderInUseError, match="in use by another study"):
+        run(**SHORT)
+    assert not list(Path().glob("*/train-*"))  # No features were made.
 
 
 def test_a_study_with_another_loss_does_not_go_on_with_the_old_heads(run: Run) -> None:

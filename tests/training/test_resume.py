@@ -14,6 +14,7 @@ from mmengine.runner import Runner
 
 from internvl_seg.checkpoints.errors import CheckpointNotFoundError, TruncatedCheckpointError, UnsafePickleError
 from internvl_seg.checkpoints.reading import read_pickle
+from internvl_seg.data.folder_lock import FolderInUseError, locked_folder
 from internvl_seg.training import train
 from internvl_seg.training.checkpoint_hook import find_last_checkpoint
 from internvl_seg.training.resuming import NotResumableError
@@ -181,6 +182,14 @@ def test_a_new_run_puts_an_earlier_ones_checkpoints_aside(run: Path) -> None:
     assert not all(torch.equal(new[name], before[name]) for name in before)
     assert {path.name for path in run.glob("*.pth")} == {"iter_2.pth", "encoder.pth"}
     assert "move them back" in log(run)
+
+
+def test_two_trainings_do_not_share_a_folder(run: Path) -> None:
+    before = (run / "last_checkpoint").read_text()
+    with locked_folder(run, "another training"), pytest.raises(FolderInUseError, match="in use by another training"):
+        train("config.py", work_dir="run")
+    assert (run / "last_checkpoint").read_text() == before
+    assert not list(run.glob("earlier_*"))
 
 
 @HOOKS.register_module()
