@@ -139,8 +139,15 @@ def replay(config: Config, path: str | os.PathLike[str]) -> ReplayedStep:
     if not path.is_file():
         raise ConfigError(f"There is no capture {os.fspath(path)!r} (looked from {Path.cwd()}).")
     capture = read_pickle(path)
-    if not isinstance(capture, dict) or not {"batch", "state_dict", "losses", "random_state"} <= set(capture):
-        raise ConfigError(f"{path} is no capture of a training step, such as non_finite_step.pth in a work folder.")
+    try:
+        batch, state = from_plain(capture["batch"]), RandomState(*capture["random_state"])
+        captured = {str(name): float(value) for name, value in capture["losses"].items()}
+        iteration, loss_scale = int(capture["iteration"]), float(capture["loss_scale"])
+        images = [str(image) for image in capture["img_paths"]]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:  # What is in a file may be anything.
+        raise ConfigError(
+            f"{path} is no capture of a training step, such as non_finite_step.pth in a work folder."
+        ) from error
     init_default_scope(config.get("default_scope", "mmseg"))
     with explaining(config), reading_weights_later():
         if "data_preprocessor" in config:
@@ -151,17 +158,17 @@ def replay(config: Config, path: str | os.PathLike[str]) -> ReplayedStep:
     model.to(get_device()).train()
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
     wrapper = next(iter(wrapper.values())) if isinstance(wrapper, OptimWrapperDict) else wrapper
-    RandomState(*capture["random_state"]).restore()
+    state.restore()
     with wrapper.optim_context(model):
-        data = model.data_preprocessor(from_plain(capture["batch"]), True)
+        data = model.data_preprocessor(batch, True)
         found = model(**data, mode="loss") if isinstance(data, dict) else model(*data, mode="loss")
     loss, parts = model.parse_losses(found)
     if loss.requires_grad:
-        (loss * capture["loss_scale"]).backward()
+        (loss * loss_scale).backward()
     return ReplayedStep(
-        iteration=capture["iteration"],
-        img_paths=capture["img_paths"],
-        captured=capture["losses"],
+        iteration=iteration,
+        img_paths=images,
+        captured=captured,
         losses={name: float(value.detach()) for name, value in parts.items()},
         weights=weights,
         gradients=[name for name, p in model.named_parameters() if p.grad is not None and not is_finite(p.grad)],

@@ -192,5 +192,14 @@ def test_a_batch_is_read_back_as_it_was(config: Path, documented_error: Document
     assert capture["non_finite_weights"] == []
     with documented_error("no capture of a step", ConfigError):
         replay_step(config, "run/iter_1.pth")
+    for damage in (
+        {"batch": {"_element": "os"}},
+        {"losses": {"loss": "a"}},
+        {"random_state": None},
+        {"iteration": "x"},
+    ):
+        torch.save(capture | damage, "damaged.pth")
+        with pytest.raises(ConfigError, match="no capture of a training step"):
+            replay_step(config, "damaged.pth")
     with documented_error("a capture that is not there", ConfigError):
         replay_step(config, "run/none.pth")
