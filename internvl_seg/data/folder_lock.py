@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from filelock import LeaseCompromise, SoftFileLease, Timeout
 
@@ -18,6 +18,19 @@ from .writing import machine, try_lock
 # Seconds without a sign of life after which a run on another machine has ended.
 _LEASE = 30.0
 _FIELDS = {"purpose", "pid", "host", "since", "machine"}
+
+
+# A process that is forked, as those that read images ahead are, would hold the locks of a run that was killed.
+_held: set[IO[bytes]] = set()
+
+
+def _let_go_in_child() -> None:
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 class FolderInUseError(RuntimeError):
@@ -53,7 +66,9 @@ def locked_folder(folder: Path, purpose: str, tell: Callable[[str], None] = lamb
 
     with ExitStack() as stack:
         record = folder / ".lock"
-        file = stack.enter_context(record.open("ab"))
+        file: IO[bytes] = stack.enter_context(record.open("ab"))
+        _held.add(file)
+        stack.callback(_held.discard, file)
         try:
             is_locked = try_lock(file.fileno())
         except OSError:  # There are no locks on this disk.

@@ -51,6 +51,29 @@ def test_a_folder_is_for_one_and_then_for_the_next(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "new").iterdir()] == [".lock"]
 
 
+def test_what_a_killed_run_has_forked_holds_nothing(tmp_path: Path) -> None:
+    """Processes that read images ahead live on for some seconds."""
+    pid = os.fork()
+    if not pid:
+        with locked_folder(tmp_path, "tools/train.py"):
+            reader = os.fork()
+            if not reader:
+                signal.pause()
+            (tmp_path / "reader.tmp").write_text(str(reader))
+            (tmp_path / "reader.tmp").rename(tmp_path / "reader")
+            signal.pause()
+    while not (tmp_path / "reader").exists():
+        time.sleep(0.01)
+    with pytest.raises(FolderInUseError):
+        enter(tmp_path)
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    try:
+        assert enter(tmp_path) == []
+    finally:
+        os.kill(int((tmp_path / "reader").read_text()), signal.SIGKILL)
+
+
 def test_the_second_is_told_who_is_there(tmp_path: Path, documented_error: DocumentedError) -> None:
     record = {"purpose": "tools/infer.py", "pid": 4711, "host": "node1", "since": "2026-01-01T12:00:00+00:00"}
     with locked_folder(tmp_path, "tools/infer.py"):
