@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
 from ..data.names import readable
@@ -88,12 +89,12 @@ def count_pages(path: str | os.PathLike[str]) -> int:
             if sizes := picture.info.get("sizes"):
                 return len(sizes)
             count = int(getattr(picture, "n_frames", 1))
-            if picture.format != "TIFF" or count == 1:
+            if not isinstance(picture, TiffImageFile) or count == 1:
                 return count
             kinds = []
             for page in range(min(count, _PAGES)):
                 picture.seek(page)
-                kinds.append(picture.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & ~_PAGE_OF_SEVERAL)  # type: ignore[attr-defined]
+                kinds.append(picture.tag_v2.get(_NEW_SUBFILE_TYPE, 0) & ~_PAGE_OF_SEVERAL)
             return max(kinds.count(0), 1)
     except Exception:  # What is wrong with it is said when it is read.
         return 1

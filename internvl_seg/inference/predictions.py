@@ -4,12 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..data.writing import write_encoded
-from ..visualization.contact_sheet import draw_contact_sheet
+from ..visualization.contact_sheet import write_contact_sheets
 from .classifier import Classification
 from .run_folder import add_rows, as_cell, begin_run, read_rows
-
-_PER_SHEET = 60
 
 
 class PredictionsFolder:
@@ -58,12 +55,5 @@ class PredictionsFolder:
     def write_contact_sheets(self, files: Sequence[Path]) -> None:
         """Show those pictures that are done with their first class, sixty on a page."""
         rows = [(file, row) for file in files if (row := self.row(file)) is not None and file.is_file()]
-        for number, start in enumerate(range(0, len(rows), _PER_SHEET), start=1):
-            page = draw_contact_sheet(
-                [
-                    (f"{row['name_1'].partition(',')[0]} {float(row['probability_1']):.0%}", file)
-                    for file, row in rows[start : start + _PER_SHEET]
-                ]
-            )
-            path = self.folder / ("contact_sheet.jpg" if number == 1 else f"contact_sheet_{number}.jpg")
-            write_encoded(path, lambda file, page=page: page.save(file, format="JPEG", quality=90))  # type: ignore[misc]
+        cells = [(f"{row['name_1'].partition(',')[0]} {float(row['probability_1']):.0%}", file) for file, row in rows]
+        write_contact_sheets(cells, self.folder)

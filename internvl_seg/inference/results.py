@@ -11,10 +11,9 @@ from PIL import Image
 
 from ..data.csv_cells import escape_cell
 from ..data.writing import write_encoded
-from ..visualization.contact_sheet import draw_contact_sheet
+from ..visualization.contact_sheet import write_contact_sheets
 from .run_folder import add_rows, as_cell, begin_run, read_rows
 
-_PER_SHEET = 60
 _COLUMNS = ("file", "output", "frame", "height", "width")
 
 
@@ -103,10 +102,4 @@ class ResultsFolder:
         done = {output for _, output in self._done}
         overlays = {name: self.folder / f"overlays/{name}.jpg" for name in outputs if as_cell(name) in done}
         found = [(name, path) for name, path in overlays.items() if path.is_file()]
-        pages = []
-        for number, start in enumerate(range(0, len(found), _PER_SHEET), start=1):
-            path = self.folder / ("contact_sheet.jpg" if number == 1 else f"contact_sheet_{number}.jpg")
-            page = draw_contact_sheet(found[start : start + _PER_SHEET])
-            write_encoded(path, lambda file, page=page: page.save(file, format="JPEG", quality=90))  # type: ignore[misc]
-            pages.append(path)
-        return pages
+        return write_contact_sheets(found, self.folder)

@@ -5,6 +5,7 @@ import warnings
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from torch import Tensor
 
 from ..data.confusion import pair_counts_of_tensors
 from ..data.names import SUFFIX
-from ..data.writing import whole_file
+from ..data.writing import write_encoded
 
 _NAMED = 3  # Masks in a warning.
 
@@ -298,8 +299,8 @@ class SegmentationMetric(IoUMetric):
         first = int(sample.get("reduce_zero_label", False))
         dtype = np.uint8 if len((self.dataset_meta or {}).get("classes") or ()) + first <= 256 else np.uint16
         ids = prediction.long().cpu().numpy() + first
-        with whole_file(Path(self.output_dir, name + SUFFIX)) as file:
-            Image.fromarray(ids.astype(dtype)).save(file, format="PNG")
+        picture = Image.fromarray(ids.astype(dtype))
+        write_encoded(Path(self.output_dir, name + SUFFIX), partial(picture.save, format="PNG"))
 
 
 def _as_map(ids: Tensor) -> Tensor:

@@ -1,15 +1,18 @@
 """Many pictures on one page."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
 
 from ..data.names import readable
+from ..data.writing import write_encoded
 
 CELL = (320, 240)
 _MARGIN, _LINE = 8, 16
 _LETTERS = 200
+_PER_SHEET = 60
 
 
 def draw_contact_sheet(pictures: Sequence[tuple[str, Path]], columns: int = 5) -> Image.Image:
@@ -41,6 +44,27 @@ def draw_contact_sheet(pictures: Sequence[tuple[str, Path]], columns: int = 5) -
             name = "…" + name.lstrip("…")[1:]  # The end of a path tells more than its beginning.
         pen.text((left, top + CELL[1] + 2), name, fill="black")
     return page
+
+
+def write_contact_sheets(pictures: Sequence[tuple[str, Path]], folder: Path) -> list[Path]:
+    """Write pages of sixty pictures: ``contact_sheet.jpg``, ``contact_sheet_2.jpg`` and so on.
+
+    Args:
+        pictures: Names and files.
+        folder: Where.
+
+    Returns:
+        The pages; none if there are no pictures.
+
+    Raises:
+        OSError: One cannot be written.
+    """
+    pages = []
+    for number, start in enumerate(range(0, len(pictures), _PER_SHEET), start=1):
+        pages.append(folder / ("contact_sheet.jpg" if number == 1 else f"contact_sheet_{number}.jpg"))
+        page = draw_contact_sheet(pictures[start : start + _PER_SHEET])
+        write_encoded(pages[-1], partial(page.save, format="JPEG", quality=90))
+    return pages
 
 
 def _shrink(path: Path) -> Image.Image:

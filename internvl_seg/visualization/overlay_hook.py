@@ -1,6 +1,7 @@
 """Pictures of what a model predicts, while it is tested."""
 
 from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..data.names import SUFFIX, names_of_images
-from ..data.writing import whole_file
+from ..data.writing import write_encoded
 from .overlay import draw_panel
 
 
@@ -52,8 +53,7 @@ class OverlayHook(Hook):
             prediction = _painted(sample.pred_sem_seg.data, len(meta["classes"]))
             truth = _painted(sample.gt_sem_seg.data, len(meta["classes"]), ignored) if "gt_sem_seg" in sample else None
             figure = draw_panel(image, truth, prediction, meta["classes"], meta["palette"], name)
-            with whole_file(self._folder / (name + SUFFIX)) as file:
-                figure.savefig(file, format="png")
+            write_encoded(self._folder / (name + SUFFIX), partial(figure.savefig, format="png"))
 
 
 def _painted(ids: Tensor, num_classes: int, ignored: Collection[int] = ()) -> NDArray[np.int64]:
