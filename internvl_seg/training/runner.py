@@ -168,6 +168,17 @@ class ResumableRunner(Runner):
             CheckpointError: It is to be tested, and is another model's.
         """
         checkpoint = load_from_local(filename, map_location)
+        self._take_weights(checkpoint, filename, strict, revise_keys)
+        return checkpoint
+
+    def _take_weights(
+        self,
+        checkpoint: dict[str, Any],
+        filename: str,
+        strict: bool = False,
+        revise_keys: Sequence[tuple[str, str]] = ((r"^module\.", ""),),
+    ) -> None:
+        """Load the weights of a checkpoint that was read."""
         # Before hooks exchange tensors in it, as one that averages weights does.
         places = find_places(Path(filename).expanduser(), checkpoint)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
@@ -183,7 +194,6 @@ class ResumableRunner(Runner):
                 _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
         self._has_loaded: bool = True
         self.logger.info(f"Load checkpoint from {filename}")
-        return checkpoint
 
     def resume(
         self,
@@ -213,7 +223,7 @@ class ResumableRunner(Runner):
         differences = [*compare_classes(meta, metainfo), *compare_samples(meta, dataset)]
         refuse(filename, [*differences, *compare_weights(_trained_state(checkpoint), model)])
         check_averages(checkpoint, self.hooks, filename)
-        checkpoint = self.load_checkpoint(filename)
+        self._take_weights(checkpoint, filename)
         loop._epoch, loop._iter = meta["epoch"], meta["iter"]
         self._resume_seed(meta.get("seed"))
         if "dataset_meta" in meta and plain(meta["dataset_meta"]) != metainfo:
