@@ -1,6 +1,8 @@
 """What every test shares: the seed, the threads, the golden files and the folder that only developers have."""
 
 import json
+import os
+import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -95,3 +97,15 @@ def golden() -> Callable[[str], Golden]:
 def manifests() -> dict[str, Any]:
     """Names and shapes of every parameter of three released files."""
     return dict(json.loads((GOLDEN / "released_checkpoint_manifests.json").read_text()))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of one megabyte."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("needs the right to mount a disk in memory")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # A file on it may still be mapped.

@@ -18,7 +18,7 @@ from mmseg.models.losses.lovasz_loss import lovasz_hinge_flat, lovasz_softmax_fl
 from mmseg.models.losses.tversky_loss import tversky_loss
 from mmseg.models.losses.utils import get_class_weight, weight_reduce_loss
 from mmseg.registry import MODELS
-from scipy.ndimage import distance_transform_edt  # type: ignore[import-untyped]
+from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
 

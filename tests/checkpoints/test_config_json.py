@@ -153,9 +153,8 @@ def test_a_config_that_is_too_large(written: Path, tmp_path: Path) -> None:
         load_encoder(change(written, tmp_path, b" " * (5 << 20)))
 
 
+@pytest.mark.parametrize("written", FORMATS[:1], indirect=True)
 def test_messages(written: Path, tmp_path: Path, documented_error: DocumentedError) -> None:
-    if written.name != FORMATS[0]:
-        pytest.skip("one format's messages are enough")
     cases: dict[str, Any] = {
         "config.json of another model": {"hidden_size": 64},
         "config.json names another activation": {"hidden_act": "gelu_pytorch_tanh"},

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -164,18 +163,6 @@ def test_a_store_without_manifest(tmp_path: Path, documented_error: DocumentedEr
     (folder / "store.json").write_text("{")
     with documented_error("a feature store whose manifest is broken", StoreError):
         FeatureStore.open(folder, KEY)
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a disk in memory")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
 
 
 def test_a_disk_without_room_is_refused_beforehand(small_disk: Path) -> None:

@@ -13,7 +13,6 @@ from internvl_seg.training.saving import CheckpointNotWrittenError
 
 from .test_resume import TEXT, VALIDATING, log
 from .test_runner import make_images
-from .test_saving import small_disk  # noqa: F401  (a fixture)
 
 HOOKS = """
 train_cfg.update(max_iters=5)
@@ -86,9 +85,7 @@ def test_what_a_kill_left_is_removed_at_the_next_start(tmp_path: Path, monkeypat
 
 
 def test_a_full_disk_stops_the_run_with_the_last_checkpoint(
-    tmp_path: Path,
-    small_disk: Path,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, small_disk: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     make_images(tmp_path)

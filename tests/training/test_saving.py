@@ -1,10 +1,7 @@
 """What a checkpoint holds is plain data, and it is read back before it counts."""
 
-import os
 import resource
-import subprocess
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -93,18 +90,6 @@ def test_a_file_that_is_cut_off_leaves_the_last_whole_one(tmp_path: Path, docume
     (tmp_path / "file").write_text("")
     with documented_error("a checkpoint cannot be written", CheckpointNotWrittenError):
         write_checkpoint(tmp_path / "file" / "iter_2.pth", {"w": torch.ones(1)})
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of one megabyte."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode:
-        pytest.skip("needs the right to mount a disk in memory")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)  # A checkpoint may still be mapped.
 
 
 def test_a_full_disk_keeps_the_last_whole_one(small_disk: Path) -> None:
