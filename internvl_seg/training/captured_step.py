@@ -85,8 +85,11 @@ def from_plain(value: Any) -> Any:
 
 def image_paths(batch: Any) -> list[str]:
     """The images of a batch, as far as its samples name them."""
-    samples = batch.get("data_samples") or () if isinstance(batch, Mapping) else ()
-    return [str(sample.get("img_path")) for sample in samples if sample.get("img_path") is not None]
+    samples = batch.get("data_samples") if isinstance(batch, Mapping) else None
+    if not isinstance(samples, (list, tuple)):  # A model of the user's own may take labels in their place.
+        return []
+    named = [sample.get("img_path") for sample in samples if isinstance(sample, (Mapping, BaseDataElement))]
+    return [str(path) for path in named if path is not None]
 
 
 def write_step(path: Path, content: Mapping[str, Any]) -> None:

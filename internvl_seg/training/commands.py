@@ -39,6 +39,7 @@ from .config import (
 from .evaluators import count_with_ours, write_labels
 from .finite_predictions_hook import FinitePredictionsHook
 from .metric import SegmentationMetric
+from .non_finite_hook import NonFiniteStepHook
 from .output_names_hook import OutputNamesHook
 from .progress import ProgressBarHook
 from .results import sha256_of, versions, write_json
@@ -72,6 +73,8 @@ def _run(config: Config, action: str) -> tuple[ResumableRunner, Any]:
             runner.register_hook(OutputNamesHook() if is_segmentation(config) else ClassCountHook())
             runner.register_hook(ClassNamesHook())
             runner.register_hook(FinitePredictionsHook())
+            if not any(isinstance(hook, NonFiniteStepHook) for hook in runner.hooks):
+                runner.register_hook(NonFiniteStepHook())
             return runner, getattr(runner, action)()
     finally:
         bar.close()

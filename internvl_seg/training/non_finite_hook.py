@@ -61,9 +61,9 @@ class NonFiniteStepHook(Hook):
     Gradients that overflow because a loss scale (``AmpOptimWrapper``) is too high are no fault: the scale goes down.
     They count once it cannot: at 1, or where it is fixed.
 
-    It is there in every training, without being named in the config. On accelerators the numbers are looked at one step
-    late, so that nothing waits for them; gradients are made zero on the device then, which leaves momentum and weight
-    decay.
+    :func:`internvl_seg.training.train` adds it to every training, without its being named in the config. On
+    accelerators the numbers are looked at one step late, so that nothing waits for them; gradients are made zero on the
+    device then, which leaves momentum and weight decay.
 
     Args:
         stop_after: How many such steps, one after the other, end the training.

@@ -28,7 +28,6 @@ from .exactness import why_inexact
 from .hook_states import hook_states, load_hook_states
 from .loading import load_from_local
 from .loop import ResumableEpochLoop, ResumableTrainLoop
-from .non_finite_hook import NonFiniteStepHook
 from .results import versions
 from .resuming import (
     check_averages,
@@ -114,10 +113,8 @@ class ResumableRunner(Runner):
             super()._init_model_weights()
 
     def register_hooks(self, *args: Any, **kwargs: Any) -> None:
-        """Register the config's hooks, the guard of every step, and what spreads a checkpoint over a sharded model."""
+        """Register the config's hooks, and what spreads a checkpoint over a sharded model."""
         super().register_hooks(*args, **kwargs)
-        if not any(isinstance(hook, NonFiniteStepHook) for hook in self.hooks):
-            self.register_hook(NonFiniteStepHook())
         if is_sharded(self.model):
             self.register_hook(ScatterHook())
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.common.finite import NonFiniteError, is_finite
 from internvl_seg.training import replay_step, train
-from internvl_seg.training.captured_step import as_plain, from_plain
+from internvl_seg.training.captured_step import as_plain, from_plain, image_paths
 from internvl_seg.training.config import ConfigError
 
 from ..error_table import DocumentedError
@@ -94,11 +94,16 @@ def test_a_bad_batch_changes_nothing(config: Path, loop: str) -> None:  # noqa: 
 
 def test_what_is_finite_is_trained_as_without_the_hook(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
     train(config, work_dir="run", options=spoilt("nothing"))
-    monkeypatch.setattr("internvl_seg.training.runner.NonFiniteStepHook", Spoil)
+    monkeypatch.setattr("internvl_seg.training.commands.NonFiniteStepHook", Spoil)
     train(config, work_dir="plain", options=spoilt("nothing"))
     assert changed(saved(4), saved(4, "plain")) == set()
     assert not Path(CAPTURE).exists()
     assert "left out" not in log()
+
+
+@pytest.mark.parametrize("batch", [{"data_samples": torch.ones(2)}, {"data_samples": [torch.ones(2), 3]}, [1, 2], None])
+def test_a_batch_of_a_users_own_names_no_images(batch: Any) -> None:
+    assert image_paths(batch) == []
 
 
 def test_a_training_that_diverges_ends(config: Path, documented_error: DocumentedError) -> None:  # noqa: F811
