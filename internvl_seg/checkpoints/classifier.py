@@ -95,6 +95,7 @@ def load_classifier(
     """Load an official classifier: pooling, BatchNorm and linear layer on an InternViT.
 
     A file with ``clip_projector`` and no ``head`` (the released 224px encoder) gives the image embedding of CLIP.
+    Threads may load at the same time.
 
     Args:
         source: As in :func:`load_encoder`, in the official format, or a checkpoint of a config's classifier.

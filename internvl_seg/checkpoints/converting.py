@@ -155,7 +155,7 @@ def convert_checkpoint(
     num_heads: int | None = None,
     dtype: torch.dtype | str | None = None,
 ) -> ConversionReport:
-    """Convert an encoder or a segmentor.
+    """Convert an encoder or a segmentor. Threads may convert at the same time, to a destination each.
 
     Args:
         source: As :func:`internvl_seg.load_encoder` takes it. A checkpoint of heads on a frozen encoder becomes a whole

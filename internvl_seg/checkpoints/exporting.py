@@ -197,6 +197,8 @@ def export_encoder(
 ) -> None:
     """Write an encoder so that :func:`internvl_seg.load_encoder`, the official code or transformers read it.
 
+    Threads may export at the same time, to a destination each.
+
     Args:
         encoder: The encoder, without adapters (:func:`internvl_seg.encoder.lora.merge_lora`); its dtype is kept.
         destination: File for 'official' (``.pth``, or ``.safetensors``), folder for the others. It appears whole.

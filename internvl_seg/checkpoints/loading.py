@@ -71,6 +71,8 @@ def load_encoder(
     uses are left out: ``clip_projector``, ``attn_pooling``, a classifier's ``norm`` and ``head``, a segmentor's
     ``up1`` to ``up4`` and heads, a pooler, a mask token. Anything else that is too much or missing is an error.
 
+    Threads may load at the same time.
+
     Args:
         source: A name of ``list_encoders()``, a hub id, a folder, or a ``.pth``, ``.safetensors`` or index file; of the
             hub also a revision (``owner/name@v1.0``) or one file (``owner/name:folder/weights.pth``).

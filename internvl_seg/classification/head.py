@@ -17,7 +17,7 @@ class InternViTClsHead(ClsHead):
     """A pooling of tokens, BatchNorm and a linear layer, for a backbone with ``out_type='raw'``.
 
     Below ``classifier.`` parameters are named as in official heads, which are read by ``init_cfg`` or as a checkpoint
-    of the whole model.
+    of the whole model. Threads may share it in eval mode.
 
     Args:
         num_classes: Number of classes.

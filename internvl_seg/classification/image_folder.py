@@ -22,6 +22,8 @@ class ImageFolder(BaseDataset):
     split may be a tar or zip archive instead of a folder. Names for people stand in ``classes.txt`` in ``data_root``, a
     line ``CLASS NAME`` each, such as ``n03814639 necklace``; a class that has none there is called by its folder.
 
+    Threads may not share it; the processes of a loader have one each.
+
     Args:
         data_root: Folder in the layout :data:`LAYOUT`.
         split: Folder or archive in it that is read.

@@ -25,6 +25,8 @@ class ImageNetVariant(BaseDataset):
     Labels are numbers of the 1000 classes always; an image of ObjectNet may have several. Folders may be tar or zip
     archives of the same name instead (``imagenet-a.tar``), which are read where they stand.
 
+    Threads may not share it; the processes of a loader have one each.
+
     Args:
         variant: A key of :data:`VARIANTS`.
         data_root: Its folder or archive; of 'imagenet' the folder of ``train`` and ``val``.

@@ -55,7 +55,7 @@ class ImageNetAccuracy(BaseMetric):
 
     A prediction counts if it is among an image's labels. On ImageNet-A and ImageNet-R only their 200 classes can be
     predicted. With ``real_labels`` the images of ImageNet-1K are scored a second time, as ``imagenet_real``; those
-    without a reassessed label are left out. On ObjectNet all 1000 classes can be predicted.
+    without a reassessed label are left out. On ObjectNet all 1000 classes can be predicted. Threads may not share it.
 
     Args:
         real_labels: As :func:`read_real_labels` takes them; no ImageNet-ReaL if None.

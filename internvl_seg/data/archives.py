@@ -127,7 +127,7 @@ def _open_zip(path: str, process: int) -> zipfile.ZipFile:
 
 @register_backend("archive", prefixes=list(_KINDS))
 class ArchiveBackend(BaseStorageBackend):
-    """Reads the paths of :func:`list_archive` for MMEngine's file clients."""
+    """Reads the paths of :func:`list_archive` for MMEngine's file clients. Threads may share it."""
 
     def get(self, filepath: str) -> bytes:
         """The bytes of a file in an archive.

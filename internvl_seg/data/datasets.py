@@ -13,6 +13,8 @@ from .sample_set import CLASSES
 class HGSCNestDataset(BaseSegDataset):
     """The demo's tissue tiles (:mod:`internvl_seg.data.sample_set`), RGB and id maps as PNG.
 
+    Threads may not share it; the processes of a loader have one each.
+
     Args:
         **kwargs: Arguments of mmseg's ``BaseSegDataset``.
     """
@@ -30,6 +32,8 @@ class HGSCNestDataset(BaseSegDataset):
 @DATASETS.register_module()
 class CamVidDataset(BaseSegDataset):
     """CamVid street scenes with 11 classes: JPEG images, PNG id maps, id 11 = void.
+
+    Threads may not share it; the processes of a loader have one each.
 
     Args:
         **kwargs: Arguments of mmseg's ``BaseSegDataset``.

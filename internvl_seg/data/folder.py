@@ -112,6 +112,8 @@ def class_weights(labels: Iterable[NDArray[Any]], num_classes: int) -> list[floa
 class FolderDataset(BaseSegDataset):
     """Images and masks in a folder, with the classes that :func:`read_classes` finds; 255 is ignored.
 
+    Threads may not share it; the processes of a loader have one each.
+
     Args:
         data_root: Folder in the layout :data:`LAYOUT`.
         **kwargs: Other arguments of mmseg's ``BaseSegDataset``; ``data_prefix`` says which split.

@@ -113,6 +113,8 @@ def export_segmentor_graph(
     sliding windows and test-time augmentation (``test_cfg``, ``tta_pipeline``) and the resizing of a test pipeline are
     not part of it.
 
+    Threads may not run it beside each other: a process does one at a time.
+
     Args:
         segmentor: The segmentor, on an InternViT. It is not changed; adapters are merged into a copy.
         destination: ``.onnx`` for ONNX or ``.pt2`` for ``torch.export``; the file appears whole. The weights of an ONNX
@@ -155,6 +157,8 @@ def export_encoder_graph(
     In: ``images`` (B, in_chans, H, W) float32, normalised. Out, in float32: ``tokens`` (B, 1 + H/p * W/p, C), CLS
     first, or maps ``block_N`` (B, C, H/p, W/p). The position embedding is resized in the graph. Pixels beyond the last
     whole patch are left out: a graph cannot refuse them.
+
+    Threads may not run it beside each other: a process does one at a time.
 
     Args:
         encoder: The encoder. It is not changed; adapters are merged into a copy.

@@ -20,7 +20,7 @@ Run = Callable[[NDArray[np.float32]], list[NDArray[Any]]]
 
 @dataclass(frozen=True)
 class ExportedGraph:
-    """A graph in memory.
+    """A graph in memory. Threads may share it.
 
     Attributes:
         outputs: Names of what comes out.

@@ -53,6 +53,8 @@ _RELEASES: dict[str, Release] = {}
 def register_encoder(release: Release) -> None:
     """Add an architecture to the table, e.g. ``register_encoder(Release('mine', depth=12, img_size=518, ...))``.
 
+    A program does so before its threads begin.
+
     Raises:
         ValueError: The name is taken.
     """
@@ -122,14 +124,14 @@ def find_release_of_name(name: str) -> Release | None:
 
 def find_release(*, hub_id: str | None = None, embed_dim: int | None = None) -> Release | None:
     """The first release with this hub id or this embed_dim, if any."""
-    for release in _RELEASES.values():
+    for release in tuple(_RELEASES.values()):  # Another thread may register one meanwhile.
         if (hub_id is not None and release.hub_id == hub_id) or release.embed_dim == embed_dim:
             return release
     return None
 
 
-# PyTorch has one default dtype for all threads: who sets it has to be alone until it is set back.
-_DEFAULT_DTYPE = threading.RLock()
+# PyTorch has one default dtype and one generator for all threads: who sets one has to be alone until it is set back.
+_ALONE = threading.RLock()
 
 
 @contextlib.contextmanager
@@ -138,7 +140,7 @@ def building(device: torch.device | str | None, dtype: torch.dtype | None) -> It
 
     Threads that build wait for each other.
     """
-    with _DEFAULT_DTYPE:
+    with _ALONE:
         before = torch.get_default_dtype()
         torch.set_default_dtype(dtype or before)
         try:
@@ -150,9 +152,12 @@ def building(device: torch.device | str | None, dtype: torch.dtype | None) -> It
 
 @contextlib.contextmanager
 def drawing(seed: int) -> Iterator[None]:
-    """Within this context random numbers are those of a seed; those after it are as if none had been drawn."""
+    """Within this context random numbers are those of a seed; those after it are as if none had been drawn.
+
+    Threads that draw so wait for each other; no other may draw from PyTorch's generator meanwhile.
+    """
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
-    with torch.random.fork_rng(devices=list(devices)):
+    with _ALONE, torch.random.fork_rng(devices=list(devices)):
         torch.manual_seed(seed)
         yield
 
@@ -166,6 +171,8 @@ def create_encoder(
     **overrides: Any,
 ) -> InternViT:
     """Build a registered architecture with random weights, or without any on ``device='meta'``.
+
+    Threads may build at the same time.
 
     Args:
         name: One of :func:`list_encoders`.

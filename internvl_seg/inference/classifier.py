@@ -9,10 +9,8 @@ from typing import Any, cast, overload
 
 import numpy as np
 import torch
-from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import init_default_scope
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
@@ -20,8 +18,9 @@ from ..common.finite import check_finite
 from ..encoder import InternViT
 from ..segmentation.backbone import non_finite_advice
 from ..training.config import ConfigError
-from .model import build_model, find_meta, find_pipeline, read_config, read_weights
+from .model import build_model, find_meta, find_pipeline, in_scope, read_config, read_weights
 from .pictures import PictureLike, as_rgb, as_several
+from .pipeline import Pipeline
 
 TOP_K = 5
 BATCH = 8
@@ -45,6 +44,8 @@ class Classification:
 class Classifier:
     """An image classifier with its test pipeline.
 
+    Threads may share it, as they may a :class:`~internvl_seg.inference.Segmenter`.
+
     Args:
         model: The classifier, on its device and in eval mode.
         pipeline: The transforms that a picture goes through, as a config's ``test_pipeline`` without reading files.
@@ -56,10 +57,10 @@ class Classifier:
     """
 
     def __init__(self, model: ImageClassifier, pipeline: Sequence[dict[str, Any]], classes: Sequence[str]) -> None:
-        init_default_scope("mmpretrain")
         self.model = model
         self.classes = list(classes)
-        self._pipeline = Compose(list(pipeline))
+        with in_scope("mmpretrain"):
+            self._pipeline = Pipeline(pipeline)
 
     @classmethod
     def from_checkpoint(
@@ -84,10 +85,11 @@ class Classifier:
             ConfigError: The config does not describe a classifier; the message names file and key.
             CheckpointError: The weights could not be read, or are another model's.
         """
-        config = read_config(config, options, ("ImageClassifier",), "mmpretrain")
-        model = build_model(config, "ImageClassifier", encoder)
+        with in_scope("mmpretrain"):
+            config = read_config(config, options, ("ImageClassifier",), "mmpretrain")
+            model = build_model(config, "ImageClassifier", encoder)
+            classes = find_meta(read_weights(model, Path(checkpoint), config), config).get("classes") or ()
         count = model.head.num_classes
-        classes = find_meta(read_weights(model, Path(checkpoint), config), config).get("classes") or ()
         if len(classes) != count:
             classes = [f"class {i}" for i in range(count)]
         return cls(model.to(device or get_device()).eval(), find_pipeline(config), classes)

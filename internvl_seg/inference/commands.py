@@ -41,6 +41,7 @@ def infer(
     """Segment files with a trained model, or classify them, as the config says.
 
     A segmentor writes labels, overlays, areas and a contact sheet; a classifier a table and a contact sheet.
+    Threads may not run it beside each other: a process does one at a time.
 
     Args:
         config: The config.

@@ -1,6 +1,5 @@
 """Segmenting files of any kind, one after the other."""
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ..common.ignored_warnings import ignoring_warnings
 from ..data.confusion import IGNORED
 from ..data.names import output_names, readable
 from ..visualization.overlay import draw_labelled, draw_overlay
@@ -141,8 +141,7 @@ def _segment(
 
 def _is_raster(file: Path, raster_pixels: int, allow_references: bool) -> bool:
     """Whether a file is to be read in parts."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+    with ignoring_warnings(Image.DecompressionBombWarning):
         try:
             with Image.open(file, formats=FORMATS) as picture:
                 if picture.width * picture.height > raster_pixels:

@@ -1,7 +1,6 @@
 """GDAL with settings and errors of our own."""
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +10,7 @@ import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
+from ..common.ignored_warnings import ignoring_warnings
 from ..data.names import readable
 
 _SETTINGS = {
@@ -83,8 +83,7 @@ def gdal(complaint: str) -> Iterator[None]:
     Raises:
         RasterError: Rasterio raised an error; the message is the complaint and what GDAL says.
     """
-    with warnings.catch_warnings(), rasterio.Env(**_SETTINGS):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+    with ignoring_warnings(NotGeoreferencedWarning), rasterio.Env(**_SETTINGS):
         try:
             yield
         except RasterioError as error:

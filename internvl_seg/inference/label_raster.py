@@ -22,7 +22,8 @@ _BLOCK = 256
 class LabelWriter:
     """A tiled and compressed GeoTIFF of class ids, with the classes' colours if its ids are of 8 bits.
 
-    It is written some rows at a time, lies where another raster does and gets its name when it is whole.
+    It is written some rows at a time, lies where another raster does and gets its name when it is whole. Threads may
+    not share it: one writes a file.
 
     Args:
         path: The file; its folder is made if need be, and a file that is there is replaced.

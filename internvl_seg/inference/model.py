@@ -1,7 +1,9 @@
 """A config's model with the weights of a checkpoint, and what belongs to it."""
 
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,20 @@ from ..encoder import InternViT
 from ..segmentation.backbone import reading_weights_later
 from ..training.config import ConfigError, explaining, load_config, without_annotations
 
+# MMEngine has one scope, in which it looks names up, for all threads.
+_BUILDING = threading.RLock()
+
+
+@contextmanager
+def in_scope(scope: str) -> Iterator[None]:
+    """Within this context a config's names are looked up in a scope of MMEngine's, and it stays the default one.
+
+    Threads that build from configs wait for each other.
+    """
+    with _BUILDING:
+        init_default_scope(scope)
+        yield
+
 
 def read_config(
     config: str | os.PathLike[str] | Config, options: dict[str, Any] | None, types: Sequence[str], scope: str
@@ -26,7 +42,7 @@ def read_config(
         config: The config, or its file.
         options: Dotted keys that replace values of the config.
         types: What ``model.type`` may be.
-        scope: MMEngine's scope, if the config names none.
+        scope: MMEngine's scope, if the config names none; to be called in it (:func:`in_scope`).
 
     Raises:
         ConfigError: It is of another type, or cannot be read.

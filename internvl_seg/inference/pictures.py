@@ -2,7 +2,6 @@
 
 import os
 import stat
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
+from ..common.ignored_warnings import ignoring_warnings
 from ..data.names import readable
 
 PictureLike: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
@@ -84,8 +84,7 @@ def count_pages(path: str | os.PathLike[str]) -> int:
     Copies in lower resolution and masks do not count. Of what is no picture it is 1.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path, formats=FORMATS) as picture:
-            warnings.simplefilter("ignore")
+        with ignoring_warnings(), Image.open(path, formats=FORMATS) as picture:
             if sizes := picture.info.get("sizes"):
                 return len(sizes)
             count = int(getattr(picture, "n_frames", 1))

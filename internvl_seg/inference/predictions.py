@@ -12,6 +12,8 @@ from .run_folder import add_rows, as_cell, begin_run, read_rows
 class PredictionsFolder:
     """``predictions.csv`` with a row a picture, ``contact_sheet.jpg``, ``run.json``.
 
+    Threads may not share it: one writes to a folder.
+
     Args:
         folder: Where; made if need be.
         top_k: Classes in a row.

@@ -25,7 +25,7 @@ class RasterReader:
     """A picture of any size of which some rows at a time are read.
 
     The first three bands are red, green and blue; of one or two, the first is grey or has a colour table. Others are
-    left out.
+    left out. Threads may not share it: each opens its own.
 
     Args:
         path: File in any format that GDAL reads and that holds its pixels itself.

@@ -22,7 +22,7 @@ class ResultsFolder:
 
     ``labels/NAME.png`` (``.tif`` of a raster, ``frames/NAME/000001.png`` of a video), ``overlays/NAME.jpg`` (and
     ``.mp4``), ``areas.csv`` with a row for every picture, ``contact_sheet.jpg``, ``run.json``. A file is done when its
-    row is in ``areas.csv``, which is written last.
+    row is in ``areas.csv``, which is written last. Threads may not share it: one writes to a folder.
 
     Args:
         folder: Where; made if need be.

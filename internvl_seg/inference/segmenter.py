@@ -9,10 +9,8 @@ from typing import Any, cast, overload
 
 import numpy as np
 import torch
-from mmcv.transforms import Compose
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.registry import init_default_scope
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -22,8 +20,9 @@ from ..segmentation.inference import Inference
 from ..segmentation.picture import Picture
 from ..segmentation.segmentor import StreamingEncoderDecoder
 from ..segmentation.streaming import View
-from .model import build_model, find_meta, find_pipeline, read_config, read_weights
+from .model import build_model, find_meta, find_pipeline, in_scope, read_config, read_weights
 from .pictures import PictureLike, as_rgb, as_several
+from .pipeline import Pipeline
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,9 @@ class Segmentation:
 
 class Segmenter:
     """A segmentor with its test pipeline.
+
+    Threads may share it, as they may its model (:class:`~internvl_seg.segmentation.StreamingEncoderDecoder`): pictures
+    are decoded and predicted side by side, and take turns in the pipeline. An iterator of it belongs to one thread.
 
     Args:
         model: The segmentor, on its device and in eval mode.
@@ -65,12 +67,12 @@ class Segmenter:
         classes: Sequence[str],
         palette: Sequence[Sequence[int]],
     ) -> None:
-        init_default_scope("mmseg")
         self.model = model
         self.classes = list(classes)
         self.palette = [list(colour) for colour in palette]
         self.dtype = np.dtype(np.uint8 if len(self.classes) <= 256 else np.uint16)
-        self._pipeline = Compose([{"type": "LoadImageFromNDArray"}, *pipeline])
+        with in_scope("mmseg"):
+            self._pipeline = Pipeline([{"type": "LoadImageFromNDArray"}, *pipeline])
 
     @classmethod
     def from_checkpoint(
@@ -98,9 +100,10 @@ class Segmenter:
             ConfigError: The config does not describe a segmentor; the message names file and key.
             CheckpointError: The weights could not be read, or are another model's.
         """
-        config = read_config(config, options, ("StreamingEncoderDecoder", "EncoderDecoder"), "mmseg")
-        model = build_model(config, "StreamingEncoderDecoder", encoder)
-        meta = find_meta(read_weights(model, Path(checkpoint), config), config)
+        with in_scope("mmseg"):
+            config = read_config(config, options, ("StreamingEncoderDecoder", "EncoderDecoder"), "mmseg")
+            model = build_model(config, "StreamingEncoderDecoder", encoder)
+            meta = find_meta(read_weights(model, Path(checkpoint), config), config)
         classes, palette = _classes_of(meta, model.num_classes)
         return cls(model.to(device or get_device()).eval(), find_pipeline(config, tta), classes, palette)
 

@@ -2,6 +2,7 @@
 
 import math
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,8 @@ _FRAMES_PER_SECOND = 25.0
 _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,mpegvideo,asf"
 # How OpenCV hands options to FFmpeg.
 _OPTIONS = "OPENCV_FFMPEG_CAPTURE_OPTIONS"
+# They are in the environment of the whole process.
+_OPENING = threading.Lock()
 
 
 class VideoError(RuntimeError):
@@ -29,6 +32,8 @@ class VideoError(RuntimeError):
 
 class VideoReader:
     """The frames of a video, RGB (H, W, 3) uint8, turned as its camera says; they can be iterated over once.
+
+    Threads may not share it: each opens its own.
 
     Args:
         path: File in any format of OpenCV's FFmpeg.
@@ -86,19 +91,22 @@ class VideoReader:
 
 def _open(path: Path) -> Any:
     """A video for OpenCV to read, from this file alone."""
-    options = os.environ.get(_OPTIONS)
-    os.environ[_OPTIONS] = f"protocol_whitelist;file|format_whitelist;{_FORMATS}" + (f"|{options}" if options else "")
-    try:
-        # As a whole path: FFmpeg takes what stands before a colon for a protocol.
-        return cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
-    finally:
-        os.environ.pop(_OPTIONS) if options is None else os.environ.update({_OPTIONS: options})
+    ours = f"protocol_whitelist;file|format_whitelist;{_FORMATS}"
+    with _OPENING:
+        options = os.environ.get(_OPTIONS)
+        os.environ[_OPTIONS] = ours + (f"|{options}" if options else "")
+        try:
+            # As a whole path: FFmpeg takes what stands before a colon for a protocol.
+            return cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
+        finally:
+            os.environ.pop(_OPTIONS) if options is None else os.environ.update({_OPTIONS: options})
 
 
 class VideoWriter:
     """An MP4 in MPEG-4 that gets its name when it is whole.
 
     The codec halves the resolution of colour, so that sides are even: of odd ones, the last pixels are repeated.
+    Threads may not share it: one writes a file.
 
     Args:
         path: The file, ``.mp4``; its folder is made if need be, and a file that is there is replaced.

@@ -40,7 +40,7 @@ def plan_memory(
     """Say what a config's training takes on each device, without weights, data or the devices.
 
     A step of the config's own model, loss and optimizer is run on tensors that have no data, and what it holds is
-    counted.
+    counted. Threads may not run it beside each other: a process does one at a time.
 
     Args:
         config_file: The config.

@@ -105,6 +105,8 @@ def probe(
 ) -> Scored | None:
     """Run a study: features once, all heads, scores, files and a report.
 
+    Threads may not run it beside each other: a process does one at a time.
+
     Args:
         config_file: A config with a ``probe``.
         work_dir: Where results go; ``work_dirs/<name of the config>`` if None.

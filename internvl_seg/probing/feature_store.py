@@ -86,6 +86,8 @@ class Shard(NamedTuple):
 class FeatureStore:
     """A folder of features; of as many views as were made.
 
+    Threads may share it to read, but none may write to it or look for what is missing meanwhile.
+
     Args:
         folder: The store.
         key: What it is made of, as plain data; its hash is part of the folder's name.

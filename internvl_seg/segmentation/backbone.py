@@ -55,7 +55,7 @@ class InternViTBackbone(InternViT):
     reference (where it came from and a hash) that is compared when they are loaded. With ``lora`` that is so, too,
     but for adapters that are trained and saved.
 
-    Threads may share a frozen one, as they may an :class:`InternViT`.
+    Threads may share it in eval mode, in which a frozen one always is, as they may an :class:`InternViT`.
 
     Args:
         arch: A name of ``list_encoders()``, or arguments of :class:`InternViT`.

@@ -11,7 +11,7 @@ from torch import Tensor
 class DMHead(decode_heads.DMHead):
     """MMSegmentation's head, in whose place it is registered: it views maps channel by channel.
 
-    A ViT's maps lie in memory pixel by pixel, so they are copied here.
+    A ViT's maps lie in memory pixel by pixel, so they are copied here. Threads may share it in eval mode.
     """
 
     def _transform_inputs(self, inputs: Sequence[Tensor]) -> Tensor:

@@ -14,7 +14,7 @@ class FeaturePyramid(BaseModule):
     """The pyramid of the official segmentors: x4, x2, x1 and x1/2 of the patch grid, by learned upsampling.
 
     Source: OpenGVLab/InternVL ``segmentation/mmseg_custom/models/backbones/intern_vit_6b.py`` (``with_fpn``), whose
-    parameter names ``up1`` and ``up2`` it keeps.
+    parameter names ``up1`` and ``up2`` it keeps. Threads may share it.
 
     Args:
         embed_dim: Channels of every map, in and out.

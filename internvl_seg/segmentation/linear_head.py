@@ -45,7 +45,7 @@ class LinearHead(BaseDecodeHead):
     """BatchNorm and a 1x1 convolution, the linear head of the official protocol (``with_norm``, no dropout).
 
     Parameters are named as in official segmentors: ``norm.*`` and ``conv_seg.*``. In distributed training the
-    BatchNorm is synchronised by the runner.
+    BatchNorm is synchronised by the runner. Threads may share it in eval mode.
 
     Args:
         in_channels: Channels of the map it reads, or of each of the maps that it concatenates.

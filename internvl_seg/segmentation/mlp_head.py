@@ -14,7 +14,7 @@ from .linear_head import LinearHead
 class MLPHead(LinearHead):
     """A linear head with one hidden layer: BatchNorm, 1x1 convolution, GELU, 1x1 convolution.
 
-    Parameters are those of :class:`LinearHead` and ``first.*``.
+    Parameters are those of :class:`LinearHead` and ``first.*``. Threads may share it in eval mode.
 
     Args:
         hidden_channels: Of the hidden layer; ``channels``, MMSegmentation's name for it, may stand in its place.

@@ -1,5 +1,6 @@
 """MMSegmentation's EncoderDecoder with exact inference in a fraction of the time and memory."""
 
+import copy
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
@@ -64,6 +65,9 @@ class StreamingEncoderDecoder(EncoderDecoder):
     is no multiple of the backbone's ``patch_size`` is padded at the right and below, as MMSegmentation's
     ``data_preprocessor.test_cfg.size_divisor`` does.
 
+    Threads may share it in eval mode, with a backbone, neck and head that they may share. How many windows go through
+    the encoder at once is chosen as if one thread alone had the memory: on an accelerator, ``test_cfg`` should say it.
+
     Args:
         *args: Those of mmseg's ``EncoderDecoder``.
         **kwargs: Those of mmseg's ``EncoderDecoder``; ``test_cfg`` has the fields of :class:`Inference`.
@@ -71,6 +75,8 @@ class StreamingEncoderDecoder(EncoderDecoder):
     Raises:
         ValueError: A field of ``test_cfg`` is not known or its value not allowed.
     """
+
+    test_cfg: Any
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -272,9 +278,11 @@ class StreamingEncoderDecoder(EncoderDecoder):
         Returns:
             False if it was one at a time.
         """
-        most = Inference.read(self.test_cfg).window_batch or max(self._batches.values(), default=1)
+        most = Inference.read(self.test_cfg).window_batch or max(1, *self._batches.values())
         if most > 1:
-            self.test_cfg["window_batch"] = most // 2
+            changed = copy.copy(self.test_cfg)  # Other threads may be reading this one.
+            changed["window_batch"] = most // 2
+            self.test_cfg = changed
         return most > 1
 
     def pictures_at_once(self, size: Sequence[int], settings: Inference) -> int:

@@ -16,6 +16,8 @@ class StreamingTTAModel(SegTTAModel):
     With one output (``out_channels=1``) the mean of the probabilities is compared with the threshold; MMSegmentation
     applies the sigmoid to them once more, so that every pixel passes its default threshold of 0.3.
 
+    Threads may share it, as they may its model.
+
     Args:
         **kwargs: Those of ``SegTTAModel``. With another ``module`` than a ``StreamingEncoderDecoder`` it is mmseg's.
     """

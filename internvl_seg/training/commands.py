@@ -125,6 +125,8 @@ def train(
 ) -> None:
     """Look at a sample of the data, then train a model from a config.
 
+    Threads may not run it beside each other: a process does one at a time.
+
     Args:
         config_file: The config.
         work_dir: Where logs, the resolved config and checkpoints go; ``work_dirs/<name of the config>`` if None.
@@ -166,6 +168,8 @@ def replay_step(
     options: dict[str, Any] | None = None,
 ) -> ReplayedStep:
     """Compute again a step that a training left out because its numbers were not finite.
+
+    Threads may not run it beside each other: a process does one at a time.
 
     Args:
         config_file: The config that was trained.
@@ -224,6 +228,8 @@ def evaluate(
 
     Beside it stands of a segmentor ``confusion_matrix.csv``, the pixels of each class (row) by predicted class
     (column), unless nothing was scored. Accuracies on ImageNet's variants are printed as a table.
+
+    Threads may not run it beside each other: a process does one at a time.
 
     Args:
         config_file: The config.

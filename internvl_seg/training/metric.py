@@ -51,6 +51,7 @@ class SegmentationMetric(IoUMetric):
 
     MMSegmentation takes three histograms of an image and adds them up as fp32, which is exact up to 16.8 million
     pixels of a class. Here one confusion matrix is counted, where the prediction is, and a process keeps the sum.
+    Threads may not share it.
 
     A class that is in the labels and never predicted counts as 0 in every mean, in those of F-score and precision, too,
     where MMSegmentation leaves it out; a class that is in neither is left out of all. (Accuracy and recall are of the

@@ -77,6 +77,8 @@ class SeededDataset(Dataset[Any]):
     Not on the worker, the process or what was drawn before: one process with a batch of four and two with a batch of
     two each train on the same images, cropped and flipped alike, and so does a resumed run.
 
+    Threads may not share it; the processes of a loader have one each.
+
     Args:
         dataset: Config of a dataset.
         seed: Of the run.

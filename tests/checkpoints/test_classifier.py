@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import Tensor
 
 from internvl_seg import load_classifier, load_encoder
 
 from ..conftest import Golden
+from ..in_threads import in_threads, one_by_one
 from .conftest import assert_close
 
 Write = Callable[..., Path]
@@ -22,6 +24,21 @@ def test_logits_equal_the_official_ones(kind: str, official_file: Write, golden:
     classifier = load_classifier(official_file(f"official_cls_{kind}"), num_heads=2)
     assert not classifier.training
     assert_close(classifier(model.image), model.expected["logits"])
+
+
+def test_threads_may_load_at_the_same_time(official_file: Write, golden: Callable[[str], Golden]) -> None:
+    file, model = official_file("official_cls_concat"), golden("official_cls_concat")
+
+    @torch.no_grad()
+    def load(dtype: torch.dtype) -> tuple[torch.dtype, Tensor]:
+        classifier = load_classifier(file, num_heads=2, dtype=dtype)
+        return classifier.encoder.dtype, classifier(model.image)
+
+    dtypes = [torch.float32, torch.bfloat16] * 4
+    wanted = one_by_one(load, dtypes[:2])
+    for number, (dtype, logits) in enumerate(in_threads(load, dtypes)):
+        assert dtype == dtypes[number]
+        assert torch.equal(logits, wanted[number % 2][1])
 
 
 @torch.no_grad()

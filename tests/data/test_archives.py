@@ -14,6 +14,7 @@ from internvl_seg.data.archives import ArchiveError, list_archive
 from internvl_seg.data.image_tree import find_tree
 
 from ..error_table import DocumentedError
+from ..in_threads import in_threads
 
 
 def pack(path: Path, members: dict[str, bytes]) -> Path:
@@ -34,6 +35,13 @@ def pack(path: Path, members: dict[str, bytes]) -> Path:
 def test_members_are_read_where_they_stand(kind: str, tmp_path: Path) -> None:
     found = list_archive(pack(tmp_path / f"a.{kind}", {"deep/x.txt": b"one", "y.txt": b"two"}))
     assert {name: fileio.get(path) for name, path in found.items()} == {"deep/x.txt": b"one", "y.txt": b"two"}
+
+
+@pytest.mark.parametrize("kind", ["zip", "tar"])
+def test_threads_may_read_at_the_same_time(kind: str, tmp_path: Path) -> None:
+    contents = {f"{i}.bin": bytes([i]) * 2_000 for i in range(16)}
+    found = list_archive(pack(tmp_path / f"a.{kind}", contents))
+    assert in_threads(fileio.get, [found[name] for name in contents] * 8) == [*contents.values()] * 8
 
 
 @pytest.mark.parametrize("kind", ["zip", "tar"])

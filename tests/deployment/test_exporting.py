@@ -18,6 +18,7 @@ from internvl_seg.deployment.portable import portable
 from internvl_seg.deployment.verification import check_features, check_labels
 
 from ..error_table import DocumentedError
+from ..in_threads import in_threads, one_by_one
 from .conftest import CLASSES, KINDS, LAYER, PALETTE, RMS, SIZES, Exported, build, encoder, pictures, predict
 
 Export = Callable[[str, str], Exported]
@@ -42,6 +43,14 @@ def test_labels_and_logits_are_those_of_pytorch(kind: str, suffix: str, exported
         seen |= set(labels.ravel().tolist())
     assert np.concatenate(equal).mean() >= 0.9999
     assert len(seen) == model.num_classes
+
+
+@pytest.mark.parametrize(("kind", "suffix"), [("upernet", ".pt2"), ("linear_rms_norm", ".onnx")])
+def test_threads_may_share_a_graph(kind: str, suffix: str, exported: Export) -> None:
+    graph, images = open_graph(exported(kind, suffix).path), [pictures(1, size) for size in SIZES]
+    wanted = one_by_one(graph, images)
+    for number, found in enumerate(in_threads(graph, images * 2)):
+        assert all(np.array_equal(found[name], values) for name, values in wanted[number % len(images)].items())
 
 
 @pytest.mark.parametrize(("norm", "suffix"), [(RMS, ".pt2"), (LAYER, ".onnx")])

@@ -1,7 +1,6 @@
 """Threads that share an encoder get what one alone gets."""
 
 import copy
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +17,7 @@ from internvl_seg.encoder.classifier import InternViTClassifier
 from internvl_seg.encoder.quantization import QUANTIZATIONS
 from internvl_seg.encoder.releases import building, drawing
 
-THREADS, CALLS = 8, 32
+from ..in_threads import THREADS, in_threads, one_by_one
 
 
 @pytest.fixture(scope="module")
@@ -36,19 +35,10 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def check(function: Callable[[Tensor], Tensor]) -> None:
     """Call a function from many threads, on images of several sizes, and compare with calls from one."""
     images = [torch.randn(1, 3, 28 + 14 * (i % 3), 56) for i in range(8)]
-    together = threading.Barrier(THREADS)
-
-    @torch.inference_mode()
-    def see(number: int, first: int = THREADS) -> Tensor:
-        if number < first:
-            together.wait(60)
-        return function(images[number % 8])
-
-    with ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        wanted = list(pool.map(partial(see, first=0), range(8)))
-    with ThreadPoolExecutor(THREADS, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        for number, found in enumerate(pool.map(see, range(CALLS))):
-            assert torch.equal(found, wanted[number % 8])
+    see = torch.inference_mode()(function)
+    wanted = one_by_one(see, images)
+    for number, found in enumerate(in_threads(see, images * 4)):
+        assert torch.equal(found, wanted[number % 8])
 
 
 KINDS: list[dict[str, Any]] = [
@@ -117,6 +107,17 @@ def test_who_builds_has_the_default_dtype_alone() -> None:
         found = list(pool.map(build, dtypes))
     assert found == [dtype or before for dtype in dtypes]
     assert torch.get_default_dtype() == before
+
+
+def test_who_draws_has_the_generator_alone() -> None:
+    def draw(seed: int) -> Tensor:
+        with drawing(seed):
+            return torch.cat([torch.randn(4), torch.randn(1, dtype=torch.float64).float(), torch.rand(2)])
+
+    wanted, before = [draw(seed) for seed in range(5)], torch.get_rng_state()
+    for number, found in enumerate(in_threads(draw, list(range(5)) * 40)):
+        assert torch.equal(found, wanted[number % 5])
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_encoders_that_are_read_at_the_same_time(file: Path) -> None:

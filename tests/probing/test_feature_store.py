@@ -14,6 +14,7 @@ from internvl_seg.probing.feature_store import FeatureStore, Sample, check_room
 from internvl_seg.probing.quantization import dequantize, quantize
 
 from ..error_table import DocumentedError
+from ..in_threads import in_threads
 
 KEY = {"dtype": "float32", "encoder": "a", "transforms": [{"type": "RandomFlip"}]}
 
@@ -51,6 +52,17 @@ def test_what_is_written_is_read(tmp_path: Path, dtype: str) -> None:
         assert found.meta == wanted.meta
         atol = {"float32": 0, "bfloat16": 0.02, "int8": wanted.features[5].abs().max() / 253}[dtype]
         assert_close(found.features[5].float(), wanted.features[5], rtol=0, atol=float(atol))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "int8"])
+def test_threads_that_read_it_get_what_one_gets(tmp_path: Path, dtype: str) -> None:
+    made = make(tmp_path, images=12, dtype=dtype)
+    wanted = [made.read(0, image, [1, 5]) for image in range(12)]
+    opened = FeatureStore.open(made.folder, made.key)  # Its shards are not yet.
+    for number, found in enumerate(in_threads(lambda image: opened.read(0, image, [1, 5]), [*range(12)] * 8)):
+        want = wanted[number % 12]
+        assert (found.meta, torch.equal(found.label, want.label)) == (want.meta, True)
+        assert all(torch.equal(found.features[block], want.features[block]) for block in (1, 5))
 
 
 def test_the_size_that_is_foretold_is_that_on_disk(tmp_path: Path) -> None:
