@@ -19,6 +19,7 @@ FORMAT = 1
 # Files of this package that features depend on.
 _CODE = (
     "encoder",
+    "checkpoints/architecture.py",
     "checkpoints/encoder_file.py",
     "checkpoints/formats.py",
     "probing/extraction.py",

@@ -10,6 +10,7 @@ from internvl_seg.probing.store_key import code_versions, hash_code, hash_data, 
 CODE = [
     "encoder/intern_vit.py",
     "encoder/attention.py",
+    "checkpoints/architecture.py",
     "checkpoints/encoder_file.py",
     "checkpoints/formats.py",
     "probing/extraction.py",
