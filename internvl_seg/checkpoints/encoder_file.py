@@ -10,7 +10,7 @@ from ..common.finite import is_finite
 from ..encoder.allocation import allocate
 from ..encoder.intern_vit import InternViT
 from ..encoder.position import resize_patch_embed, resize_pos_embed
-from . import config_json, run_config
+from . import config_json, meta_config
 from .errors import NotACheckpointError, ShapeMismatchError, list_names
 from .finite_weights import non_finite
 from .formats import ANCHOR, FORMATS, Format, find_encoders
@@ -117,7 +117,7 @@ class EncoderFile:
         where, about = self.source.where, self.source.reader.about
         found = (
             read_own(about.get(OWN), where),
-            run_config.read_told(about.get("meta"), self.prefix, where),
+            meta_config.read_told(about.get("meta"), self.prefix, where),
             config_json.read_told(self.source.config, where),
         )
         return [told for told in found if told is not None]
