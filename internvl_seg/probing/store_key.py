@@ -27,6 +27,7 @@ _CODE = (
     "probing/quantization.py",
     "segmentation/backbone.py",
     "segmentation/timm_vit.py",
+    "segmentation/timm_weights.py",
     "segmentation/windows.py",
     "training/stream.py",
 )

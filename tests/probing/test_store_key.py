@@ -18,6 +18,7 @@ CODE = [
     "probing/quantization.py",
     "segmentation/backbone.py",
     "segmentation/timm_vit.py",
+    "segmentation/timm_weights.py",
     "segmentation/windows.py",
     "training/stream.py",
 ]
