@@ -20,6 +20,7 @@ from PIL import Image
 from rich.console import Console
 from rich.table import Table
 
+from .checkpoints.architecture import find_architecture
 from .checkpoints.encoder_file import EncoderFile
 from .checkpoints.sources import open_source
 from .data.baselines import score_baselines
@@ -60,7 +61,7 @@ def _configure(config_file: str, data_root: Path | None, encoder: str | None) ->
         options |= {"data_root": str(data_root), "model.decode_head.num_classes": len(read_classes(data_root))}
     config = load_config(config_file, options)
     if encoder is not None:
-        arguments = EncoderFile.find(open_source(encoder)).architecture({})
+        arguments = find_architecture(EncoderFile.find(open_source(encoder)), {})
         config.model.backbone.arch = arguments
         config.model.backbone.init_cfg.checkpoint = encoder
         config.model.decode_head.in_channels = arguments["embed_dim"]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from internvl_seg.common.tools import run_tool
+from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.preflight import KINDS, DatasetError, check_dataset, print_report
 from internvl_seg.training import ConfigError
@@ -34,14 +34,12 @@ def main() -> None:
     add_options(parser)
     args = parser.parse_args()
     console = Console()
-    try:
+    with exit_on(ConfigError, FolderError, DatasetError):
         config = load_config(args.config, args.cfg_options)
         for split in ("train", "val", "test"):
             if config.get(f"{split}_dataloader") is not None:
                 check_data_paths(config, f"{split}_dataloader")
         report = check_dataset(config, sample=args.sample, console=console)
-    except (ConfigError, FolderError, DatasetError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
     print_report(report, console)
     if args.json is not None:
         write_json(args.json, [asdict(finding) | {"severity": finding.severity} for finding in report.findings])

@@ -8,7 +8,6 @@ if __name__ == "__main__":  # Until all is imported, which takes seconds; then r
     signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
 
 import argparse
-import sys
 
 import torch
 from rich.console import Console
@@ -16,7 +15,7 @@ from rich.table import Table
 
 from internvl_seg import CheckpointError
 from internvl_seg.checkpoints.converting import FORMATS, convert_checkpoint
-from internvl_seg.common.tools import run_tool
+from internvl_seg.common.tools import exit_on, run_tool
 
 
 def main() -> None:
@@ -44,7 +43,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.into and args.dtype:
         parser.error("argument --dtype: not allowed with argument --into")
-    try:
+    with exit_on(CheckpointError):
         report = convert_checkpoint(
             args.source,
             args.destination,
@@ -54,8 +53,6 @@ def main() -> None:
             num_heads=args.num_heads,
             dtype=getattr(torch, args.dtype) if args.dtype else None,
         )
-    except CheckpointError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
     table = Table("from", "to", "tensors")
     for old, new, number in report.moved:
         table.add_row(old, new, str(number))

@@ -8,11 +8,10 @@ if __name__ == "__main__":  # Until all is imported, which takes seconds; then r
     signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
 
 import argparse
-import sys
 from pathlib import Path
 
 from internvl_seg import CheckpointError
-from internvl_seg.common.tools import run_tool
+from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.sample_set import SampleSetError
 from internvl_seg.demo import DemoError, run_demo
@@ -27,10 +26,8 @@ def main() -> None:
     parser.add_argument("--work-dir", type=Path, default=Path("work_dirs/demo"), help="where results go")
     parser.add_argument("--seed", type=int, default=0, help="seed of the training")
     args = parser.parse_args()
-    try:
+    with exit_on(SampleSetError, FolderError, ConfigError, CheckpointError, DemoError):
         run_demo(args.work_dir, args.data_root, args.encoder, args.seed)
-    except (SampleSetError, FolderError, ConfigError, CheckpointError, DemoError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from internvl_seg import CheckpointError
 from internvl_seg.common.finite import NonFiniteError
-from internvl_seg.common.tools import run_tool
+from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.deployment import ExportError
 from internvl_seg.deployment.commands import export_encoder, export_segmentor
 from internvl_seg.deployment.exporting import DTYPES
@@ -70,10 +70,8 @@ def main() -> None:
     args = parser.parse_args()
     if len(args.paths) != (1 if args.encoder else 3):
         parser.error("give CONFIG CHECKPOINT OUT, or --encoder SOURCE OUT.")
-    try:
+    with exit_on(ExportError, CheckpointError, ConfigError, NonFiniteError, ValueError):
         agrees = (_encoder if args.encoder else _segmentor)(args)
-    except (ExportError, CheckpointError, ConfigError, NonFiniteError, ValueError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
     if not agrees:
         sys.exit(f"{args.paths[-1]} was written, but does not agree with PyTorch.")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from internvl_seg import CheckpointError
-from internvl_seg.common.tools import run_tool
+from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.inference.classifier import TOP_K
 from internvl_seg.inference.commands import infer
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--top-k", type=int, default=TOP_K, help="of a classifier, how many classes to give")
     add_options(parser)
     args = parser.parse_args()
-    try:
+    with exit_on(ConfigError, CheckpointError, InputError, ResultsError, FolderInUseError):
         report = infer(
             args.config,
             args.checkpoint,
@@ -63,8 +63,6 @@ def main() -> None:
             options=args.cfg_options,
             console=Console(),
         )
-    except (ConfigError, CheckpointError, InputError, ResultsError, FolderInUseError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
     sys.exit(bool(report.failures))
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from internvl_seg.common.tools import run_tool
+from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.planning import plan_memory, print_plan, save_plan
 from internvl_seg.training import ConfigError
 from internvl_seg.training.config import add_options
@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the plan, in bytes")
     add_options(parser)
     args = parser.parse_args()
-    try:
+    with exit_on(ConfigError, ValueError):
         plan = plan_memory(
             args.config,
             device=args.device,
@@ -37,8 +37,6 @@ def main() -> None:
             device_memory=args.device_memory,
             options=args.cfg_options,
         )
-    except (ConfigError, ValueError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
     print_plan(plan, Console(width=None if sys.stdout.isatty() else 180))
     if args.json is not None:
         save_plan(plan, args.json)

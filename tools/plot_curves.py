@@ -8,10 +8,9 @@ if __name__ == "__main__":  # Until all is imported, which takes seconds; then r
     signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
 
 import argparse
-import sys
 from pathlib import Path
 
-from internvl_seg.common.tools import run_tool
+from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.visualization.curves import NoLogError, draw_curves, read_scalars
 
 
@@ -21,10 +20,8 @@ def main() -> None:
     parser.add_argument("picture", type=Path, help="picture to write")
     parser.add_argument("work_dirs", type=Path, nargs="+", help="folders of runs; their names are shown")
     args = parser.parse_args()
-    try:
+    with exit_on(NoLogError):
         runs = {work_dir.name: read_scalars(work_dir) for work_dir in args.work_dirs}
-    except NoLogError as error:
-        sys.exit(f"{type(error).__name__}: {error}")
     draw_curves(runs).savefig(args.picture, dpi=120)
 
 

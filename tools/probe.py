@@ -12,7 +12,7 @@ import sys
 
 from internvl_seg import CheckpointError
 from internvl_seg.common.finite import NonFiniteError
-from internvl_seg.common.tools import run_tool
+from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.probing import ProbeError, probe
@@ -31,16 +31,15 @@ def main() -> None:
     add_options(parser)
     args = parser.parse_args()
     try:
-        probe(
-            args.config,
-            work_dir=args.work_dir,
-            resume=args.resume,
-            stream=args.stream,
-            dry_run=args.dry_run,
-            options=args.cfg_options,
-        )
-    except (ConfigError, FolderError, FolderInUseError, CheckpointError, ProbeError, NonFiniteError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
+        with exit_on(ConfigError, FolderError, FolderInUseError, CheckpointError, ProbeError, NonFiniteError):
+            probe(
+                args.config,
+                work_dir=args.work_dir,
+                resume=args.resume,
+                stream=args.stream,
+                dry_run=args.dry_run,
+                options=args.cfg_options,
+            )
     except OSError as error:  # A disk that is full, a folder that may not be written.
         sys.exit(f"{type(error).__name__}: {error}. What was written before stays: --resume goes on from it.")
 

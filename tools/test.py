@@ -8,11 +8,10 @@ if __name__ == "__main__":  # Until all is imported, which takes seconds; then r
     signal.signal(signal.SIGINT, lambda *_: (os.write(2, b"\nInterrupted.\n"), os._exit(130)))
 
 import argparse
-import sys
 
 from internvl_seg import CheckpointError
 from internvl_seg.common.finite import NonFiniteError
-from internvl_seg.common.tools import run_tool
+from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.training import ConfigError, evaluate
 from internvl_seg.training.config import add_options
 from internvl_seg.training.metric import LabelError
@@ -37,7 +36,7 @@ def main() -> None:
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    try:
+    with exit_on(ConfigError, CheckpointError, LabelError, NonFiniteError):
         evaluate(
             args.config,
             args.checkpoint,
@@ -50,8 +49,6 @@ def main() -> None:
             options=args.cfg_options,
             launcher=args.launcher,
         )
-    except (ConfigError, CheckpointError, LabelError, NonFiniteError) as error:
-        sys.exit(f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import torch
 
 from ..encoder.intern_vit import InternViT
 from ..encoder.position import resize_pos_embed
+from .architecture import check_encoder, find_architecture
 from .encoder_file import EncoderFile
 from .errors import CheckpointError, DestinationError
 from .exporting import rename_tensors, writing
@@ -60,7 +61,7 @@ def find_vision_encoder(chat_model: str | os.PathLike[str]) -> EncoderFile:
 
 
 def _check_fits(encoder: InternViT, file: EncoderFile, folder: Path) -> None:
-    told = file.architecture({})
+    told = find_architecture(file, {})
     ours = {name: getattr(encoder, name) for name in ("depth", "embed_dim", "num_heads", "norm_eps", "patch_size")}
     wrong = [f"{name} {value} instead of {told[name]}" for name, value in ours.items() if value != told[name]]
     if wrong:
@@ -68,7 +69,7 @@ def _check_fits(encoder: InternViT, file: EncoderFile, folder: Path) -> None:
             f"{folder} is the chat model of another encoder: the one to insert has {', '.join(wrong)}. "
             "Tune the chat model's own (load_encoder and init_cfg take its folder), or name the one it is from."
         )
-    file.check(encoder)
+    check_encoder(file, encoder)
 
 
 def _find_place(file: EncoderFile, name: str, folder: Path) -> Stored:

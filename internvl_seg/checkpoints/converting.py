@@ -20,8 +20,8 @@ from .errors import KeyMismatchError, NotACheckpointError, list_names
 from .exporting import ENCODER_FORMATS, describe, export_encoder, write_tensors
 from .file_kinds import check_kind
 from .loading import load_encoder
+from .meta_config import read_told
 from .reference import REFERENCE, WrongEncoderError, embeddings_of, hash_encoder, read_reference
-from .run_config import read_told
 from .sources import INDEX_SUFFIX, Source, open_source
 from .told import OWN
 from .torch_files import look

@@ -1,40 +1,23 @@
-"""The encoder inside an opened checkpoint: its architecture, whether it fits, its tensors."""
+"""The encoder inside an opened checkpoint: its tensors by their official names, read as they are to be used."""
 
 import functools
-import logging
-import re
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..common.finite import is_finite
 from ..encoder.allocation import allocate
-from ..encoder.block import NORM_EPS
 from ..encoder.intern_vit import InternViT
 from ..encoder.position import resize_patch_embed, resize_pos_embed
-from ..encoder.releases import find_release
-from . import config_json, run_config
-from .errors import (
-    KeyMismatchError,
-    NotACheckpointError,
-    ShapeMismatchError,
-    UnknownArchitectureError,
-    WrongConfigError,
-    list_names,
-)
+from . import config_json, meta_config
+from .errors import NotACheckpointError, ShapeMismatchError, list_names
 from .finite_weights import non_finite
-from .formats import ANCHOR, FORMATS, HF_NATIVE, Format, find_encoders
+from .formats import ANCHOR, FORMATS, Format, find_encoders
 from .plain_weights import check_plain, explain_names
 from .position_grid import find_grid
 from .sources import Source
-from .told import OWN, Told, check_fits, read_own
-
-# Far above the 48 of the largest: who writes a number into a name shall not decide how much is built.
-_MOST_BLOCKS = 256
-
-logger = logging.getLogger(__name__)
+from .told import OWN, Told, read_own
 
 
 @dataclass(frozen=True)
@@ -110,6 +93,10 @@ class EncoderFile:
         """Dtype of a parameter."""
         return self.source.reader.stored(self.names(parameter)[0]).dtype
 
+    def nbytes(self, parameter: str) -> int:
+        """Bytes of a parameter in the file."""
+        return sum(self.source.reader.stored(name).nbytes for name in self.names(parameter))
+
     def _read_rows(self, parameter: str, out: Tensor, start: int) -> None:
         """Read as many rows of a parameter as ``out`` has; the file may hold it in parts, one below the other."""
         stop, above = start + len(out), 0
@@ -119,27 +106,6 @@ class EncoderFile:
             if first < last:
                 part.rows(first, last).read_into(out[above + first - start : above + last - start])
             above += part.shape[0]
-
-    def depth(self) -> int:
-        """Number of blocks.
-
-        Raises:
-            KeyMismatchError: Most of them are not there, whatever the number of the last one says.
-        """
-        (first,) = self.names("blocks.0.norm1.weight")
-        pattern = re.compile(re.escape(first).replace(r"\.0\.", r"\.([0-9]{1,9})\.", 1))
-        blocks = {int(match[1]) for name in self.source.reader.names if (match := pattern.fullmatch(name))}
-        last = max(blocks, default=-1)
-        if last >= _MOST_BLOCKS:
-            raise KeyMismatchError(
-                f"{self.source.where} is no whole encoder: it has a block {last}, but only {len(blocks)} of them; of "
-                f"more than {_MOST_BLOCKS} none is read."
-            )
-        if last >= 2 * len(blocks):
-            raise KeyMismatchError(
-                f"{self.source.where} is no whole encoder: it has a block {last}, but only {len(blocks)} of them."
-            )
-        return last + 1
 
     @functools.cached_property
     def told(self) -> list[Told]:
@@ -151,7 +117,7 @@ class EncoderFile:
         where, about = self.source.where, self.source.reader.about
         found = (
             read_own(about.get(OWN), where),
-            run_config.read_told(about.get("meta"), self.prefix, where),
+            meta_config.read_told(about.get("meta"), self.prefix, where),
             config_json.read_told(self.source.config, where),
         )
         return [told for told in found if told is not None]
@@ -165,168 +131,6 @@ class EncoderFile:
         """
         positions, patch_size = self.shape("pos_embed")[1] - 1, self.shape(ANCHOR)[2]
         return find_grid(self.told, positions, patch_size, f"{self.source.where}: {self.names('pos_embed')[0]}")
-
-    def _num_heads(self, embed_dim: int, norm: str) -> int:
-        """As is told, else from the released family, else the 64 channels a head of every plain ViT.
-
-        What is told was compared with the weights, so it is of this encoder.
-        """
-        for told in self.told:
-            if "num_heads" in told.values:
-                return int(told.values["num_heads"])
-        release = find_release(embed_dim=embed_dim)
-        if release is not None:
-            return release.num_heads
-        if norm == "layer_norm" and embed_dim % 64 == 0:
-            return embed_dim // 64
-        raise UnknownArchitectureError(
-            f"{self.source.where} does not tell how many attention heads its {embed_dim} channels make; "
-            f"pass num_heads=, a divisor of {embed_dim}."
-        )
-
-    def _check_shapes(self) -> None:
-        """Check that the tensors that tell the architecture have the dimensions that it is told from."""
-        wanted = {
-            ANCHOR: (None, None, None, None),
-            "pos_embed": (1, None, None),
-            "cls_token": (1, 1, None),
-            "blocks.0.mlp.fc1.weight": (None, None),
-        }
-        for parameter, want in wanted.items():
-            shape = self.shape(parameter)
-            fits = len(shape) == len(want) and all(w in (None, s) and s > 0 for s, w in zip(shape, want, strict=True))
-            if not fits or (parameter == "pos_embed" and shape[1] < 2):
-                dims = ", ".join("any" if w is None else str(w) for w in want)
-                raise ShapeMismatchError(
-                    f"{self.source.where}: {self.names(parameter)[0]} is {shape}, expected ({dims})."
-                )
-        if (kernel := self.shape(ANCHOR)[2:])[0] != kernel[1]:
-            raise ShapeMismatchError(
-                f"{self.source.where}: {self.names(ANCHOR)[0]} makes patches of {kernel[0]} x {kernel[1]} pixels, but "
-                "an InternViT has square ones."
-            )
-
-    def architecture(self, overrides: dict[str, Any]) -> dict[str, Any]:
-        """Arguments of :class:`InternViT`, from the tensors' names and shapes; ``overrides`` go before them.
-
-        Raises:
-            UnknownArchitectureError: The file does not tell the number of heads and nobody else does.
-            KeyMismatchError: The file lacks parts without which nothing can be told.
-            ShapeMismatchError: A tensor has other dimensions than an encoder's.
-            WrongConfigError: What stands beside the weights contradicts them.
-        """
-        needed = ["pos_embed", "cls_token", "blocks.0.norm1.weight", "blocks.0.mlp.fc1.weight"]
-        missing = [name for parameter in needed if not self.has(parameter) for name in self.names(parameter)]
-        if missing:
-            raise KeyMismatchError(f"{self.source.where} is no whole encoder: it lacks {list_names(missing)}.")
-        self._check_shapes()
-        embed_dim, in_chans, patch_size, _ = self.shape(ANCHOR)
-        hidden = self.shape("blocks.0.mlp.fc1.weight")[0]
-        shown: dict[str, Any] = {
-            "patch_size": patch_size,
-            "in_chans": in_chans,
-            "embed_dim": embed_dim,
-            "depth": self.depth(),
-            "norm": "layer_norm" if self.has("blocks.0.norm1.bias") else "rms_norm",
-            "qkv_bias": self.has("blocks.0.attn.qkv.bias"),
-            "qk_norm": self.has("blocks.0.attn.q_norm.weight"),
-        }
-        self._check_told(shown | {"hidden": hidden})
-        told = shown | {"mlp_ratio": hidden / embed_dim, "norm_eps": self._norm_eps(shown["qk_norm"])}
-        if "num_heads" not in overrides:
-            told["num_heads"] = self._num_heads(embed_dim, shown["norm"])
-        if "img_size" not in overrides:
-            rows, columns = self.grid()
-            side = overrides.get("patch_size", patch_size)
-            told["img_size"] = (rows * side, columns * side)
-        return told | overrides
-
-    def _norm_eps(self, qk_norm: bool) -> float:
-        """As is told, else that of all released encoders.
-
-        Raises:
-            WrongConfigError: It is told of a format in which it is not that of queries and keys.
-        """
-        for told in self.told:
-            if "norm_eps" in told.values:
-                found = float(told.values["norm_eps"])
-                if self.format is HF_NATIVE and qk_norm and found != NORM_EPS:
-                    raise WrongConfigError(
-                        f"{told.quote('norm_eps')}, which transformers gives the norms of blocks but not those of "
-                        f"queries and keys: an InternViT has one, {NORM_EPS} in all releases."
-                    )
-                return found
-        return NORM_EPS
-
-    def _check_told(self, shown: dict[str, Any]) -> None:
-        """Compare what is told with what names and shapes show, and with itself."""
-        for told in self.told:
-            check_fits(
-                told,
-                shown,
-                "the weights have {}",
-                "It is of another model, or was changed: correct it, or put the weights where it is not.",
-            )
-            heads = told.values.get("num_heads", 1)
-            if shown["embed_dim"] % heads:
-                raise WrongConfigError(
-                    f"{told.quote('num_heads')}, which does not divide {shown['embed_dim']} channels."
-                )
-        for told in self.told[1:]:
-            check_fits(self.told[0], told.values, f"{told.where} says {{}}", "Correct one of them.")
-
-    def check_use(self, encoder: InternViT) -> None:
-        """Compare what is told with an encoder that is to have these weights.
-
-        Raises:
-            WrongConfigError: It would compute something else with them.
-        """
-        used = {"num_heads": encoder.num_heads, "norm_eps": encoder.norm_eps}
-        for told in self.told:
-            check_fits(told, used, "{} was asked for", "Ask for what it says, or correct it if it is wrong.")
-
-    def check(self, encoder: InternViT) -> None:
-        """Check every name and shape against an encoder, before anything is read.
-
-        Blocks after the encoder's last one are left out without complaint: its depth was asked for.
-
-        Raises:
-            KeyMismatchError: The file lacks or has too many parameters; the message lists them.
-            ShapeMismatchError: A tensor has the wrong shape; the message lists them.
-            WrongConfigError: What stands beside the weights says that they are used otherwise.
-        """
-        parameters = {name: self.names(name) for name, _ in encoder.named_parameters()}
-        wanted = {name for names in parameters.values() for name in names}
-        present = {name for name in self.source.reader.names if name.startswith(self.prefix)}
-        (first,) = self.names("blocks.0.norm1.weight")
-        block = re.compile(re.escape(first.split(".0.")[0]) + r"\.([0-9]{1,9})\.")
-        cut = {n for n in present - wanted if (match := block.match(n)) and int(match[1]) >= encoder.depth}
-        unused = {n for n in present - wanted if self.format.unused.match(n.removeprefix(self.prefix))}
-        missing, unexpected = wanted - present, present - wanted - unused - cut
-        if missing or unexpected:
-            raise KeyMismatchError(
-                f"{self.source.where} ({self.format.name}) does not fit the encoder."
-                + (f" It lacks {len(missing)}: {list_names(missing, 50)}." if missing else "")
-                + (f" It has {len(unexpected)} too many: {list_names(unexpected, 50)}." if unexpected else "")
-            )
-        if unused:
-            logger.info("%s: an encoder does not use %s", self.source.where, list_names(unused))
-        wrong = []
-        for name, parameter in encoder.named_parameters():
-            got, want = self.shape(name), tuple(parameter.shape)
-            if name == "pos_embed":
-                got, want = (got[0], *got[2:]), (want[0], *want[2:])
-            elif name == ANCHOR:
-                got, want = got[:2], want[:2]
-            if got != want:
-                wrong.append(f"{' + '.join(self.names(name))} is {self.shape(name)}, expected {tuple(parameter.shape)}")
-        if wrong:
-            raise ShapeMismatchError(f"{self.source.where} does not fit the encoder: {list_names(wrong, 4)}.")
-        self.check_use(encoder)
-
-    def nbytes(self, parameter: str) -> int:
-        """Bytes of a parameter in the file."""
-        return sum(self.source.reader.stored(name).nbytes for name in self.names(parameter))
 
     def tensor(self, parameter: str, encoder: InternViT) -> Tensor:
         """A parameter's data, resized to the encoder's position grid and patch size."""

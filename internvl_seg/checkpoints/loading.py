@@ -14,6 +14,7 @@ from ..encoder.linear import Linear
 from ..encoder.quantization import check_quantization, quantize_linear
 from ..encoder.releases import building
 from ..encoder.streamed_blocks import StreamedBlocks
+from .architecture import check_encoder, count_blocks, find_architecture
 from .encoder_file import EncoderFile
 from .errors import UnknownArchitectureError
 from .formats import ANCHOR
@@ -114,7 +115,7 @@ def load_encoder(
     if img_size is not None:
         overrides["img_size"] = img_size
     with building("meta", None):
-        encoder = InternViT(**file.architecture(overrides))
+        encoder = InternViT(**find_architecture(file, overrides))
     _check(file, encoder)
     dtype = dtype or file.dtype(ANCHOR)
     parameters = dict(encoder.named_parameters())
@@ -179,8 +180,8 @@ def read_weights(encoder: InternViT, source: str | os.PathLike[str]) -> None:
 
 
 def _check(file: EncoderFile, encoder: InternViT) -> None:
-    if encoder.depth > file.depth():
+    if encoder.depth > (depth := count_blocks(file)):
         raise UnknownArchitectureError(
-            f"{file.source.where} has {file.depth()} blocks, fewer than the depth={encoder.depth} asked for."
+            f"{file.source.where} has {depth} blocks, fewer than the depth={encoder.depth} asked for."
         )
-    file.check(encoder)
+    check_encoder(file, encoder)

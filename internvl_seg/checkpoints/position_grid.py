@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from . import run_config
+from . import meta_config
 from .containers import CONTAINERS
 from .errors import ShapeMismatchError, WrongConfigError
 from .told import OWN, Told, read_own
@@ -77,7 +77,7 @@ def tell_grids(checkpoint: Any, where: str) -> None:
     for name in [name for name in state if isinstance(name, str) and name.rpartition(".")[2] == "pos_embed"]:
         prefix = name.removesuffix("pos_embed")
         kernel, pos_embed = state.get(f"{prefix}patch_embed.proj.weight"), state[name]
-        told = [read_own(about[OWN], where), run_config.read_told(about["meta"], prefix, where)]
+        told = [read_own(about[OWN], where), meta_config.read_told(about["meta"], prefix, where)]
         known = [one for one in told if one is not None and "img_size" in one.values]
         if known and isinstance(kernel, torch.Tensor) and kernel.ndim == 4 and pos_embed.ndim == 3:
             grid = find_grid(known, pos_embed.shape[1] - 1, kernel.shape[2], f"{where}: {name}")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from ..encoder import InternViT
 from ..encoder.lora import is_lora, official_name
 from ..encoder.releases import building
+from .architecture import find_architecture
 from .encoder_file import EncoderFile
 from .errors import CheckpointError
 from .formats import ANCHOR
@@ -47,7 +48,7 @@ def hash_file(source: str | os.PathLike[str], encoder: InternViT) -> str:
     """
     file = EncoderFile.find(open_source(source))
     with building("meta", None):
-        whole = InternViT(**file.architecture({"depth": encoder.depth, "num_heads": encoder.num_heads}))
+        whole = InternViT(**find_architecture(file, {"depth": encoder.depth, "num_heads": encoder.num_heads}))
     names = [f"blocks.{name}" for name in sorted(name for name, _ in whole.blocks.named_parameters())]
     with ReadingProgress(f"Comparing {file.source.where}", sum(map(file.nbytes, names))) as progress:
         # Mapped where they can be: what is only looked at needs no memory of its own.

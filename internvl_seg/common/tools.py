@@ -4,7 +4,8 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 # 128 and the number of the signal, as shells have it.
@@ -45,6 +46,19 @@ def run_tool(main: Callable[[], None], advice: str = "") -> None:
         where = "" if error.filename is None else f": {os.fspath(error.filename)!r}"
         room = " Make room." if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
         sys.exit(f"{type(error).__name__}: {error.strerror}{where}.{room}")
+
+
+@contextmanager
+def exit_on(*errors: type[Exception]) -> Iterator[None]:
+    """Where one of these errors is raised, the tool ends with 1 and one line: its name and what it says.
+
+    Args:
+        *errors: Those that tell a person what to mend; of any other the traceback is what helps.
+    """
+    try:
+        yield
+    except errors as error:
+        sys.exit(f"{type(error).__name__}: {error}")
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -19,6 +19,7 @@ FORMAT = 1
 # Files of this package that features depend on.
 _CODE = (
     "encoder",
+    "checkpoints/architecture.py",
     "checkpoints/encoder_file.py",
     "checkpoints/formats.py",
     "probing/extraction.py",
@@ -26,6 +27,7 @@ _CODE = (
     "probing/quantization.py",
     "segmentation/backbone.py",
     "segmentation/timm_vit.py",
+    "segmentation/timm_weights.py",
     "segmentation/windows.py",
     "training/stream.py",
 )

@@ -23,6 +23,7 @@ from torch import Tensor
 from ..data.confusion import pair_counts_of_tensors
 from ..data.names import SUFFIX
 from ..data.writing import write_encoded
+from .class_scores import score_classes
 
 _NAMED = 3  # Masks in a warning.
 
@@ -78,6 +79,7 @@ class SegmentationMetric(IoUMetric):
     per_class: dict[str, dict[str, Any]]
     confusion: NDArray[np.int64]
     output_names: dict[str, str]
+    total_area_to_metrics = staticmethod(score_classes)  # What mmseg takes means of and prints.
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -176,49 +178,6 @@ class SegmentationMetric(IoUMetric):
         # Plain numbers: the best one goes into checkpoints, which hold nothing that needs code to be read.
         # MMSegmentation rounded them to two digits, but as fp32: 67.78 would be written as 67.77999877929688.
         return {name: round(float(value), 2) for name, value in metrics.items()}
-
-    @staticmethod
-    def total_area_to_metrics(
-        total_area_intersect: Tensor,
-        total_area_union: Tensor,
-        total_area_pred_label: Tensor,
-        total_area_label: Tensor,
-        metrics: Sequence[str] = ("mIoU",),
-        nan_to_num: int | None = None,
-        beta: int = 1,
-    ) -> dict[str, NDArray[np.float64]]:
-        """Scores of every class, from 0 to 1 and NaN where it is in neither map, as IoUMetric's but for missed classes.
-
-        Args:
-            total_area_intersect: Correct pixels of every class, (C,).
-            total_area_union: Pixels that are labelled or predicted.
-            total_area_pred_label: Predicted pixels.
-            total_area_label: Labelled pixels.
-            metrics: 'mIoU', 'mDice' and 'mFscore', or some of them.
-            nan_to_num: What to put in the place of NaN.
-            beta: Weight of the recall in F-scores.
-        """
-        correct, union, predicted, labelled = (
-            area.double() for area in (total_area_intersect, total_area_union, total_area_pred_label, total_area_label)
-        )
-        recall = correct / labelled
-        found = {"aAcc": correct.sum() / labelled.sum()}
-        for metric in [metrics] if isinstance(metrics, str) else metrics:
-            if metric == "mIoU":
-                found |= {"IoU": correct / union, "Acc": recall}
-            elif metric == "mDice":
-                found |= {"Dice": 2 * correct / (predicted + labelled), "Acc": recall}
-            elif metric == "mFscore":
-                missed = (predicted == 0) & (labelled > 0)
-                found |= {
-                    "Fscore": (1 + beta**2) * correct / (beta**2 * labelled + predicted),
-                    "Precision": torch.where(missed, 0.0, correct / predicted),
-                    "Recall": recall,
-                }
-            else:
-                raise KeyError(f"iou_metrics={metrics}: {metric!r} is not known; choose of mIoU, mDice and mFscore.")
-        arrays = {name: values.numpy() for name, values in found.items()}
-        return arrays if nan_to_num is None else {n: np.nan_to_num(v, nan=nan_to_num) for n, v in arrays.items()}
 
     def _count(self, label: Tensor, prediction: Tensor, sample: dict[str, Any]) -> None:
         """Have the pixels of an image, (H, W), counted in a thread of its own, while the next is predicted."""

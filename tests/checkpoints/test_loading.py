@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from internvl_seg import InternViT, create_encoder, load_encoder
+from internvl_seg.checkpoints.architecture import find_architecture
 from internvl_seg.checkpoints.encoder_file import EncoderFile
 from internvl_seg.checkpoints.formats import FORMATS, HF_REMOTE_CODE
 from internvl_seg.checkpoints.reading import TensorReader
@@ -227,7 +228,7 @@ class _Listed(TensorReader):
 def test_the_architecture_of_a_release_is_told_from_its_names_and_shapes(
     file: str, release: str, manifests: dict[str, Any]
 ) -> None:
-    told = EncoderFile.find(Source(file, _Listed(manifests[file]["parameters"]))).architecture({})
+    told = find_architecture(EncoderFile.find(Source(file, _Listed(manifests[file]["parameters"]))), {})
     side = told.pop("img_size")
     assert told.pop("in_chans") == 3
     assert side == (get_release(release).img_size,) * 2

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from internvl_seg.common.tools import run_tool
+from internvl_seg.common.tools import exit_on, run_tool
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -69,6 +69,14 @@ def test_other_errors_and_codes_stay() -> None:
     assert end.value.code == 3
     with pytest.raises(ZeroDivisionError):
         run_tool(lambda: print(1 / 0))
+
+
+def test_an_error_that_was_expected_is_one_line() -> None:
+    with pytest.raises(SystemExit) as end, exit_on(LookupError, NotADirectoryError):
+        raise IndexError("no third file")
+    assert end.value.code == "IndexError: no third file"
+    with pytest.raises(ZeroDivisionError), exit_on(LookupError):
+        print(1 / 0)
 
 
 def test_nobody_has_to_read_to_the_end() -> None:

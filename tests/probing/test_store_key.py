@@ -10,6 +10,7 @@ from internvl_seg.probing.store_key import code_versions, hash_code, hash_data, 
 CODE = [
     "encoder/intern_vit.py",
     "encoder/attention.py",
+    "checkpoints/architecture.py",
     "checkpoints/encoder_file.py",
     "checkpoints/formats.py",
     "probing/extraction.py",
@@ -17,6 +18,7 @@ CODE = [
     "probing/quantization.py",
     "segmentation/backbone.py",
     "segmentation/timm_vit.py",
+    "segmentation/timm_weights.py",
     "segmentation/windows.py",
     "training/stream.py",
 ]

@@ -382,7 +382,7 @@ OPENS = {
     "inference/model.py": "Segmenter.from_checkpoint",
     "probing/state.py": "tools/probe.py --resume",
     "segmentation/shared_encoder.py": "the file of a shared encoder",
-    "segmentation/timm_vit.py": "TimmViT",
+    "segmentation/timm_weights.py": "TimmViT",
     "training/captured_step.py": "tools/train.py --replay",
     "training/commands.py": "tools/train.py --resume",
     "training/loading.py": "mmengine's CheckpointLoader",

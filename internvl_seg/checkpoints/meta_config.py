@@ -1,4 +1,4 @@
-"""What the config of a run, which MMEngine keeps as text in its checkpoints, says of the encoder in them."""
+"""What the config of a run, which MMEngine keeps as text in a checkpoint's ``meta``, says of the encoder in it."""
 
 import inspect
 from collections.abc import Mapping

@@ -8,7 +8,7 @@ import torch
 
 from internvl_seg import InternViT, convert_checkpoint, export_encoder, load_encoder
 from internvl_seg.checkpoints.errors import ShapeMismatchError, WrongConfigError
-from internvl_seg.checkpoints.run_config import read_told
+from internvl_seg.checkpoints.meta_config import read_told
 from internvl_seg.encoder.position import resize_pos_embed
 from internvl_seg.segmentation import InternViTBackbone
 
