@@ -159,6 +159,8 @@ def test_what_cannot_be_exported(
         export_segmentor_graph(model, path, dtype="bfloat16")
     with documented_error("an opset is given for a file of torch.export", ExportError):
         export_segmentor_graph(model, "graph.pt2", opset=18)
+    with documented_error("a graph is asked for in operators that are too old", ExportError):
+        export_segmentor_graph(model, path, opset=17)
     path.touch()
     with documented_error("the place of a graph is taken", DestinationError):
         export_segmentor_graph(model, path)

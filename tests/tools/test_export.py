@@ -49,6 +49,9 @@ def test_an_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pyt
         run(monkeypatch, "--encoder", "encoder", "maps.pt2")
     with pytest.raises(SystemExit, match=r"^ValueError: indices\[0\] = 7 is outside"):
         run(monkeypatch, "--encoder", "encoder", "none.pt2", "--indices", "7")
+    with pytest.raises(SystemExit, match=r"^ExportError: opset=17 is older"):
+        run(monkeypatch, "--encoder", "encoder", "old.onnx", "--opset", "17")
+    assert not Path("old.onnx").exists()
     # What comes out close is not called equal if it had to be closer.
     monkeypatch.setitem(verification.FEATURE_ERROR, "float32", -1.0)
     with pytest.raises(SystemExit, match=r"^tokens\.pt2 was written, but does not agree with PyTorch\.$"):

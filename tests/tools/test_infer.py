@@ -9,6 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from internvl_seg.data.folder_lock import locked_folder
+from tools import infer as tool
+
 from ..inference.conftest import checkpoint, config, picture  # noqa: F401  (checkpoint and config are fixtures)
 
 TOOL = Path(__file__).resolve().parents[2] / "tools/infer.py"
@@ -55,3 +58,16 @@ def test_a_mistake_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("InputError: 'none/*.jpg' names no file")
     assert not (tmp_path / "segmented").exists()
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_two_runs_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.fromarray(picture(30, 44)).save("a.png")
+    monkeypatch.setattr(sys, "argv", ["infer.py", "config.py", "weights.pth", "a.png", "--out", "out"])
+    with locked_folder(Path("out"), "another run"):
+        Path("out/areas.csv").write_text("of the first")
+        with pytest.raises(SystemExit) as end:
+            tool.main()
+    assert str(end.value.code).startswith("FolderInUseError: out is in use by another run")
+    assert Path("out/areas.csv").read_text() == "of the first"

@@ -5,8 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from tools import test as tool
+
+from ..training.test_commands import checkpoint  # noqa: F401  (a fixture: random weights of the config's model)
 from ..training.test_runner import config  # noqa: F401  (a fixture: a config with four tiny images)
 
 TOOLS = Path(__file__).resolve().parents[2] / "tools"
@@ -41,3 +46,21 @@ def test_a_mistake_is_one_line_and_exit_code_1() -> None:
     done = run("test.py", "config.py", "nothing.pth")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ConfigError: There is no checkpoint 'nothing.pth'")
+
+
+@pytest.mark.parametrize(
+    ("shape", "told"),
+    [
+        ((14, 21), ": the prediction has 28 x 42 pixels (height x width), as the picture tiny/images/0.png has, but "),
+        ((28, 42, 3), " has 3 channels"),
+    ],
+)
+@pytest.mark.usefixtures("config", "checkpoint")
+def test_a_mask_that_does_not_fit_is_one_line(
+    shape: tuple[int, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(np.zeros(shape, np.uint8)).save("tiny/annotations/0.png")
+    monkeypatch.setattr(sys, "argv", ["test.py", "config.py", "model.pth", "--work-dir", "run"])
+    with pytest.raises(SystemExit) as end:
+        tool.main()
+    assert str(end.value.code).startswith(f"LabelError: tiny/annotations/0.png{told}")

@@ -22,30 +22,44 @@ class Images(list[Path]):
         return {"img_path": str(self[index])}
 
 
-def write_pictures(paths: list[Path], out: Path, labelled: bool = True) -> None:
-    """Run the hook over grey images whose every pixel is road, in ground truth and prediction."""
-    runner = SimpleNamespace(test_dataloader=SimpleNamespace(dataset=Images(paths)))
+def write_pictures(paths: list[Path], out: Path, label: int | None = 1, ignored: int = 255) -> None:
+    """Run the hook over grey images whose every pixel is predicted to be road, with one label in the ground truth."""
+    runner = SimpleNamespace(
+        test_dataloader=SimpleNamespace(dataset=Images(paths)),
+        test_evaluator=SimpleNamespace(metrics=[SimpleNamespace(ignore_index=ignored)]),
+    )
     hook = OverlayHook(str(out))
     hook.before_test_epoch(runner)
     for path in paths:
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(np.full((30, 40, 3), 128, np.uint8)).save(path)
-        labels = PixelData(data=torch.ones(1, 30, 40, dtype=torch.long))
         sample = SegDataSample(metainfo={"img_path": str(path)})
-        sample.pred_sem_seg = labels
-        if labelled:
-            sample.gt_sem_seg = labels
+        sample.pred_sem_seg = PixelData(data=torch.ones(1, 30, 40, dtype=torch.long))
+        if label is not None:
+            sample.gt_sem_seg = PixelData(data=torch.full((1, 30, 40), label))
         hook.after_test_iter(runner, 0, outputs=[sample])
 
 
-@pytest.mark.parametrize("labelled", [True, False])
-def test_every_image_gets_a_picture_of_its_own_name(labelled: bool, tmp_path: Path) -> None:
-    write_pictures([tmp_path / "street.jpg"], tmp_path / "out", labelled)
-    picture = np.asarray(Image.open(tmp_path / "out" / "street.png").convert("RGB")).astype(int)
-    # The tinted area of the prediction, and of the ground truth where there is one.
-    tinted = (abs(picture - [211, 45, 45]) < 8).all(axis=-1).mean()
-    assert tinted > (0.3 if labelled else 0.2)
-    assert picture.shape[1] > picture.shape[0]
+def tinted(picture: Path) -> float:
+    """The share of a picture that has the colour of road over grey."""
+    pixels = np.asarray(Image.open(picture).convert("RGB")).astype(int)
+    assert pixels.shape[1] > pixels.shape[0]
+    return float((abs(pixels - [211, 45, 45]) < 8).all(axis=-1).mean())
+
+
+@pytest.mark.parametrize("label", [1, None])
+def test_every_image_gets_a_picture_of_its_own_name(label: int | None, tmp_path: Path) -> None:
+    write_pictures([tmp_path / "street.jpg"], tmp_path / "out", label)
+    # The area of the prediction, and of the ground truth where there is one.
+    assert tinted(tmp_path / "out/street.png") > (0.2 if label is None else 0.3)
+
+
+@pytest.mark.parametrize(("label", "ignored"), [(11, 11), (255, 11), (1, 1), (-1, 255)])
+def test_what_is_ignored_or_no_class_is_not_painted(label: int, ignored: int, tmp_path: Path) -> None:
+    write_pictures([tmp_path / "void.jpg"], tmp_path / "out", label, ignored)
+    write_pictures([tmp_path / "road.jpg"], tmp_path / "out")
+    # The prediction alone, not the ground truth.
+    assert tinted(tmp_path / "out/void.png") == pytest.approx(tinted(tmp_path / "out/road.png") / 2, rel=0.05)
 
 
 def test_images_of_one_name_get_a_picture_each(tmp_path: Path) -> None:

@@ -173,6 +173,7 @@ def test_several_are_told_at_once(read: Read) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
+        ({"train_cfg.max_iters": 40}, "inside the warm-up"),
         ({"val_dataloader": None}, "there is no validation"),
         ({"train_cfg.val_begin": 90000}, "val_begin = 90000"),
         ({"default_hooks.checkpoint": {"_delete_": True, "type": "CheckpointHook", "interval": 5}}, "by_epoch = True"),
