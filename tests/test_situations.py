@@ -89,17 +89,17 @@ SITUATIONS: dict[str, tuple[str, list[str]]] = {
     "heads_guessed": (
         "a run's encoder has heads of another width than official ones",
         [
-            "tests/checkpoints/test_run_config.py::test_an_encoder_is_that_of_its_run",
-            "tests/checkpoints/test_run_config.py::test_what_it_is_converted_to_says_so[hf_native]",
+            "tests/checkpoints/test_meta_config.py::test_an_encoder_is_that_of_its_run",
+            "tests/checkpoints/test_meta_config.py::test_what_it_is_converted_to_says_so[hf_native]",
         ],
     ),
     "oblong_grid_read_as_square": (
         "a run on oblong images has as many positions as a square",
-        ["tests/checkpoints/test_run_config.py::test_an_encoder_is_that_of_its_run"],
+        ["tests/checkpoints/test_meta_config.py::test_an_encoder_is_that_of_its_run"],
     ),
     "oblong_grid_converted": (
         "a run on oblong images is converted",
-        ["tests/checkpoints/test_run_config.py::test_what_it_is_converted_to_says_so[hf_native]"],
+        ["tests/checkpoints/test_meta_config.py::test_what_it_is_converted_to_says_so[hf_native]"],
     ),
     "remote_code_without_code": (
         "a folder is written for AutoModel with trust_remote_code",
@@ -142,11 +142,11 @@ SITUATIONS: dict[str, tuple[str, list[str]]] = {
     ),
     "timm_drops_biases": (
         "DINOv3 weights with biases go into timm's model without them",
-        ["tests/segmentation/test_timm_vit.py::test_what_timm_would_leave_out_in_silence"],
+        ["tests/segmentation/test_timm_weights.py::test_what_timm_would_leave_out_in_silence"],
     ),
     "timm_file_not_there": (
         "a TimmViT names a file that is not there, or a folder",
-        ["tests/segmentation/test_timm_vit.py::test_a_file_that_is_not_there"],
+        ["tests/segmentation/test_timm_weights.py::test_a_file_that_is_not_there"],
     ),
     "timm_hybrid": (
         "a TimmViT names a hybrid of ResNet and ViT",
