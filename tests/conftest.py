@@ -1,5 +1,6 @@
 """What every test shares: the seed, the threads, the golden files and the folder that only developers have."""
 
+import gc
 import json
 import os
 import subprocess
@@ -39,10 +40,17 @@ class Golden(NamedTuple):
         return {name: tensor for name, tensor in self.state.items() if name.startswith(names)}
 
 
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of garbage collection: MMEngine's data sets ask for one each, of half a second."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _seeded() -> None:
     torch.manual_seed(0)
-    torch.set_num_threads(2)
+    # Tests in several processes would wait for each other's threads.
+    torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
 @contextmanager
