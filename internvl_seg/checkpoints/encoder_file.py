@@ -19,6 +19,9 @@ from .position_grid import find_grid
 from .sources import Source
 from .told import OWN, Told, read_own
 
+# Bytes of a weight that is looked through at once, though it may stay mapped.
+_SMALL = 1 << 20
+
 
 @dataclass(frozen=True)
 class EncoderFile:
@@ -185,7 +188,7 @@ class EncoderFile:
             dtype: Of the result.
             device: Of the result.
             mmap: Whether it may stay mapped from the file if nothing has to be done to it.
-            check_all: Whether to look for NaN and infinity in large ones that stay mapped, too, which reads them.
+            check_all: Whether to look for NaN and infinity in those over 1 MiB that stay mapped, too, which reads them.
 
         Raises:
             NonFiniteWeightsError: There is NaN or infinity in it, or becomes so in ``dtype``.
@@ -194,7 +197,7 @@ class EncoderFile:
         as_it_is = len(names) == 1 and parameter not in ("pos_embed", ANCHOR) and torch.device(device).type == "cpu"
         if mmap and as_it_is and self.dtype(parameter) == dtype:
             data = self.source.reader.stored(names[0]).map()
-            if check_all or data.ndim == 1 or not parameter.startswith("blocks."):
+            if check_all or data.nbytes <= _SMALL or not parameter.startswith("blocks."):
                 self._check_finite(parameter, data)
             return data
         data = allocate(tuple(encoder.get_parameter(parameter).shape), dtype, device)

@@ -99,7 +99,7 @@ def load_encoder(
 
     Raises:
         CheckpointError: A subclass says what is wrong; nothing was loaded. Weights that are NaN or infinite are an
-            error of these, too, but for those of blocks that stay mapped, which are not read here.
+            error of these, too, but for those of blocks over 1 MiB that stay mapped, which are not read here.
         ValueError: An override does not fit, or there is none of that name.
     """
     check_quantization(quantization)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import rasterio
+from rasterio._err import CPLE_BaseError
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
@@ -86,5 +87,5 @@ def gdal(complaint: str) -> Iterator[None]:
     with ignoring_warnings(NotGeoreferencedWarning), rasterio.Env(**_SETTINGS):
         try:
             yield
-        except RasterioError as error:
+        except (RasterioError, CPLE_BaseError) as error:  # Some of its functions pass GDAL's own errors on.
             raise RasterError(f"{complaint}: {error.__cause__ or error}") from error

@@ -141,7 +141,11 @@ def _colour_table(data: Any) -> NDArray[np.uint8] | None:
     table = np.zeros((256, 3), np.uint8)
     bits = int(data.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
     if data.colorinterp[0] == ColorInterp.palette:
-        for index, colour in data.colormap(1).items():
+        try:
+            colours = data.colormap(1)
+        except ValueError as error:
+            raise RasterError(f"{readable(data.name)} has colours by number but no table of them: {error}.") from error
+        for index, colour in colours.items():
             table[index] = colour[:3]
     elif bits < 8:
         table[: 2**bits] = np.linspace(0, 255, 2**bits, dtype=np.uint8)[:, None]
