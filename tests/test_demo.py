@@ -1,8 +1,6 @@
 """The demo from one's own folder to the page, with an encoder that is too small to learn anything in two steps."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,8 @@ from internvl_seg.data.folder import FolderError
 from internvl_seg.data.samples import Sample
 from internvl_seg.demo import DemoError
 from internvl_seg.visualization.results_page import ScoreTable
+
+from .commands import run_command
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -121,8 +121,7 @@ def test_on_the_sample_set_it_has_to_beat_both_baselines(reached: float, beaten:
 
 
 def test_command_line_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
-    command = [sys.executable, "tools/demo.py", "--data-root", str(tmp_path / "nowhere"), "--work-dir", str(tmp_path)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = run_command("demo.py", "--data-root", tmp_path / "nowhere", "--work-dir", tmp_path, cwd=ROOT)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("FolderError: ")
     assert "Traceback" not in done.stderr

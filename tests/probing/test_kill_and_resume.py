@@ -1,6 +1,5 @@
 """A study that is killed again and again ends with the features and heads of one that never was."""
 
-import multiprocessing
 import os
 import random
 import time
@@ -14,6 +13,8 @@ from rich.console import Console
 
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.probing import feature_store, head_training, probe
+
+from ..commands import CONTEXT
 
 # Long enough for ten kills: small shards, many steps, every kind of state.
 OPTIONS = {
@@ -49,11 +50,9 @@ Start = Callable[[str], BaseProcess]
 @pytest.fixture
 def start(config: Path) -> Start:
     """Start a study in a process that has everything imported, so that a kill can fall on any of its moments."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["internvl_seg.probing"])
 
     def start(name: str) -> BaseProcess:
-        process = context.Process(target=run, args=(Path.cwd(), name))
+        process = CONTEXT.Process(target=run, args=(Path.cwd(), name))
         process.start()
         return process
 

@@ -2,7 +2,6 @@
 
 import json
 import runpy
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from internvl_seg import export_encoder, load_encoder
 
+from ..commands import run_command
 from ..conftest import Golden
 
 TOOL = Path(__file__).resolve().parents[2] / "tools/convert_checkpoint.py"
@@ -20,13 +20,13 @@ TOOL = Path(__file__).resolve().parents[2] / "tools/convert_checkpoint.py"
 
 def test_from_official_to_transformers(golden: Callable[[str], Golden], tmp_path: Path) -> None:
     torch.save({"module": golden("official_cls_clip_projector").state}, tmp_path / "a.pth")
-    command = [sys.executable, TOOL, tmp_path / "a.pth", tmp_path / "b", "--to", "hf_native", "--num-heads", "2"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [tmp_path / "a.pth", tmp_path / "b", "--to", "hf_native", "--num-heads", "2"]
+    done = run_command("convert_checkpoint.py", *command)
     assert done.returncode == 0, done.stderr
     assert "encoder.layer.*" in done.stdout
     assert "left out" in done.stdout
     assert load_encoder(tmp_path / "b").depth == 4
-    again = subprocess.run(command, capture_output=True, text=True)
+    again = run_command("convert_checkpoint.py", *command)
     assert again.returncode == 1
     assert again.stderr.splitlines()[-1].startswith("DestinationError: ")
 
@@ -41,8 +41,8 @@ def test_into_a_chat_model(golden: Callable[[str], Golden], tmp_path: Path) -> N
     encoder.cls_token.data += 1
     export_encoder(encoder, tmp_path / "tuned.pth", to="official")
 
-    command = [sys.executable, TOOL, tmp_path / "tuned.pth", tmp_path / "out", "--into", chat, "--num-heads", "2"]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [tmp_path / "tuned.pth", tmp_path / "out", "--into", chat, "--num-heads", "2"]
+    done = run_command("convert_checkpoint.py", *command)
     assert done.returncode == 0, done.stderr
     assert "vision_model.*" in done.stdout
     before, after = (load_file(folder / "model.safetensors") for folder in (chat, tmp_path / "out"))

@@ -1,7 +1,6 @@
 """The command as a user types it."""
 
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 from internvl_seg import create_encoder, export_encoder
 from internvl_seg.deployment import open_graph, verification
 
+from ..commands import run_command
 from ..inference.conftest import CLASSES, checkpoint, config  # noqa: F401  (checkpoint and config are fixtures)
 
 TOOL = Path(__file__).resolve().parents[2] / "tools/export.py"
@@ -24,13 +24,8 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> None:
 
 @pytest.mark.usefixtures("checkpoint")
 def test_a_segmentor(tmp_path: Path) -> None:
-    command = [sys.executable, str(TOOL), "config.py", "weights.pth", "out.onnx"]
-    done = subprocess.run(
-        [*command, "--cfg-options", "model.backbone.dtype=bfloat16", "model.backbone.frozen=True"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
+    options = ["--cfg-options", "model.backbone.dtype=bfloat16", "model.backbone.frozen=True"]
+    done = run_command("export.py", "config.py", "weights.pth", "out.onnx", *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "PyTorch's in bfloat16" in done.stdout
     for size in ("32 x 44", "35 x 45", "54 x 72"):

@@ -1,7 +1,6 @@
 """The command as a user types it."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -12,14 +11,8 @@ from PIL import Image
 from internvl_seg.data.folder_lock import locked_folder
 from tools import infer as tool
 
+from ..commands import run_command
 from ..inference.conftest import checkpoint, config, picture  # noqa: F401  (checkpoint and config are fixtures)
-
-TOOL = Path(__file__).resolve().parents[2] / "tools/infer.py"
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
 @pytest.mark.usefixtures("checkpoint")
@@ -28,7 +21,7 @@ def test_a_folder_with_something_broken_in_it(tmp_path: Path) -> None:
     for i in range(2):
         Image.fromarray(picture(30, 44, i)).save(tmp_path / f"in/{i}.png")
     command = ["config.py", "weights.pth", "in", "--out", "out", "--device", "cpu"]
-    done = run(tmp_path, *command)
+    done = run_command("infer.py", *command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "2 files segmented: out" in done.stdout
     assert "Peak memory" in done.stdout
@@ -40,21 +33,21 @@ def test_a_folder_with_something_broken_in_it(tmp_path: Path) -> None:
     assert facts["versions"]["torch"]
 
     (tmp_path / "in/broken.png").write_text("no picture")
-    done = run(tmp_path, *command, "--resume")
+    done = run_command("infer.py", *command, "--resume", cwd=tmp_path)
     assert done.returncode == 1
     assert "0 files segmented, 2 were done before: out" in done.stdout
     assert "1 could not be done:" in done.stdout
     assert "in/broken.png is no picture in a format that Pillow knows." in done.stdout
     assert "Traceback" not in done.stderr
 
-    done = run(tmp_path, *command, "--resume", "--tta")
+    done = run_command("infer.py", *command, "--resume", "--tta", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ResultsError: out holds results of another run: tta was 'False'")
 
 
 @pytest.mark.usefixtures("checkpoint")
 def test_a_mistake_is_one_line(tmp_path: Path) -> None:
-    done = run(tmp_path, "config.py", "weights.pth", "none/*.jpg")
+    done = run_command("infer.py", "config.py", "weights.pth", "none/*.jpg", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("InputError: 'none/*.jpg' names no file")
     assert not (tmp_path / "segmented").exists()

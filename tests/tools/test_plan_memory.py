@@ -2,12 +2,12 @@
 
 import json
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from ..commands import run_command
 from ..planning.conftest import config  # noqa: F401  (a fixture)
 
 TOOL = Path(__file__).resolve().parents[2] / "tools/plan_memory.py"
@@ -16,7 +16,7 @@ TOOL = Path(__file__).resolve().parents[2] / "tools/plan_memory.py"
 def test_tables_and_a_file(config: Path, tmp_path: Path) -> None:  # noqa: F811
     file = tmp_path / "plan.json"
     arguments = [str(config), "--devices", "2", "--device-memory", "4", "--json", str(file)]
-    done = subprocess.run([sys.executable, str(TOOL), *arguments], capture_output=True, text=True)
+    done = run_command("plan_memory.py", *arguments)
     assert done.returncode == 0, done.stderr
     assert "sharded, with_cp=True" in done.stdout
     assert "Fits 2 x 4 GB as it is" in done.stdout

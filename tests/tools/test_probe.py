@@ -1,28 +1,20 @@
 """The command as a user types it."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from ..commands import run_command
 from ..probing.conftest import config  # noqa: F401  (a fixture)
-
-TOOL = Path(__file__).resolve().parents[2] / "tools/probe.py"
-
-
-def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(TOOL), *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
 
 
 @pytest.mark.usefixtures("config")
 def test_a_study(tmp_path: Path) -> None:
-    looked = run(tmp_path, "config.py", "--dry-run")
+    looked = run_command("probe.py", "config.py", "--dry-run", cwd=tmp_path)
     assert looked.returncode == 0, looked.stderr
     assert "as float32; the disk has" in looked.stdout
     assert not (tmp_path / "work_dirs").exists()
-    done = run(tmp_path, "config.py", "--cfg-options", "probe.iterations=5")
+    done = run_command("probe.py", "config.py", "--cfg-options", "probe.iterations=5", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "training 12 heads" in done.stdout
     assert "work_dirs/config/index.html" in done.stdout
@@ -31,6 +23,6 @@ def test_a_study(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("config")
 def test_an_error_is_one_line(tmp_path: Path) -> None:
-    done = run(tmp_path, "config.py", "--cfg-options", "probe.views=0")
+    done = run_command("probe.py", "config.py", "--cfg-options", "probe.views=0", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == "ConfigError: probe.views=0 must be at least 1."

@@ -1,8 +1,6 @@
 """Labels as predictions: perfect scores, every pixel counted, and a submission that reads back."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from internvl_seg.training import ConfigError, evaluate
 from internvl_seg.training.config import load_config, prepare_submission
 from internvl_seg.training.results import sha256_of
 
+from ..commands import run_command
 from ..error_table import DocumentedError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,9 +82,7 @@ def test_the_three_samples_of_ade20k(shared: Path, tmp_path: Path, monkeypatch: 
     monkeypatch.chdir(tmp_path)
     data = shared / "data/ade20k_sample"
     prepare(data)
-    command = [sys.executable, str(ROOT / "tools/test.py"), "config.py", "model.pth", "--work-dir", "run"]
-    monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    done = subprocess.run([*command, "--submit", "submission"], capture_output=True, text=True)
+    done = run_command("test.py", "config.py", "model.pth", "--work-dir", "run", "--submit", "submission")
     assert done.returncode == 0, done.stderr
     assert "wall" in done.stdout
     check(data, "submission", "run/test_results.json")

@@ -1,7 +1,6 @@
 """The commands as a user types them."""
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -11,22 +10,18 @@ from PIL import Image
 
 from tools import test as tool
 
+from ..commands import run_command
 from ..training.test_commands import checkpoint  # noqa: F401  (a fixture: random weights of the config's model)
 from ..training.test_runner import config  # noqa: F401  (a fixture: a config with four tiny images)
-
-TOOLS = Path(__file__).resolve().parents[2] / "tools"
-
-
-def run(*command: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, str(TOOLS / command[0]), *command[1:]], capture_output=True, text=True)
 
 
 @pytest.mark.usefixtures("config")
 def test_train_then_test() -> None:
     options = ["--work-dir", "run", "--cfg-options", "train_cfg.max_iters=1", "randomness.seed=7"]
-    trained = run("train.py", "config.py", *options)
+    trained = run_command("train.py", "config.py", *options)
     assert trained.returncode == 0, trained.stderr
-    tested = run("test.py", "config.py", "run/iter_1.pth", "--work-dir", "run", "--show-dir", "pictures", "--tta")
+    options = ["--work-dir", "run", "--show-dir", "pictures", "--tta"]
+    tested = run_command("test.py", "config.py", "run/iter_1.pth", *options)
     assert tested.returncode == 0, tested.stderr
     for name in ("background", "connective", "inflammatory", "neoplastic", "mIoU"):
         assert name in tested.stdout
@@ -36,14 +31,14 @@ def test_train_then_test() -> None:
 
 @pytest.mark.usefixtures("config")
 def test_a_mistake_is_one_line_and_exit_code_1() -> None:
-    done = run("train.py", "config.py", "--cfg-options", "model.decode_head.type=LinearHaed")
+    done = run_command("train.py", "config.py", "--cfg-options", "model.decode_head.type=LinearHaed")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         "ConfigError: config.py: model.decode_head: type='LinearHaed' is not registered; "
         "check its spelling and custom_imports."
     )
     assert "Traceback" not in done.stderr
-    done = run("test.py", "config.py", "nothing.pth")
+    done = run_command("test.py", "config.py", "nothing.pth")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ConfigError: There is no checkpoint 'nothing.pth'")
 

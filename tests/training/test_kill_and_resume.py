@@ -1,7 +1,6 @@
 """A run that is killed again and again ends with the weights of one that never was."""
 
 import json
-import multiprocessing
 import os
 import random
 import time
@@ -16,6 +15,7 @@ from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.training import ConfigError, train
 from internvl_seg.training.checkpoint_hook import find_last_checkpoint
 
+from ..commands import CONTEXT
 from .test_config import CONFIG
 from .test_runner import EXTRA, config, weights  # noqa: F401  (config is a fixture)
 
@@ -64,11 +64,9 @@ Start = Callable[[str], BaseProcess]
 def start(config: Path) -> Start:  # noqa: F811
     """Start a run in a process that has everything imported, so that a kill can fall on any of its moments."""
     config.write_text(CONFIG + EXTRA + RANDOM)
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["internvl_seg"])
 
     def start(work_dir: str) -> BaseProcess:
-        process = context.Process(target=run, args=(Path.cwd(), work_dir))
+        process = CONTEXT.Process(target=run, args=(Path.cwd(), work_dir))
         process.start()
         return process
 
