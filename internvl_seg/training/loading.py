@@ -8,12 +8,15 @@ values only.
 import os
 import shutil
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
+import mmengine.registry.root as root
 import mmengine.runner.checkpoint as mmengine_checkpoint
 import torch
+from mmengine.registry import Registry
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from ..checkpoints.config_text import ConfigTextError, parse_config_text
@@ -21,6 +24,11 @@ from ..checkpoints.reading import read_pickle
 
 # Keys of a config by which MMEngine reads other files or imports modules when it runs the text.
 _REACHING_OUT = ("_base_", "custom_imports")
+# Keys whose text MMEngine takes for the name of what it is to call.
+_NAMING = ("type", "constructor", "collate_fn", "worker_init_fn")
+# Packages whose modules it may look names up in.
+_SCOPES = ("mmengine", "mmcv", "mmseg", "mmpretrain", "internvl_seg")
+_REGISTRIES = [value for value in vars(root).values() if isinstance(value, Registry)]
 
 
 @CheckpointLoader.register_scheme(prefixes="", force=True)
@@ -76,4 +84,38 @@ def _plain_text(text: Any) -> str:
         values = parse_config_text(text)
     except ConfigTextError:
         return ""
-    return "".join(f"{key} = {value!r}\n" for key, value in values.items() if key not in _REACHING_OUT)
+    values = {key: _registered(value) for key, value in values.items() if key not in _REACHING_OUT}
+    if values.get("default_scope") not in _SCOPES:
+        values.pop("default_scope", None)
+    lines = "".join(f"{key} = {value!r}\n" for key, value in values.items())
+    # In plain values two such brackets stand in strings only, where MMEngine puts text of their choice in their place.
+    return lines.replace("{{", r"{\x7b")
+
+
+def _registered(value: Any, key: Any = None) -> Any:
+    """Plain values, in which a type that is not registered is called so: MMEngine would import and call anything."""
+    if isinstance(value, dict):
+        return {
+            k: _registered(v, k) for k, v in value.items() if k != "_scope_" or (isinstance(v, str) and v in _SCOPES)
+        }
+    if isinstance(value, (list, tuple)):
+        return type(value)(_registered(item, key) for item in value)
+    if key in _NAMING and isinstance(value, str) and not _is_registered(value):
+        return f"{value} (not registered)"
+    return value
+
+
+def _is_registered(name: str) -> bool:
+    """Whether a name is one that a registry has, or the whole path of one in a package that fills them."""
+    package, _, _ = name.rpartition(".")
+    known = not package or package.split(".")[0] in (*_SCOPES, "torch")
+    return known and any(_has(registry, name.rpartition(".")[2]) for registry in _REGISTRIES)
+
+
+def _has(registry: Registry, name: str) -> bool:
+    children = (child for several in registry.children.values() for child in _listed(several))
+    return name in registry.module_dict or any(_has(child, name) for child in children)
+
+
+def _listed(several: Any) -> Iterable[Registry]:
+    return several if isinstance(several, list) else [several]
