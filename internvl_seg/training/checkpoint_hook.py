@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from string import Formatter
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -43,6 +44,14 @@ class CheckpointHook(MMEngineCheckpointHook):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        template = kwargs.get("filename_tmpl") or _TEMPLATES[0]
+        try:
+            template.format(1)
+        except (AttributeError, KeyError, IndexError, ValueError) as error:
+            raise ValueError(
+                f"CheckpointHook: filename_tmpl={template!r} makes no name of a number. Expected one {{}} in it, such "
+                "as 'iter_{}.pth' or 'iter_{:06d}.pth'."
+            ) from error
         super().__init__(*args, **kwargs)
         self._outdated: list[str] = []
         self._resumed: Mapping[str, Any] = {}
@@ -164,16 +173,22 @@ class CheckpointHook(MMEngineCheckpointHook):
             )
 
 
+def _as_pattern(template: str) -> str:
+    """A regular expression of the names that a template makes, with a group for the iteration or epoch."""
+    parts = Formatter().parse(template)
+    return "".join(re.escape(text) + (r"(\d+)" if field is not None else "") for text, field, _, _ in parts)
+
+
 def _is_named_by(template: str, name: str) -> bool:
     """Whether a name is one that a hook gives a checkpoint, a best one, or a published one of these."""
-    stem, suffix = (re.escape(part).replace(r"\{\}", r"\d+") for part in os.path.splitext(template))
+    stem, suffix = map(_as_pattern, os.path.splitext(template))
     return re.fullmatch(rf"(?:best_[^/]+_)?{stem}(?:-[0-9a-f]{{8}})?{suffix}", name) is not None
 
 
 def _find_checkpoints(folder: Path, template: str) -> dict[int, Path]:
     """Checkpoints in a folder by their iteration or epoch."""
-    pattern = re.escape(template).replace(r"\{\}", r"(\d+)")
-    matches = {path: re.fullmatch(pattern, path.name) for path in folder.glob("*") if "{}" in template}
+    pattern = re.compile(_as_pattern(template))
+    matches = {path: pattern.fullmatch(path.name) for path in folder.glob("*") if pattern.groups}
     return {int(match[1]): path for path, match in matches.items() if match}
 
 

@@ -61,6 +61,28 @@ def test_hooks_keep_their_own_and_leave_the_others(tmp_path: Path, monkeypatch: 
     assert _published("moved")
 
 
+def test_numbers_in_names_may_be_padded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    make_images(tmp_path)
+    Path("config.py").write_text(TEXT)
+    hook = {"interval": 1, "max_keep_ckpts": 1, "filename_tmpl": "it_{:06d}.pth"}
+    options = {"train_cfg.max_iters": 2} | {f"default_hooks.checkpoint.{key}": value for key, value in hook.items()}
+    train("config.py", work_dir="run", options=options)
+    assert names("run") == {"it_000002.pth"}
+    Path("run/last_checkpoint").unlink()
+    assert find_last_checkpoint("run", hook) == Path("run/it_000002.pth")
+    train("config.py", work_dir="run", options=options | {"train_cfg.max_iters": 1})
+    assert names("run") == {"it_000001.pth"}
+    (earlier,) = Path("run").glob("earlier_*")
+    assert names(str(earlier)) == {"it_000002.pth"}
+
+
+@pytest.mark.parametrize("template", ["it_{iter}.pth", "it_{}_{}.pth", "it_{", 3])
+def test_a_template_that_makes_no_name_is_refused(template: object) -> None:
+    with pytest.raises(ValueError, match=r"filename_tmpl=.* makes no name of a number"):
+        CheckpointHook(filename_tmpl=template)
+
+
 def _published(folder: str) -> set[str]:
     return {name for name in names(folder) if name[-13:-12] == "-"}
 
