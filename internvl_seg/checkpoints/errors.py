@@ -29,6 +29,10 @@ class TruncatedCheckpointError(CheckpointError):
     """The file ends before its own directory of tensors says it should."""
 
 
+class ChangedCheckpointError(CheckpointError):
+    """A file has become another one while an encoder still reads from it."""
+
+
 class MissingShardError(CheckpointError):
     """The index names a file that is not there, or a tensor that its file does not hold."""
 

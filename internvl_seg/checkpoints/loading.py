@@ -2,6 +2,7 @@
 
 import inspect
 import os
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,12 +17,13 @@ from ..encoder.releases import building
 from ..encoder.streamed_blocks import StreamedBlocks
 from .architecture import check_encoder, count_blocks, find_architecture
 from .encoder_file import EncoderFile
-from .errors import UnknownArchitectureError
+from .errors import ChangedCheckpointError, UnknownArchitectureError
 from .formats import ANCHOR
 from .progress import ReadingProgress
 from .reference import hash_stored_embeddings
 from .sharded import local_rows
 from .sources import open_source
+from .stored import Stored
 
 
 def assign_parameter(module: nn.Module, name: str, data: Tensor) -> None:
@@ -148,13 +150,31 @@ def _quantize_if_complete(encoder: InternViT, name: str, kind: str) -> None:
 def _stream(encoder: InternViT, file: EncoderFile, dtype: torch.dtype, device: torch.device | str, count: int) -> None:
     """Let an encoder's blocks be read from a file when they are needed."""
     checked: set[int] = set()
+    names = [name for parameter, _ in encoder.blocks.named_parameters() for name in file.names(f"blocks.{parameter}")]
+    stored = [file.source.reader.stored(name) for name in names]
+    opened = {part.path: _identity(part.path) for part in stored if isinstance(part, Stored)}
 
     def read(number: int, block: nn.Module) -> None:
+        for path, identity in opened.items():
+            if _identity(path) != identity:
+                raise ChangedCheckpointError(
+                    f"{path} is no longer the file that was opened: it was replaced, written to or removed. Blocks are "
+                    "read from it whenever they are needed, so load the encoder again."
+                )
         for name, parameter in block.named_parameters():
             file.read_into(f"blocks.{number}.{name}", encoder, parameter, check=number not in checked)
         checked.add(number)
 
     encoder.blocks = StreamedBlocks(encoder.blocks, read, lambda block: give_memory(block, dtype, device), count)
+
+
+def _identity(path: Path) -> tuple[int, ...] | None:
+    """What tells a file from another one, or from itself after a change; None if there is none."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
 @torch.no_grad()

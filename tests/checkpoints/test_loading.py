@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from internvl_seg import InternViT, create_encoder, load_encoder
 from internvl_seg.checkpoints.architecture import find_architecture
 from internvl_seg.checkpoints.encoder_file import EncoderFile
+from internvl_seg.checkpoints.errors import ChangedCheckpointError
 from internvl_seg.checkpoints.formats import FORMATS, HF_REMOTE_CODE
 from internvl_seg.checkpoints.reading import TensorReader
 from internvl_seg.checkpoints.sources import Source, open_source
@@ -283,6 +284,27 @@ def test_blocks_that_are_read_when_they_are_needed(
     encoder = load_encoder(hf_folder(name), blocks_in_memory=in_memory)
     assert not any(parameter.requires_grad for parameter in encoder.parameters())
     assert_close(encoder.forward_features(golden(name).image), golden(name).expected["tokens"])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("harm", ["replaced", "written to", "removed"])
+def test_blocks_are_read_from_the_file_that_was_opened(
+    harm: str, official_file: Write, documented_error: DocumentedError
+) -> None:
+    path = official_file()
+    encoder, image = load_encoder(path, num_heads=2, blocks_in_memory=1), torch.zeros(1, 3, 28, 28)
+    encoder(image)
+    if harm == "replaced":
+        path.rename(path.with_name("before"))
+        path.write_bytes(path.with_name("before").read_bytes())
+    elif harm == "written to":
+        with path.open("r+b") as file:
+            file.seek(-8, 2)
+            file.write(bytes(8))
+    else:
+        path.unlink()
+    with documented_error("a file was replaced under an encoder that still reads from it", ChangedCheckpointError):
+        encoder(image)
 
 
 @torch.no_grad()
