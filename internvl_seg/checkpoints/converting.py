@@ -12,15 +12,17 @@ from torch import Tensor
 
 from ..encoder.dtypes import find_dtype
 from ..encoder.intern_vit import InternViT
-from ..encoder.lora import LAYERS, add_lora, is_lora, merge_lora
+from .adapters import find_adapters, merge_adapters
 from .chat_model import find_vision_encoder, insert_encoder
 from .containers import CONTAINERS
 from .encoder_file import EncoderFile
 from .errors import KeyMismatchError, NotACheckpointError, list_names
 from .exporting import ENCODER_FORMATS, describe, export_encoder, write_tensors
 from .file_kinds import check_kind
+from .finite_weights import check_weights
 from .loading import load_encoder
 from .meta_config import read_told
+from .plain_weights import check_plain
 from .reference import REFERENCE, WrongEncoderError, embeddings_of, hash_encoder, read_reference
 from .sources import INDEX_SUFFIX, Source, open_source
 from .told import OWN
@@ -66,12 +68,28 @@ def _beside_tensors(path: Path) -> list[tuple[str, str]]:
     return [(str(key), "not weights") for key in checkpoint if containers and key not in (*containers, OWN)]
 
 
+def _find_reference(source: Source) -> str:
+    """Name of what stands for a frozen encoder, or nothing if the checkpoint holds its encoder."""
+    found = [name for name in source.reader.names if f".{name}".endswith(f".{REFERENCE}")]
+    if len(found) > 1:
+        raise NotACheckpointError(
+            f"{source.where} refers to {len(found)} encoders, {list_names(found)}, expected one. Save each model in a "
+            "file of its own."
+        )
+    return found[0] if found else ""
+
+
+def _stand_ins(source: Source) -> set[str]:
+    """Names of what a checkpoint holds in place of its encoder: a reference, and adapters."""
+    reference = _find_reference(source)
+    return {reference, *find_adapters(source, reference.removesuffix(REFERENCE))} if reference else set()
+
+
 def _read_encoder(
     path: str | os.PathLike[str], source: Source, encoder: str | os.PathLike[str] | None, options: dict[str, Any]
 ) -> InternViT:
     """The encoder in a checkpoint, or the one that it refers to, with the checkpoint's adapters merged into it."""
-    names = source.reader.names
-    (reference,) = [name for name in names if name.endswith(REFERENCE)] or [""]
+    reference = _find_reference(source)
     if not reference:
         return load_encoder(path, **options)
     told = read_reference(source.reader.read(reference))
@@ -86,14 +104,7 @@ def _read_encoder(
             f"{os.fspath(encoder or told.checkpoint)!r} is another one ({how}). Name the right one: encoder=, or "
             "--encoder."
         )
-    adapters = {name.removeprefix(prefix) for name in names if is_lora(name) and name.startswith(prefix)}
-    if adapters:
-        tensors = {name: source.reader.read(prefix + name) for name in adapters}
-        rank = next(tensor.shape[0] for name, tensor in tensors.items() if ".lora_A." in name)
-        layers = [layer for layer in LAYERS if any(f".{layer}.lora_" in name for name in adapters)]
-        add_lora(model, rank, int(tensors["lora_alpha"]), layers)
-        model.load_state_dict(tensors, strict=False)
-        merge_lora(model)
+    merge_adapters(model, source, prefix)
     return model
 
 
@@ -101,12 +112,13 @@ def _report_encoder(source: Source, model: InternViT, rename: Callable[[str], li
     """What went where if an encoder's parameters were written by their new names."""
     used: set[str] = set()
     pairs: list[tuple[str, str]] = []
-    found = EncoderFile.find(source) if not any(n.endswith(REFERENCE) for n in source.reader.names) else None
+    stand_ins = _stand_ins(source)
+    found = None if stand_ins else EncoderFile.find(source)
     for name, _ in model.named_parameters():
         old = found.names(name) if found else [name]
         used |= set(old)
         pairs += [(old[0], new) for new in rename(name)]
-    rest = Counter(_group(name) for name in source.reader.names - used if not is_lora(name) and REFERENCE not in name)
+    rest = Counter(_group(name) for name in source.reader.names - used - stand_ins)
     left = [(f"{group} ({number} tensors)", "not part of an encoder") for group, number in sorted(rest.items())]
     return ConversionReport(_count(pairs), tuple(left))
 
@@ -125,13 +137,18 @@ def _to_segmentor(source: Source, path: Path, to: str, model: InternViT) -> Conv
         )
     old, new = SEGMENTOR_FORMATS[to]
     encoder = {f"backbone.{name}": parameter.detach() for name, parameter in model.named_parameters()}
-    tensors: dict[str, Tensor] = dict(encoder)
-    pairs = [(name, name) for name in encoder]
-    for name in sorted(names):
-        renamed = name.replace(old, new, 1) if name.startswith(old) else name
-        if name not in encoder and not is_lora(name) and REFERENCE not in name:
-            tensors[renamed] = source.reader.read(name)
-            pairs.append((name, renamed))
+    rest = sorted(names - encoder.keys() - _stand_ins(source))
+    check_plain(source.reader, rest, source.where)
+    read = {name: source.reader.read(name) for name in rest}
+    check_weights(read.items(), source.where)
+    renamed = {name: name.replace(old, new, 1) if name.startswith(old) else name for name in rest}
+    if twice := [name for name in rest if renamed[name] != name and renamed[name] in read]:
+        raise KeyMismatchError(
+            f"{source.where} holds a pyramid twice, at {old}* and at {new}*, such as {list_names(twice, 1)}: which of "
+            "them is used is not known. Leave one out."
+        )
+    tensors: dict[str, Tensor] = encoder | {renamed[name]: tensor for name, tensor in read.items()}
+    pairs = [*((name, name) for name in encoder), *renamed.items()]
     write_tensors(tensors, path, "state_dict", describe(model))
     return ConversionReport(_count(pairs), ())
 

@@ -18,7 +18,9 @@ _SCALES = re.compile(
     r"weight_packed|weight_shape|input_scale|scale_inv|w_scale|qscale|weight\.(absmax|quant_map|nested_absmax|"
     r"nested_quant_map|quant_state\S*|_data|_scale)|_extra_state)$"
 )
-_WEIGHT = re.compile(r"\.(weight|bias|gamma|ls[12]|lambda_[12])$|(embed|embedding|embeddings|token)$")
+_WEIGHT = re.compile(
+    r"[._](weight|bias)$|\.(gamma|ls[12]|lambda_[12]|running_mean|running_var)$|(embed|embedding|embeddings|token)$"
+)
 
 
 def explain_names(names: Collection[str], where: str) -> None:
@@ -32,11 +34,11 @@ def explain_names(names: Collection[str], where: str) -> None:
 
 
 def check_plain(reader: TensorReader, names: Collection[str], where: str, quantised_by: str = "") -> None:
-    """Check that an encoder's tensors are its weights.
+    """Check that the tensors of a model's part, such as its encoder, are its weights.
 
     Args:
         reader: The file.
-        names: Of the encoder's tensors in it.
+        names: Of the part's tensors in it.
         where: The file, for messages.
         quantised_by: What its config says of that, if anything.
 
@@ -50,14 +52,24 @@ def check_plain(reader: TensorReader, names: Collection[str], where: str, quanti
     empty = [name for name in names if 0 in reader.shape(name)]
     if empty:
         raise UnreadableWeightsError(
-            f"{where} holds {len(empty)} of its encoder's {len(names)} tensors empty, of size 0: "
+            f"{where} holds {len(empty)} of {len(names)} tensors empty, of size 0: "
             f"{list_names(empty, 3)}. So DeepSpeed ZeRO-3 leaves them if weights are saved without being gathered. "
             "Gather them with the zero_to_fp32.py beside the checkpoint, or set "
             "stage3_gather_16bit_weights_on_model_save."
         )
+    check_dtypes(reader, names, where, quantised_by)
+
+
+def check_dtypes(reader: TensorReader, names: Collection[str], where: str, quantised_by: str = "") -> None:
+    """Check the dtypes alone, as :func:`check_plain` does; counters and indices may be integers.
+
+    Raises:
+        UnreadableWeightsError: Weights are of a dtype that is not computed with.
+    """
     for name in sorted(names):
         dtype = reader.dtype(name)
-        if dtype in _FLOATS or not _WEIGHT.search(name):
+        is_number = dtype.is_floating_point or dtype.is_complex
+        if dtype in _FLOATS or not (is_number or _WEIGHT.search(name)):
             continue
         if dtype.is_complex or dtype in (torch.bool, torch.int64, torch.int16):
             raise UnreadableWeightsError(

@@ -9,7 +9,7 @@ from .intern_vit import InternViT
 LAYERS = ("qkv", "proj", "fc1", "fc2")
 
 
-def add_lora(encoder: InternViT, rank: int, alpha: int = 16, layers: Sequence[str] = LAYERS) -> None:
+def add_lora(encoder: InternViT, rank: int, alpha: float = 16, layers: Sequence[str] = LAYERS) -> None:
     """Put an adapter on linear layers of every block, in place; nothing else of the encoder is trained any more.
 
     The output is that of before until the adapters are trained. They are in fp32 whatever the encoder's dtype.
@@ -32,7 +32,9 @@ def add_lora(encoder: InternViT, rank: int, alpha: int = 16, layers: Sequence[st
 
     # Their names end in these within every block; the patch embedding's projection is no block's.
     pattern = rf"blocks\.\d+\.(attn|mlp)\.({'|'.join(layers)})"
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=alpha, target_modules=pattern), encoder)
+    # peft declares alpha an integer, but only divides it.
+    config = LoraConfig(r=rank, lora_alpha=alpha, target_modules=pattern)  # type: ignore[arg-type]
+    inject_adapter_in_model(config, encoder)
     # Adapters are of no use without it, so it is kept with them.
     encoder.register_buffer("lora_alpha", torch.tensor(alpha))
     for name, parameter in encoder.named_parameters():

@@ -39,8 +39,8 @@ def check_reference(module: Any, state: dict[str, Any], prefix: str, metadata: d
     alpha = state.get(prefix + "lora_alpha")
     if alpha is not None and module.lora is not None and not alpha.equal(own := module.get_buffer("lora_alpha").cpu()):
         raise WrongEncoderError(
-            f"This checkpoint's adapters were trained with alpha = {int(alpha)}, but backbone.lora has {int(own)}. "
-            f"Set backbone.lora.alpha={int(alpha)}."
+            f"This checkpoint's adapters were trained with alpha = {alpha.tolist()}, but backbone.lora has "
+            f"{own.item()}. Set backbone.lora.alpha={alpha.tolist()}."
         )
     known = module.frozen and (module.init_cfg is not None or module.is_shared)
     if known and prefix and not any(name.startswith(prefix) for name in state):

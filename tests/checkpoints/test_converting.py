@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 from internvl_seg import load_encoder
 from internvl_seg.checkpoints.converting import convert_checkpoint
-from internvl_seg.checkpoints.errors import CheckpointError, KeyMismatchError, NotACheckpointError
+from internvl_seg.checkpoints.errors import (
+    CheckpointError,
+    KeyMismatchError,
+    NonFiniteWeightsError,
+    NotACheckpointError,
+    UnreadableWeightsError,
+)
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.checkpoints.reference import WrongEncoderError
 from internvl_seg.encoder.lora import is_lora
@@ -119,6 +125,88 @@ def test_a_tensor_without_a_place_is_an_error(
     with documented_error("a segmentor's encoder has more than an encoder", KeyMismatchError):
         convert_checkpoint(tmp_path / "adapter.pth", tmp_path / "out.pth", to="segmentor", num_heads=2)
     assert not (tmp_path / "out.pth").exists()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("-inf")])
+def test_a_head_that_is_not_finite(value: float, official: tuple[Path, dict[str, Tensor]], tmp_path: Path) -> None:
+    _, state = official
+    bias = state["decode_head.conv_seg.bias"].clone()
+    bias[1] = value
+    torch.save({"state_dict": state | {"decode_head.conv_seg.bias": bias}}, tmp_path / "diverged.pth")
+    with pytest.raises(NonFiniteWeightsError, match=r"diverged\.pth: decode_head\.conv_seg\.bias: 1 of 5 values"):
+        convert_checkpoint(tmp_path / "diverged.pth", tmp_path / "out.pth", num_heads=2)
+    assert not (tmp_path / "out.pth").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("decode_head.conv_seg.weight", torch.int8),
+        ("decode_head.conv_seg.weight", torch.bool),
+        ("decode_head.conv_seg.bias", torch.complex64),
+        ("decode_head.conv_seg.bias", torch.float8_e4m3fn),
+        ("auxiliary_head.convs.0.bn.running_var", torch.int64),
+        ("backbone.up1.0.weight", torch.uint8),
+    ],
+)
+def test_a_head_that_is_no_plain_numbers(
+    name: str, dtype: torch.dtype, official: tuple[Path, dict[str, Tensor]], tmp_path: Path
+) -> None:
+    _, state = official
+    torch.save({"state_dict": state | {name: state[name].to(dtype)}}, tmp_path / "odd.pth")
+    with pytest.raises(UnreadableWeightsError, match=f"{name} as {dtype}"):
+        convert_checkpoint(tmp_path / "odd.pth", tmp_path / "out.pth", num_heads=2)
+    assert not (tmp_path / "out.pth").exists()
+
+
+@pytest.mark.parametrize(
+    ("situation", "bias", "error"),
+    [
+        ("the head of a segmentor is not finite", torch.full((5,), float("nan")), NonFiniteWeightsError),
+        ("the head of a segmentor is quantised", torch.ones(5, dtype=torch.int8), UnreadableWeightsError),
+        ("the head of a segmentor is complex", torch.ones(5, dtype=torch.complex64), UnreadableWeightsError),
+        ("the head of a segmentor is empty, as of ZeRO-3", torch.ones(0), UnreadableWeightsError),
+    ],
+)
+def test_what_is_said_of_a_head(
+    situation: str,
+    bias: Tensor,
+    error: type[CheckpointError],
+    official: tuple[Path, dict[str, Tensor]],
+    tmp_path: Path,
+    documented_error: DocumentedError,
+) -> None:
+    _, state = official
+    torch.save({"state_dict": state | {"decode_head.conv_seg.bias": bias}}, tmp_path / "segmentor.pth")
+    with documented_error(situation, error):
+        convert_checkpoint(tmp_path / "segmentor.pth", tmp_path / "out.pth", num_heads=2)
+
+
+@pytest.mark.parametrize("name", ["decode_head.conv_seg.lora_A.default.weight", "backbone.lora_alpha"])
+def test_adapters_beside_a_whole_encoder_are_not_lost(
+    name: str, official: tuple[Path, dict[str, Tensor]], tmp_path: Path
+) -> None:
+    _, state = official
+    torch.save({"state_dict": state | {name: torch.ones(2, 8)}}, tmp_path / "adapted.pth")
+    with pytest.raises(CheckpointError, match=r"adapted\.pth .*lora_"):
+        convert_checkpoint(tmp_path / "adapted.pth", tmp_path / "out.pth", num_heads=2)
+
+
+def test_a_pyramid_that_is_there_twice(
+    official: tuple[Path, dict[str, Tensor]], tmp_path: Path, documented_error: DocumentedError
+) -> None:
+    _, state = official
+    twice = {"neck.up1.0.weight": torch.zeros_like(state["backbone.up1.0.weight"])}
+    torch.save({"state_dict": state | twice}, tmp_path / "twice.pth")
+    with documented_error("a segmentor holds its pyramid under both names", KeyMismatchError):
+        convert_checkpoint(tmp_path / "twice.pth", tmp_path / "out.pth", num_heads=2)
+
+
+def test_two_references(tmp_path: Path, documented_error: DocumentedError) -> None:
+    state = {f"{part}.encoder_reference": torch.zeros(2, dtype=torch.uint8) for part in ("backbone", "ema.backbone")}
+    torch.save({"state_dict": state | {"decode_head.conv_seg.bias": torch.zeros(2)}}, tmp_path / "two.pth")
+    with documented_error("a checkpoint of heads refers to two encoders", NotACheckpointError):
+        convert_checkpoint(tmp_path / "two.pth", tmp_path / "out.pth")
 
 
 def test_wrong_requests(golden: Callable[[str], Golden], tmp_path: Path, documented_error: DocumentedError) -> None:
