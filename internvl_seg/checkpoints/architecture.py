@@ -10,7 +10,7 @@ from ..encoder.releases import find_release
 from .encoder_file import EncoderFile
 from .errors import KeyMismatchError, ShapeMismatchError, UnknownArchitectureError, WrongConfigError, list_names
 from .formats import ANCHOR, HF_NATIVE
-from .told import check_fits
+from .told import check_clear, check_fits
 
 # Far above the 48 of the largest: who writes a number into a name shall not decide how much is built.
 _MOST_BLOCKS = 256
@@ -125,6 +125,7 @@ def _num_heads(file: EncoderFile, embed_dim: int, norm: str) -> int:
     for told in file.told:
         if "num_heads" in told.values:
             return int(told.values["num_heads"])
+    check_clear(file.told)
     release = find_release(embed_dim=embed_dim)
     if release is not None:
         return release.num_heads

@@ -94,9 +94,9 @@ def _read_encoder(
         return load_encoder(path, **options)
     told = read_reference(source.reader.read(reference))
     prefix = reference.removesuffix(REFERENCE)
-    run = read_told(source.reader.about.get("meta"), prefix, source.where)
+    run = read_told(source.reader.about, prefix, source.where)
     if run is not None:  # The encoder's own file may not tell what the run computed with.
-        options = {name: run.values[name] for name in ("num_heads", "norm_eps")} | options
+        options = {name: run.values[name] for name in ("num_heads", "norm_eps") if name in run.values} | options
     model = load_encoder(encoder or told.checkpoint, **options)
     if how := told.differs(hash_encoder(model), embeddings_of(model)):
         raise WrongEncoderError(

@@ -120,26 +120,30 @@ class EncoderFile:
         where, about = self.source.where, self.source.reader.about
         found = (
             read_own(about.get(OWN), where),
-            meta_config.read_told(about.get("meta"), self.prefix, where),
+            meta_config.read_told(about, self.prefix, where),
             config_json.read_told(self.source.config, where),
         )
         return [told for told in found if told is not None]
 
-    def grid(self) -> tuple[int, int]:
-        """Rows and columns of the stored position grid: as is told, else those of a square.
+    def grid(self, wanted: tuple[int, int] | None = None) -> tuple[int, int]:
+        """Rows and columns of the stored position grid: as is told, else as is wanted if it fits, else of a square.
+
+        Args:
+            wanted: Rows and columns that were asked for.
 
         Raises:
             ShapeMismatchError: Nothing tells, and it is no square.
             WrongConfigError: What tells does not fit it, or another that does.
         """
         positions, patch_size = self.shape("pos_embed")[1] - 1, self.shape(ANCHOR)[2]
-        return find_grid(self.told, positions, patch_size, f"{self.source.where}: {self.names('pos_embed')[0]}")
+        where = f"{self.source.where}: {self.names('pos_embed')[0]}"
+        return find_grid(self.told, positions, patch_size, where, wanted)
 
     def tensor(self, parameter: str, encoder: InternViT) -> Tensor:
         """A parameter's data, resized to the encoder's position grid and patch size."""
         data = self.read(parameter)
         if parameter == "pos_embed":
-            grid = self.grid()
+            grid = self.grid(encoder.grid_size)
             return data if grid == encoder.grid_size else resize_pos_embed(data, grid, encoder.grid_size)
         if parameter == ANCHOR and data.shape[-1] != encoder.patch_size:
             return resize_patch_embed(data, encoder.patch_size)

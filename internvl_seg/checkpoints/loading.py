@@ -131,7 +131,7 @@ def load_encoder(
             progress.advance(file.nbytes(name))
             if quantization is not None:
                 _quantize_if_complete(encoder, name, quantization)
-    encoder.stored_embeddings = hash_stored_embeddings(file)
+    encoder.stored_embeddings = hash_stored_embeddings(file, encoder.grid_size)
     encoder.quantization = quantization
     if quantization is not None or blocks_in_memory is not None:
         encoder.requires_grad_(False)

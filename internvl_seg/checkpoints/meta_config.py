@@ -1,7 +1,7 @@
-"""What the config of a run, which MMEngine keeps as text in a checkpoint's ``meta``, says of the encoder in it."""
+"""What the config of a run, which MMEngine keeps as text in a checkpoint, says of the encoder in it."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..encoder.block import hidden_channels
@@ -11,64 +11,140 @@ from .config_text import ConfigTextError, parse_config_text
 from .errors import WrongConfigError
 from .told import KINDS, Told, height_and_width, read_value, whole
 
+# Where checkpoints have it, MMCV's last but one.
+_PLACES = (("meta", "cfg"), ("meta", "config"), ("message_hub", "runtime_info", "cfg"))
+# What wraps a model puts these into names of weights; the config has none of them.
+_WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
+# One of several copies of a model, or the model within a trainer's.
+_COPIES = frozenset({"model", "teacher", "student", "ema", "ema_model", "model_ema", "net", "network"})
+# Where an encoder may be an expression.
+_MODELS = (("model",), ("model", "backbone"))
+# Deeper is no config.
+_DEEPEST = 24
+
 # What the official code (MMSegmentation 0.x) calls its encoder.
 _OFFICIAL = "InternViT6B"
 _DEFAULTS = {name: inspect.signature(InternViT).parameters[name].default for name in KINDS if name != "hidden"}
 
 
-def read_told(meta: object, prefix: str, where: str) -> Told | None:
+def read_told(checkpoint: Mapping[str, Any], prefix: str, where: str, by_name: bool = False) -> Told | None:
     """What a checkpoint's config says of an encoder in it.
 
     Args:
-        meta: The checkpoint's ``meta``.
+        checkpoint: What it holds beside the weights: ``meta`` and ``message_hub``, if they are there.
         prefix: What stands before the encoder's names, such as ``backbone.``.
         where: The checkpoint, for errors.
+        by_name: Take only what the config has at these names, not the one encoder that it has elsewhere.
 
     Returns:
-        None if there is no config, or it says nothing of an encoder there.
+        None if there is no config, or it says nothing of an encoder. If it may say something that cannot be understood,
+        ``unclear`` says why.
 
     Raises:
-        WrongConfigError: The config cannot be read as data, or a value is of another type.
+        WrongConfigError: A value is of another type.
     """
-    if not isinstance(meta, Mapping):
-        return None
-    parts = prefix.split(".")[:-1]
-    if "cfg" in meta:
-        node, key = _find(_read_text(meta["cfg"], where), parts)
-        return _told_by_own(node, key, f"the config in {where} (meta.cfg)")
-    try:
-        node, key = _find(parse_config_text(meta["config"]), parts) if "config" in meta else ({}, "")
-    except ConfigTextError:  # MMCV kept a file's own text at times, which may be any Python.
-        return None
-    return _told_by_official(node, key, f"the config in {where} (meta.config)")
+    found = []
+    for place in _PLACES:
+        config: Any = checkpoint
+        for key in place:
+            config = config.get(key) if isinstance(config, Mapping) else None
+        if config is not None:
+            found.append(_read_config(config, prefix, f"the config in {where} ({'.'.join(place)})", by_name))
+    told = [one for one in found if one is not None]
+    return next((one for one in told if not one.unclear), told[0] if told else None)
 
 
-def _read_text(config: Any, where: str) -> Any:
-    try:
-        return config if isinstance(config, Mapping) else parse_config_text(config)
-    except ConfigTextError as error:
-        why = str(error).rstrip(".")
-        raise WrongConfigError(
-            f"{where} holds a config (meta.cfg), as MMEngine's checkpoints do, but it cannot be read: {why}. Save the "
-            "state_dict without meta, and say num_heads=."
-        ) from error
+def _read_config(config: Any, prefix: str, where: str, by_name: bool) -> Told | None:
+    if not isinstance(config, Mapping):
+        text = config
+        try:
+            config = parse_config_text(text)
+        except ConfigTextError as error:
+            # MMCV kept a file's own text at times, which may be any Python.
+            silent = where.endswith("(meta.config)") and not _is_like(text)
+            return None if silent else _unclear(where, f"it cannot be read: {str(error).rstrip('.')}")
+    elif not config:
+        return _unclear(where, "it is of a class that is not read")
+    encoders = [(path, node) for path, node in _walk(config) if _is_encoder(path, node)]
+    chosen = _find(encoders, ("model", *prefix.split(".")[:-1]), by_name)
+    odd = [".".join(path) for path, node in _walk(config) if _is_expression(path, node)]
+    if odd and (len(chosen) != 1 or chosen[0][0][:1] != ("model",)):
+        return _unclear(where, f"{odd[0]} is no plain value")
+    told = [_told_by_node(node, ".".join(path), where) for path, node in chosen]
+    if any(_values(one) != _values(told[0]) for one in told):
+        keys = " and ".join(".".join(path) for path, _ in chosen)
+        return _unclear(where, f"it has several encoders, {keys}, and which is {prefix or 'this one'} is not told")
+    return told[0] if told else None
 
 
-def _find(config: Any, parts: list[str]) -> tuple[dict[str, Any], str]:
-    """The part of ``model`` under some names, and its dotted key; empty if there is none."""
-    node, key = config, "model"
-    for part in ("model", *parts):
-        node = node.get(part) if isinstance(node, Mapping) else None
-    return (dict(node) if isinstance(node, Mapping) else {}), ".".join((key, *parts))
+def _values(told: Told | None) -> tuple[Any, ...]:
+    return () if told is None else (told.values, bool(told.unclear))
 
 
-def _told_by_own(node: dict[str, Any], key: str, where: str) -> Told | None:
-    if str(node.get("type", "")).rpartition(".")[2] != "InternViT":
-        return None
+def _unclear(where: str, why: str) -> Told:
+    why = (
+        f"{where[0].upper()}{where[1:]} may say how its encoder computes, but {why}. This is not guessed: pass "
+        "num_heads= and img_size=, and norm_eps= if it is not 1e-6; or save the state_dict without the config."
+    )
+    return Told(where, {}, {}, why)
+
+
+def _walk(config: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """All parts of a config, each once however often it is referred to, with the keys that lead there."""
+    seen: set[int] = set()
+    parts: list[tuple[tuple[str, ...], Any]] = [((), config)]
+    while parts:
+        path, node = parts.pop()
+        yield path, node
+        if isinstance(node, (Mapping, list, tuple)) and id(node) not in seen and len(path) < _DEEPEST:
+            seen.add(id(node))
+            inner = node.items() if isinstance(node, Mapping) else enumerate(node)
+            parts += [((*path, str(key)), value) for key, value in inner]
+
+
+def _kind(node: Mapping[str, Any]) -> str:
+    return str(node.get("type", "")).strip("'\"").rpartition(".")[2]
+
+
+def _is_like(text: object) -> bool:
+    return isinstance(text, str) and "InternViT" in text
+
+
+def _is_encoder(path: tuple[str, ...], node: Any) -> bool:
+    """Whether a part of a config describes an InternViT, or a class that is made of it."""
+    if not isinstance(node, Mapping) or not _is_like(kind := _kind(node)):
+        return False
+    return "arch" in node or kind == _OFFICIAL or path[-1:] == ("backbone",)
+
+
+def _is_expression(path: tuple[str, ...], node: Any) -> bool:
+    """Whether a part of a config may be an encoder's, but is an expression that would have to be run."""
+    return isinstance(node, str) and (path in _MODELS or (_is_like(node) and "(" in node))
+
+
+def _find(
+    encoders: list[tuple[tuple[str, ...], Any]], names: tuple[str, ...], by_name: bool
+) -> list[tuple[tuple[str, ...], Any]]:
+    """Those of a config's encoders that have an encoder's names, as closely as there are any."""
+    for left_out in (_WRAPPERS, _WRAPPERS | _COPIES):
+        wanted = [name for name in names if name not in left_out]
+        found = [(path, node) for path, node in encoders if [key for key in path if key not in left_out] == wanted]
+        if found or by_name:
+            return found
+    return encoders
+
+
+def _told_by_node(node: Mapping[str, Any], key: str, where: str) -> Told | None:
+    if _kind(node) == _OFFICIAL and "arch" not in node:
+        return _told_by_official(node, key, where)
+    return _told_by_own(node, key, where)
+
+
+def _told_by_own(node: Mapping[str, Any], key: str, where: str) -> Told:
     arch = node.get("arch")
     release = find_release_of_name(arch) if isinstance(arch, str) else None
-    if isinstance(arch, str) and release is None:  # Registered by code that is not here.
-        return None
+    if arch is None or (isinstance(arch, str) and release is None):  # Of code that is not here, or an expression.
+        return _unclear(where, f"{key}.arch = {str(arch)[:80]!r} is not known here")
     given: Any = release.arguments() if release is not None else arch
     if not isinstance(given, Mapping):
         raise WrongConfigError(f"{where} says {key}.arch = {arch!r}, expected a name or a dict. Correct it there.")
@@ -84,8 +160,8 @@ def _told_by_own(node: dict[str, Any], key: str, where: str) -> Told | None:
     return Told(where, keys, values)
 
 
-def _told_by_official(node: dict[str, Any], key: str, where: str) -> Told | None:
-    if str(node.get("type", "")).rpartition(".")[2] != _OFFICIAL or "num_heads" not in node:
+def _told_by_official(node: Mapping[str, Any], key: str, where: str) -> Told | None:
+    if "num_heads" not in node:
         return None
     heads = read_value(whole, node["num_heads"], where, f"{key}.num_heads")
     return Told(where, {"num_heads": f"{key}.num_heads"}, {"num_heads": heads})

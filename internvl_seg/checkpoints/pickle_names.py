@@ -239,7 +239,9 @@ class CheckpointTable:
     def make(self, name: str, args: tuple[Any, ...]) -> Any:
         """What stands for a call's result."""
         if name in NOTES:
-            return {}
+            # MMEngine's and MMCV's are made of plain dictionaries, and may say how an encoder computes.
+            is_plain = name.endswith(".config.ConfigDict") and len(args) == 1 and isinstance(args[0], dict)
+            return args[0] if is_plain else {}
         if name in _TENSORS:
             made = _tensor(name, args)
             if isinstance(made, Made):

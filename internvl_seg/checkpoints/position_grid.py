@@ -10,20 +10,23 @@ import torch
 from . import meta_config
 from .containers import CONTAINERS
 from .errors import ShapeMismatchError, WrongConfigError
-from .told import OWN, Told, read_own
+from .told import OWN, Told, check_clear, read_own
 
 # Key of a module's part of a state dict's metadata, where PyTorch keeps versions of modules.
 GRID = "grid_size"
 
 
-def find_grid(told: Sequence[Told], positions: int, patch_size: int, where: str) -> tuple[int, int]:
-    """The grid of a position embedding: as is told, else a square, as all released ones are.
+def find_grid(
+    told: Sequence[Told], positions: int, patch_size: int, where: str, wanted: tuple[int, int] | None = None
+) -> tuple[int, int]:
+    """The grid of a position embedding: as is told, else as is wanted, else a square, as all released ones are.
 
     Args:
         told: What stands beside the weights.
         positions: Rows times columns.
         patch_size: Of the stored weights, in pixels.
         where: File and tensor, for errors.
+        wanted: The grid that was asked for, which it has if that has as many positions.
 
     Raises:
         ShapeMismatchError: Nothing tells, and it is no square.
@@ -45,11 +48,15 @@ def find_grid(told: Sequence[Told], positions: int, patch_size: int, where: str)
         raise WrongConfigError(f"{' and '.join(one.quote('img_size') for one in found.values())}. Correct one of them.")
     for grid in found:
         return grid
+    if wanted is not None and wanted[0] * wanted[1] == positions:
+        return wanted
+    check_clear(told)
     side = math.isqrt(positions)
     if side * side != positions:
         raise ShapeMismatchError(
             f"{where} has {positions} positions besides the CLS token, which is no square, and no config.json says how "
-            'many rows and columns they are. Write one beside the file: {"image_size": [HEIGHT, WIDTH]}, in pixels.'
+            'many rows and columns they are. Write one beside the file: {"image_size": [HEIGHT, WIDTH]}, in pixels; or '
+            "pass that as img_size=."
         )
     return side, side
 
@@ -72,12 +79,11 @@ def tell_grids(checkpoint: Any, where: str) -> None:
             holder, key, state = state, name, state[name]
     if holder is None:
         return
-    about = {name: checkpoint.get(name) for name in ("meta", OWN)}
     metadata = dict(getattr(state, "_metadata", None) or {})
     for name in [name for name in state if isinstance(name, str) and name.rpartition(".")[2] == "pos_embed"]:
         prefix = name.removesuffix("pos_embed")
         kernel, pos_embed = state.get(f"{prefix}patch_embed.proj.weight"), state[name]
-        told = [read_own(about[OWN], where), meta_config.read_told(about["meta"], prefix, where)]
+        told = [read_own(checkpoint.get(OWN), where), meta_config.read_told(checkpoint, prefix, where, by_name=True)]
         known = [one for one in told if one is not None and "img_size" in one.values]
         if known and isinstance(kernel, torch.Tensor) and kernel.ndim == 4 and pos_embed.ndim == 3:
             grid = find_grid(known, pos_embed.shape[1] - 1, kernel.shape[2], f"{where}: {name}")

@@ -135,7 +135,9 @@ class PickleReader(TensorReader):
         self._file = look(path)
         content = self._file.content
         self._tensors: dict[str, Any] = tensors_of(content, path)
-        self.about = {key: content[key] for key in ("meta", OWN) if isinstance(content, dict) and key in content}
+        self.about = {
+            key: content[key] for key in ("meta", "message_hub", OWN) if isinstance(content, dict) and key in content
+        }
         self.names = frozenset(self._tensors)
 
     def _view(self, name: str) -> View:

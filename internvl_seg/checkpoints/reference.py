@@ -106,9 +106,9 @@ def embeddings_of(encoder: InternViT) -> dict[str, str]:
     return encoder.stored_embeddings or hash_embeddings(encoder.get_parameter, encoder.grid_size)
 
 
-def hash_stored_embeddings(file: EncoderFile) -> dict[str, str]:
+def hash_stored_embeddings(file: EncoderFile, wanted: tuple[int, int]) -> dict[str, str]:
     """The same of the encoder in a file, as it stands there."""
-    return hash_embeddings(file.read, file.grid())
+    return hash_embeddings(file.read, file.grid(wanted))
 
 
 def _digest(parameters: Iterable[Tensor]) -> str:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +25,13 @@ class Told:
         keys: How it calls what it says, by the names in ``values``.
         values: Arguments of :class:`internvl_seg.InternViT`, as many as it says; ``hidden`` is the width of the MLP and
             ``img_size`` is (height, width).
+        unclear: Why it may say more that cannot be understood, and what to do, for an error where nobody else says it.
     """
 
     where: str
     keys: dict[str, str]
     values: dict[str, Any]
+    unclear: str = ""
 
     def quote(self, name: str) -> str:
         """What it says of something, for messages."""
@@ -159,6 +161,17 @@ def read_own(about: object, where: str) -> Told | None:
         raise WrongConfigError(f"{where} holds {type(about).__name__}, expected an object. Correct it there.")
     values = {name: read_value(KINDS[name], about[name], where, name) for name in KINDS if name in about}
     return Told(where, {name: name for name in values}, values)
+
+
+def check_clear(told: Sequence[Told]) -> None:
+    """Check that nothing is left that may say what nobody else says, before that is guessed.
+
+    Raises:
+        WrongConfigError: There is such.
+    """
+    for one in told:
+        if one.unclear:
+            raise WrongConfigError(one.unclear)
 
 
 def check_fits(told: Told, known: Mapping[str, Any], what: str, remedy: str) -> None:

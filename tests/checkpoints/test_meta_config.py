@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from mmengine.config import Config
 
 from internvl_seg import InternViT, convert_checkpoint, export_encoder, load_encoder
 from internvl_seg.checkpoints.errors import ShapeMismatchError, WrongConfigError
@@ -108,24 +109,125 @@ def test_messages(tmp_path: Path, documented_error: DocumentedError) -> None:
     torch.save(checkpoint, path)
     with documented_error("a run's config cannot be read", WrongConfigError):
         load_encoder(path)
+    checkpoint["meta"]["cfg"] = "model = dict(backbone=dict(type='InternViT', arch=arch))"
+    torch.save(checkpoint, path)
+    with documented_error("a run's config has an encoder that is not understood", WrongConfigError):
+        load_encoder(path)
 
 
 def test_configs_that_say_nothing() -> None:
-    for meta in (None, {}, 3, {"cfg": "model = None"}, {"cfg": "model = dict(backbone=3)"}, {"config": "/a.py\nx(1"}):
-        assert read_told(meta, "backbone.", "x.pth") is None
-    named = {"cfg": "model = dict(backbone=dict(type='InternViT', arch='of_a_plugin'))"}
-    assert read_told(named, "backbone.", "x.pth") is None
-    assert read_told({"cfg": "model = dict(backbone=dict(type='ResNet', depth=50))"}, "backbone.", "x.pth") is None
+    for meta in (
+        *(None, {}, 3, {"cfg": None}, {"cfg": ""}, {"cfg": "model = None"}, {"cfg": "model = dict(backbone=3)"}),
+        *({"config": "/a.py\nx(1"}, {"cfg": "model = dict(backbone=dict(type='ResNet', depth=50))"}),
+        {"cfg": "model = dict(backbone=dict(type='ResNet'))\nwork_dir = 'InternViT'"},
+    ):
+        assert read_told({"meta": meta}, "backbone.", "x.pth") is None
+    assert read_told({"meta": {}, "message_hub": {"runtime_info": 3}}, "backbone.", "x.pth") is None
 
 
 def test_a_release_and_the_official_code_tell_heads() -> None:
     cfg = "model = dict(backbone=dict(type='mmengine.InternViT', arch='internvit_300m_448px', img_size=504))"
-    told = read_told({"cfg": cfg}, "backbone.", "x.pth")
+    told = read_told({"meta": {"cfg": cfg}}, "backbone.", "x.pth")
     assert told is not None
     assert (told.values["num_heads"], told.values["img_size"], told.values["hidden"]) == (16, (504, 504), 4096)
-    official = read_told({"config": "model = dict(backbone=dict(type='InternViT6B', num_heads=25))"}, "backbone.", "x")
+    cfg = "model = dict(backbone=dict(type='InternViT6B', num_heads=25))"
+    official = read_told({"meta": {"config": cfg}}, "backbone.", "x")
     assert official is not None
     assert official.values == {"num_heads": 25}
+
+
+BACKBONE = f"dict(type='InternViT', arch={ARCH!r}, img_size=(126, 224))"
+TEXT = f"model = dict(backbone={BACKBONE})"
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        *("", "module.", "backbone.", "module.backbone.", "_orig_mod.backbone.", "backbone._orig_mod.", "model."),
+        *("module._orig_mod.backbone.", "model.backbone.", "teacher.backbone.", "ema.backbone.", "vision_model."),
+    ],
+)
+def test_wrappers_do_not_hide_the_encoder(prefix: str) -> None:
+    told = read_told({"meta": {"cfg": TEXT}}, prefix, "x.pth")
+    assert told is not None
+    assert (told.values["num_heads"], told.values["img_size"], told.unclear) == (8, (126, 224), "")
+
+
+def test_of_several_encoders_that_of_the_same_name_is_taken() -> None:
+    other = BACKBONE.replace("'num_heads': 8", "'num_heads': 4")
+    about = {"meta": {"cfg": f"model = dict(backbone={BACKBONE}, teacher=dict(backbone={other}))"}}
+    for prefix, heads in {"backbone.": 8, "module.backbone.": 8, "teacher.backbone.": 4}.items():
+        told = read_told(about, prefix, "x.pth")
+        assert told is not None
+        assert told.values["num_heads"] == heads
+    told = read_told(about, "student.backbone.", "x.pth")
+    assert told is not None
+    assert "several encoders" in told.unclear
+    assert read_told({"meta": {"cfg": TEXT}}, "vit.", "x.pth", by_name=True) is None
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"meta": {"config": TEXT}},
+        {"meta": {"cfg": TEXT.replace("'InternViT'", "'project.MyInternViT'")}},
+        {"message_hub": {"runtime_info": {"cfg": TEXT}}},
+        {"meta": {"cfg": Config.fromstring(TEXT, ".py")._cfg_dict}},
+        {"meta": {"cfg": f"base = dict(backbone={BACKBONE})\nmodel = dict(x=1)"}},
+    ],
+)
+def test_wherever_the_config_is_it_is_read_or_not_guessed(about: Any, tmp_path: Path) -> None:
+    run_of(tmp_path / "run.pth")
+    checkpoint = torch.load(tmp_path / "run.pth")
+    torch.save({"state_dict": checkpoint["state_dict"], **about}, tmp_path / "run.pth")
+    encoder = load_encoder(tmp_path / "run.pth")
+    assert (encoder.num_heads, encoder.grid_size) == (8, (9, 16))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "model = make(dict(a=1))",
+        "model = dict(backbone=make())",
+        f"base = dict(a=1)\nmodel = dict(**base, backbone={BACKBONE})",
+        f"base = dict(backbone={BACKBONE})\nmodel = dict(**base)",
+        f"x = (model := dict(backbone={BACKBONE}))",
+        "arch = dict(num_heads=8)\nmodel = dict(backbone=dict(type='InternViT', arch=arch))",
+        "model = dict(backbone=dict(type='InternViT', arch='of_a_plugin'))",
+        "model = dict(backbone=dict(type='InternViT'))",
+        "for InternViT in range(3): pass",
+        Config.fromstring(TEXT, ".py"),
+    ],
+)
+def test_what_is_not_understood_is_not_guessed(text: Any, tmp_path: Path) -> None:
+    path = tmp_path / "run.pth"
+    run_of(path)
+    checkpoint = torch.load(path)
+    checkpoint["meta"]["cfg"] = text
+    torch.save(checkpoint, path)
+    for known in ({}, {"num_heads": 8}, {"img_size": (126, 224)}):
+        with pytest.raises(WrongConfigError, match="not guessed: pass num_heads= and img_size="):
+            load_encoder(path, **known)
+    encoder = load_encoder(path, num_heads=8, img_size=(126, 224))
+    assert (encoder.num_heads, encoder.grid_size) == (8, (9, 16))
+    del checkpoint["meta"]["cfg"]
+    checkpoint["meta"]["config"] = text
+    torch.save(checkpoint, path)
+    with pytest.raises(WrongConfigError, match="not guessed"):
+        load_encoder(path)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("img_size", [(126, 224), (126, 210)])
+def test_a_size_asked_for_tells_a_grid_that_nothing_else_does(img_size: tuple[int, int], tmp_path: Path) -> None:
+    trained = InternViT(img_size=img_size, **ARCH).eval()
+    for parameter in trained.parameters():
+        torch.nn.init.normal_(parameter, std=0.3)
+    torch.save(trained.state_dict(), tmp_path / "encoder.pth")
+    encoder = load_encoder(tmp_path / "encoder.pth", num_heads=8, img_size=img_size)
+    assert torch.equal(encoder.pos_embed, trained.pos_embed)
+    export_encoder(trained, tmp_path / "told", to="hf_native")
+    assert encoder.stored_embeddings == load_encoder(tmp_path / "told").stored_embeddings
 
 
 @torch.no_grad()
