@@ -14,6 +14,7 @@ from .errors import KeyMismatchError, NotACheckpointError, ShapeMismatchError, l
 from .finite_weights import check_weights
 from .formats import find_encoders
 from .loading import load_encoder
+from .plain_weights import check_dtype
 from .reading import TensorReader
 from .sources import Source, open_source
 from .stored import InMemory, Stored
@@ -172,6 +173,8 @@ def _read(opened: Source, classifier: TokenClassifier, device: torch.device | st
             raise ShapeMismatchError(
                 f"{opened.where}: {name} is {opened.reader.shape(name)}, expected {tuple(want.shape)}."
             )
+        if want.is_floating_point():
+            check_dtype(name, opened.reader.dtype(name), opened.where)
         state[name] = opened.reader.read(name).to(device, want.dtype, copy=True)
     check_weights(state.items(), opened.where)
     return state

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from internvl_seg import load_classifier, load_encoder
+from internvl_seg.checkpoints import errors
 
 from ..conftest import Golden
 from ..in_threads import in_threads, one_by_one
@@ -81,3 +82,14 @@ def test_the_head_is_fp32_on_a_bf16_encoder(official_file: Write, golden: Callab
     logits = classifier(model.image)
     assert logits.dtype == torch.float32
     torch.testing.assert_close(logits, model.expected["logits"], rtol=0.1, atol=0.1)
+
+
+@pytest.mark.parametrize("name", ["head.weight", "norm.running_mean"])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.float8_e4m3fn, torch.complex64])
+def test_heads_of_dtypes_that_no_weights_have(
+    name: str, dtype: torch.dtype, tmp_path: Path, golden: Callable[[str], Golden]
+) -> None:
+    state = dict(golden("official_cls_concat").state)
+    torch.save(state | {name: state[name].to(dtype)}, tmp_path / "w.pth")
+    with pytest.raises(errors.UnreadableWeightsError, match=f"w.pth (is quantised|holds).*{name} as {dtype}"):
+        load_classifier(tmp_path / "w.pth", num_heads=2)

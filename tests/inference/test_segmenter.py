@@ -15,6 +15,7 @@ from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 
 import internvl_seg
+from internvl_seg.checkpoints.errors import UnreadableWeightsError
 from internvl_seg.checkpoints.whole_model import WrongWeightsError
 from internvl_seg.inference import Segmenter
 from internvl_seg.training import ConfigError
@@ -180,6 +181,25 @@ def test_what_does_not_fit_is_told(
     checkpoint.unlink()
     with pytest.raises(ConfigError, match="There is no checkpoint"):
         load()
+
+
+@pytest.mark.parametrize("name", ["decode_head.conv_seg.weight", "backbone.blocks.0.mlp.fc1.weight"])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.float8_e4m3fn, torch.complex64])
+def test_weights_of_dtypes_that_no_weights_have(name: str, dtype: torch.dtype, config: Path, checkpoint: Path) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    saved["state_dict"][name] = saved["state_dict"][name].to(dtype)
+    torch.save(saved, checkpoint)
+    with pytest.raises(UnreadableWeightsError, match=f"weights.pth (is quantised|holds).*{name} as {dtype}"):
+        Segmenter.from_checkpoint(config, checkpoint, device="cpu")
+
+
+def test_weights_in_other_floating_point_dtypes_are_cast(config: Path, checkpoint: Path) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    want = saved["state_dict"]["decode_head.conv_seg.weight"].bfloat16()
+    saved["state_dict"]["decode_head.conv_seg.weight"] = want
+    torch.save(saved, checkpoint)
+    segmenter = Segmenter.from_checkpoint(config, checkpoint, device="cpu")
+    assert torch.equal(segmenter.model.decode_head.conv_seg.weight, want.float())
 
 
 def test_it_is_part_of_the_package() -> None:
