@@ -14,6 +14,7 @@ from .errors import KeyMismatchError, NotACheckpointError, ShapeMismatchError, l
 from .finite_weights import check_weights
 from .formats import find_encoders
 from .loading import load_encoder
+from .plain_weights import check_dtype
 from .reading import TensorReader
 from .sources import Source, open_source
 from .stored import InMemory, Stored
@@ -25,15 +26,18 @@ PARTS = ("norm.", "head.", "attn_pooling.", "clip_projector.")
 # ``attn_pool_num_heads`` of the official code, which no file tells; other poolings have the encoder's heads.
 _CLIP_PROJECTOR_HEADS = {3200: 16}
 
+# As long as what a clip_projector gives.
+_PROJECTED = "clip_projector.cross_attn.proj.bias"
+
 
 def _kind(source: Source, embed_dim: int) -> tuple[Pooling, int, int]:
     """Which head a file holds: its pooling, the pooled channels and the number of classes."""
     reader = source.reader
-    pooled = (
-        reader.shape("clip_projector.cross_attn.proj.bias")[0]
-        if any(name.startswith("clip_projector.") for name in reader.names)
-        else 0
-    )
+    pooled = 0
+    if any(name.startswith("clip_projector.") for name in reader.names):
+        if _PROJECTED not in reader.names:
+            raise KeyMismatchError(f"{source.where} holds a clip_projector without {_PROJECTED}.")
+        (pooled,) = _shape(source, _PROJECTED, "channels")
     if "head.weight" not in reader.names:
         if pooled:
             return "clip_projector", pooled, 0
@@ -41,7 +45,7 @@ def _kind(source: Source, embed_dim: int) -> tuple[Pooling, int, int]:
             f"{source.where} holds no classifier, neither head.weight nor clip_projector; "
             f"found {list_names(reader.names)}."
         )
-    num_classes, in_features = reader.shape("head.weight")
+    num_classes, in_features = _shape(source, "head.weight", "classes", "channels")
     if in_features == 2 * embed_dim:
         return "cls_patch_concat", in_features, num_classes
     if "attn_pooling.norm1_q.weight" in reader.names and in_features == embed_dim:
@@ -52,6 +56,15 @@ def _kind(source: Source, embed_dim: int) -> tuple[Pooling, int, int]:
         f"{source.where}: head.weight takes {in_features} channels, but the encoder's {embed_dim} make {2 * embed_dim} "
         "(CLS and mean), or as many as attn_pooling or clip_projector give."
     )
+
+
+def _shape(source: Source, name: str, *sides: str) -> tuple[int, ...]:
+    """Shape of a tensor, with as many sides as are named."""
+    shape = source.reader.shape(name)
+    if len(shape) != len(sides) or 0 in shape:
+        expected = f"({', '.join(sides)}{',' if len(sides) == 1 else ''})"
+        raise ShapeMismatchError(f"{source.where}: {name} is {shape}, expected {expected}, none of them 0.")
+    return shape
 
 
 def _open(source: str | os.PathLike[str], **where: Any) -> Source:
@@ -129,7 +142,7 @@ def load_classifier(
     elif not isinstance(encoder, InternViT):
         encoder = load_encoder(encoder, dtype=dtype, device=device, token=token, cache_dir=cache_dir, **overrides)
     pooling, pool_dim, num_classes = _kind(opened, encoder.embed_dim)
-    pool_heads = attn_pool_num_heads or encoder.num_heads
+    pool_heads = encoder.num_heads if attn_pool_num_heads is None else attn_pool_num_heads
     if attn_pool_num_heads is None and pooling == "clip_projector":
         pool_heads = _CLIP_PROJECTOR_HEADS.get(encoder.embed_dim, encoder.num_heads)
     with building("meta", torch.float32):
@@ -172,6 +185,8 @@ def _read(opened: Source, classifier: TokenClassifier, device: torch.device | st
             raise ShapeMismatchError(
                 f"{opened.where}: {name} is {opened.reader.shape(name)}, expected {tuple(want.shape)}."
             )
+        if want.is_floating_point():
+            check_dtype(name, opened.reader.dtype(name), opened.where)
         state[name] = opened.reader.read(name).to(device, want.dtype, copy=True)
     check_weights(state.items(), opened.where)
     return state

@@ -37,7 +37,7 @@ def non_finite(
 
 
 def check_weights(tensors: Iterable[tuple[str, Tensor]], where: str | os.PathLike[str]) -> None:
-    """Check that weights that were read are finite.
+    """Check that weights that were read are finite, and variances of BatchNorm not below 0, whose root is NaN.
 
     Args:
         tensors: With their names. All of each is read; what is mapped from a large file and may stay there is left out
@@ -45,8 +45,12 @@ def check_weights(tensors: Iterable[tuple[str, Tensor]], where: str | os.PathLik
         where: The file, for the error.
 
     Raises:
-        NonFiniteWeightsError: One of them holds NaN or infinity.
+        NonFiniteWeightsError: One of them holds NaN or infinity, or such variances.
     """
     for name, tensor in tensors:
         if not tensor.is_meta and not is_finite(tensor):
             raise NonFiniteWeightsError(f"{where}: {name}: {describe_non_finite(tensor)}. {_DAMAGED}")
+        if not tensor.is_meta and name.endswith("running_var") and (below := int((tensor < 0).sum())):
+            raise NonFiniteWeightsError(
+                f"{where}: {name}: {below} of {tensor.numel()} variances are below 0, which makes NaN. {_DAMAGED}"
+            )

@@ -1,5 +1,6 @@
 """Weights that are numbers as they are: not quantised, no adapters beside them, nothing left out."""
 
+import os
 import re
 from collections.abc import Collection
 
@@ -68,14 +69,29 @@ def check_dtypes(reader: TensorReader, names: Collection[str], where: str, quant
     """
     for name in sorted(names):
         dtype = reader.dtype(name)
-        is_number = dtype.is_floating_point or dtype.is_complex
-        if dtype in _FLOATS or not (is_number or _WEIGHT.search(name)):
-            continue
-        if dtype.is_complex or dtype in (torch.bool, torch.int64, torch.int16):
-            raise UnreadableWeightsError(
-                f"{where} holds {printable(name)} as {dtype}, expected one of {', '.join(map(str, _FLOATS))}."
-            )
-        raise _quantised(where, f"{printable(name)} as {dtype}", quantised_by)
+        if dtype.is_floating_point or dtype.is_complex or _WEIGHT.search(name):
+            check_dtype(name, dtype, where, quantised_by)
+
+
+def check_dtype(name: str, dtype: torch.dtype, where: str | os.PathLike[str], quantised_by: str = "") -> None:
+    """Check that a tensor which is to become floating-point weights is such; PyTorch would cast whatever it is.
+
+    Args:
+        name: Of the tensor in its file.
+        dtype: Its dtype there.
+        where: The file, for messages.
+        quantised_by: What its config says of that, if anything.
+
+    Raises:
+        UnreadableWeightsError: It is quantised, or of a dtype that no weights have.
+    """
+    if dtype in _FLOATS:
+        return
+    if dtype.is_complex or dtype in (torch.bool, torch.int64, torch.int16):
+        raise UnreadableWeightsError(
+            f"{where} holds {printable(name)} as {dtype}, expected one of {', '.join(map(str, _FLOATS))}."
+        )
+    raise _quantised(where, f"{printable(name)} as {dtype}", quantised_by)
 
 
 def _adapters(where: str, names: list[str]) -> str:
@@ -86,7 +102,7 @@ def _adapters(where: str, names: list[str]) -> str:
     )
 
 
-def _quantised(where: str, what: str, by: str) -> UnreadableWeightsError:
+def _quantised(where: str | os.PathLike[str], what: str, by: str) -> UnreadableWeightsError:
     return UnreadableWeightsError(
         f"{where} is quantised{f' ({by})' if by else ''}: it holds {what}. Take the model that it was made from, in "
         "bfloat16; quantization= makes fewer bits of that."

@@ -85,7 +85,9 @@ def tell_grids(checkpoint: Any, where: str) -> None:
         kernel, pos_embed = state.get(f"{prefix}patch_embed.proj.weight"), state[name]
         told = [read_own(checkpoint.get(OWN), where), meta_config.read_told(checkpoint, prefix, where, by_name=True)]
         known = [one for one in told if one is not None and "img_size" in one.values]
-        if known and isinstance(kernel, torch.Tensor) and kernel.ndim == 4 and pos_embed.ndim == 3:
+        if not isinstance(kernel, torch.Tensor) or not isinstance(pos_embed, torch.Tensor):
+            continue  # Whoever loads them tells.
+        if known and kernel.ndim == 4 and pos_embed.ndim == 3:
             grid = find_grid(known, pos_embed.shape[1] - 1, kernel.shape[2], f"{where}: {name}")
             metadata[prefix[:-1]] = {**metadata.get(prefix[:-1], {}), GRID: list(grid)}
     renewed = OrderedDict(state)

@@ -152,7 +152,7 @@ def open_source(
         ValueError: There are two revisions.
     """
     name = os.fspath(source)
-    path = _local(name)
+    path = find_local(name)
     if path is not None:
         if revision is not None:
             logger.warning("%s is here, not on the hub: revision=%r says nothing of it.", path, revision)
@@ -182,7 +182,7 @@ def _hint(parts: list[str]) -> str:
     return f" A file of a hub repository is named '{repo}{revision}:{file}', or fetched: hf download {repo} {file}"
 
 
-def _local(name: str) -> Path | None:
+def find_local(name: str) -> Path | None:
     """The file or folder of a name, if there is one."""
     if not name.strip():
         return None

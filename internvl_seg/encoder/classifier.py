@@ -79,8 +79,11 @@ class TokenClassifier(nn.Module):
         self.pooling = pooling
         dim = 2 * embed_dim
         if pooling != "cls_patch_concat":
-            if embed_dim % pool_heads:
-                raise ValueError(f"pool_heads={pool_heads} does not divide the {embed_dim} channels of a token.")
+            if type(pool_heads) is not int or pool_heads < 1 or embed_dim % pool_heads:
+                raise ValueError(
+                    f"pool_heads={pool_heads!r} does not divide the {embed_dim} channels of a token, as a whole number "
+                    "above 0 has to."
+                )
             dim = pool_dim if pooling == "clip_projector" else embed_dim
             self.add_module(_PART[pooling], AttentionPooling(embed_dim, pool_heads, dim))
         self.norm = nn.BatchNorm1d(dim, eps=1e-6) if num_classes else nn.Identity()

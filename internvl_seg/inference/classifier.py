@@ -4,7 +4,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any, cast, overload
 
 import numpy as np
@@ -88,7 +87,7 @@ class Classifier:
         with in_scope("mmpretrain"):
             config = read_config(config, options, ("ImageClassifier",), "mmpretrain")
             model = build_model(config, "ImageClassifier", encoder)
-            classes = find_meta(read_weights(model, Path(checkpoint), config), config).get("classes") or ()
+            classes = find_meta(read_weights(model, checkpoint, config), config).get("classes") or ()
         count = model.head.num_classes
         if len(classes) != count:
             classes = [f"class {i}" for i in range(count)]

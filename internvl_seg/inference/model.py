@@ -11,12 +11,15 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import nn
 
+from ..checkpoints.errors import printable
 from ..checkpoints.in_place import find_places
 from ..checkpoints.reading import read_pickle
+from ..checkpoints.sources import find_local
 from ..checkpoints.whole_model import load_whole
 from ..encoder import InternViT
 from ..segmentation.backbone import reading_weights_later
 from ..training.config import ConfigError, explaining, load_config, without_annotations
+from .dataset_meta import read_dataset_meta
 
 # MMEngine has one scope, in which it looks names up, for all threads.
 _BUILDING = threading.RLock()
@@ -78,18 +81,20 @@ def build_model(config: Config, kind: str, encoder: InternViT | None) -> Any:
         return MODELS.build({**model, "type": kind})
 
 
-def read_weights(model: nn.Module, path: Path, config: Config) -> dict[str, Any]:
-    """Read a checkpoint into a model; gives what it was trained on, if it says so.
+def read_weights(model: nn.Module, checkpoint: str | os.PathLike[str], config: Config) -> dict[str, Any]:
+    """Read a checkpoint into a model; gives what it was trained on, if it says so: ``classes`` and ``palette``.
 
     Raises:
         ConfigError: There is no such file.
         CheckpointError: It cannot be read, or is another model's.
     """
-    if not path.expanduser().is_file():
-        raise ConfigError(f"There is no checkpoint {os.fspath(path)!r} (looked from {Path.cwd()}).")
-    checkpoint = read_pickle(path.expanduser())
-    load_whole(model, checkpoint, find_places(path.expanduser(), checkpoint), path, config.filename)
-    return dict(checkpoint.get("meta", {}).get("dataset_meta") or {})
+    path = find_local(os.fspath(checkpoint)) if isinstance(checkpoint, (str, os.PathLike)) else None
+    if path is None or not path.is_file():
+        named = f"'{printable(os.fspath(checkpoint))}'" if isinstance(checkpoint, (str, os.PathLike)) else checkpoint
+        raise ConfigError(f"There is no checkpoint {named} (looked from {Path.cwd()}).")
+    content = read_pickle(path)
+    load_whole(model, content, find_places(path, content), path, config.filename)
+    return read_dataset_meta(content.get("meta"), str(path))
 
 
 def find_test_set(config: Config) -> dict[str, Any]:

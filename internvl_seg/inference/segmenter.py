@@ -1,10 +1,10 @@
 """A trained model as a function from pictures to labels."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
-from pathlib import Path
 from typing import Any, cast, overload
 
 import numpy as np
@@ -23,6 +23,8 @@ from ..segmentation.streaming import View
 from .model import build_model, find_meta, find_pipeline, in_scope, read_config, read_weights
 from .pictures import PictureLike, as_rgb, as_several
 from .pipeline import Pipeline
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Segmenter:
         with in_scope("mmseg"):
             config = read_config(config, options, ("StreamingEncoderDecoder", "EncoderDecoder"), "mmseg")
             model = build_model(config, "StreamingEncoderDecoder", encoder)
-            meta = find_meta(read_weights(model, Path(checkpoint), config), config)
+            meta = find_meta(read_weights(model, checkpoint, config), config)
         classes, palette = _classes_of(meta, model.num_classes)
         return cls(model.to(device or get_device()).eval(), find_pipeline(config, tta), classes, palette)
 
@@ -243,6 +245,9 @@ class Segmenter:
 def _classes_of(meta: dict[str, Any], count: int) -> tuple[list[str], list[Any]]:
     """Names and colours of the classes."""
     classes, palette = meta.get("classes") or (), meta.get("palette") or ()
+    for what, given in (("names", classes), ("colours", palette)):
+        if 0 < len(given) != count:
+            logger.warning("%d %s of classes are given, but the model has %d: not used.", len(given), what, count)
     if len(classes) != count:
         classes = [f"class {i}" for i in range(count)]
     return list(classes), list(palette) if len(palette) == count else distinct_palette(count)

@@ -15,6 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from ..checkpoints.errors import CheckpointError, KeyMismatchError, ShapeMismatchError, list_names
 from ..checkpoints.finite_weights import check_weights, non_finite
+from ..checkpoints.plain_weights import check_dtype
 from ..checkpoints.sources import open_source
 from ..checkpoints.stored import InMemory
 from ..common.finite import is_finite
@@ -91,15 +92,23 @@ def _rename(model: nn.Module, state: dict[str, Tensor], path: str, arch: str) ->
 
     Raises:
         KeyMismatchError: It would leave out weights that are not zero.
+        UnreadableWeightsError: Weights are quantised, or of a dtype that no weights have.
     """
     rename = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+    own = {name for name, tensor in model.state_dict().items() if tensor.is_floating_point()}
     if rename is None:
+        for name in own & state.keys():
+            check_dtype(name, state[name].dtype, path)
         return state
     traced: dict[str, Any] = {name: tensor.as_subclass(_Traced) for name, tensor in state.items()}
     for name, tensor in traced.items():
         tensor.sources = frozenset([name])
     with contextlib.redirect_stdout(io.StringIO()):  # timm prints of what it leaves out.
         renamed: dict[str, Tensor] = rename(traced, model)
+    # What timm computes of a tensor may be of another dtype than the tensor.
+    for name in own & renamed.keys():
+        for source in sorted(getattr(renamed[name], "sources", ())):
+            check_dtype(source, state[source].dtype, path)
     used = frozenset().union(*(tensor.sources for tensor in renamed.values() if isinstance(tensor, _Traced)))
     inside = [name for name in state.keys() - used if name.startswith(_root(used)) and _IN_BLOCK.search(name)]
     if dropped := [name for name in inside if not _UNUSED.search(name) and state[name].any()]:

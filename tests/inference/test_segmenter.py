@@ -15,13 +15,14 @@ from mmseg.registry import DATASETS, MODELS
 from PIL import Image
 
 import internvl_seg
+from internvl_seg.checkpoints.errors import CheckpointError, UnreadableWeightsError, WrongConfigError
 from internvl_seg.checkpoints.whole_model import WrongWeightsError
 from internvl_seg.inference import Segmenter
 from internvl_seg.training import ConfigError
 from internvl_seg.training.config import load_config
 
 from ..error_table import DocumentedError
-from .conftest import CLASSES, picture
+from .conftest import CLASSES, CONFIG, picture
 
 
 def test_labels_are_those_of_the_evaluation(segmenter: Segmenter, config: Path, checkpoint: Path) -> None:
@@ -180,6 +181,82 @@ def test_what_does_not_fit_is_told(
     checkpoint.unlink()
     with pytest.raises(ConfigError, match="There is no checkpoint"):
         load()
+
+
+@pytest.mark.parametrize("name", ["decode_head.conv_seg.weight", "backbone.blocks.0.mlp.fc1.weight"])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.bool, torch.float8_e4m3fn, torch.complex64])
+def test_weights_of_dtypes_that_no_weights_have(name: str, dtype: torch.dtype, config: Path, checkpoint: Path) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    saved["state_dict"][name] = saved["state_dict"][name].to(dtype)
+    torch.save(saved, checkpoint)
+    with pytest.raises(UnreadableWeightsError, match=f"weights.pth (is quantised|holds).*{name} as {dtype}"):
+        Segmenter.from_checkpoint(config, checkpoint, device="cpu")
+
+
+def test_weights_in_other_floating_point_dtypes_are_cast(config: Path, checkpoint: Path) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    want = saved["state_dict"]["decode_head.conv_seg.weight"].bfloat16()
+    saved["state_dict"]["decode_head.conv_seg.weight"] = want
+    torch.save(saved, checkpoint)
+    segmenter = Segmenter.from_checkpoint(config, checkpoint, device="cpu")
+    assert torch.equal(segmenter.model.decode_head.conv_seg.weight, want.float())
+
+
+ABCD = ["a", "b", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ([1], r"meta = \[1\], expected a dict or None"),
+        ("x", "meta = 'x', expected a dict or None"),
+        ({"dataset_meta": [1, 2]}, r"meta\.dataset_meta = \[1, 2\], expected a dict"),
+        ({"dataset_meta": "abc"}, r"meta\.dataset_meta = 'abc', expected a dict"),
+        ({"dataset_meta": {"classes": 5}}, r"dataset_meta\.classes = 5, expected a list of names"),
+        ({"dataset_meta": {"classes": "abcd"}}, r"dataset_meta\.classes = 'abcd', expected a list of names"),
+        ({"dataset_meta": {"classes": [1, 2, 3, 4]}}, "expected a list of names"),
+        ({"dataset_meta": {"classes": ABCD, "palette": [1, 2, 3, 4]}}, r"palette = .* from 0 to 255"),
+        ({"dataset_meta": {"classes": ABCD, "palette": [[999, 2, 3]] * 4}}, r"palette = .* from 0 to 255"),
+        ({"dataset_meta": {"classes": ABCD, "palette": [[9, 2, -3]] * 4}}, r"palette = .* from 0 to 255"),
+        ({"dataset_meta": {"classes": ABCD, "palette": [[9, 2], [3]]}}, r"palette = .* from 0 to 255"),
+    ],
+)
+def test_what_a_checkpoint_says_of_classes_is_of_its_kind(
+    meta: object, message: str, config: Path, checkpoint: Path
+) -> None:
+    torch.save(torch.load(checkpoint, weights_only=True) | {"meta": meta}, checkpoint)
+    with pytest.raises(WrongConfigError, match=rf"weights\.pth says .*{message}"):
+        Segmenter.from_checkpoint(config, checkpoint, device="cpu")
+
+
+def test_a_checkpoint_need_not_speak_of_classes(config: Path, checkpoint: Path) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    for meta in (None, {"dataset_meta": None}):
+        torch.save(saved | {"meta": meta}, checkpoint)
+        assert Segmenter.from_checkpoint(config, checkpoint, device="cpu").classes == CLASSES
+
+
+def test_names_of_fewer_classes_are_told(config: Path, checkpoint: Path, caplog: pytest.LogCaptureFixture) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    torch.save(saved | {"meta": {"dataset_meta": {"classes": ABCD[:3]}}}, checkpoint)
+    assert Segmenter.from_checkpoint(config, checkpoint, device="cpu").classes[3] == "class 3"
+    assert "3 names of classes are given, but the model has 4" in caplog.text
+
+
+@pytest.mark.parametrize("value", [None, "x", torch.ones(3).tolist()])
+def test_position_embeddings_that_are_no_tensors(value: object, config: Path, checkpoint: Path) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    saved["state_dict"]["backbone.pos_embed"] = value
+    torch.save(saved | {"meta": {"cfg": CONFIG}}, checkpoint)
+    with pytest.raises(CheckpointError, match=r"weights\.pth.*pos_embed"):
+        Segmenter.from_checkpoint(config, checkpoint, device="cpu")
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "~nobodyx/w.pth", None, "", "\0", 5])
+def test_paths_of_no_file(path: Any, config: Path) -> None:
+    with pytest.raises(ConfigError, match="There is no checkpoint") as error:
+        Segmenter.from_checkpoint(config, path, device="cpu")
+    assert len(str(error.value)) < 1000
 
 
 def test_it_is_part_of_the_package() -> None:

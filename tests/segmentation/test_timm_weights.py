@@ -13,6 +13,7 @@ from internvl_seg.checkpoints.errors import (
     CheckpointNotFoundError,
     KeyMismatchError,
     ShapeMismatchError,
+    UnreadableWeightsError,
 )
 
 from ..error_table import DocumentedError
@@ -98,3 +99,13 @@ def test_weights_that_lack_a_block(tmp_path: Path) -> None:
     save_file({name: tensor for name, tensor in state.items() if not name.startswith("blocks.11.")}, path)
     with pytest.raises(KeyMismatchError, match=r"It lacks 12: blocks\.11"):
         build(init_cfg={"type": "Pretrained", "checkpoint": str(path)})
+
+
+@pytest.mark.parametrize("arch", ["test_vit", DINOV3])
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.bool, torch.float8_e4m3fn, torch.complex64])
+def test_weights_of_dtypes_that_no_weights_have(arch: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    state = timm.create_model(arch, num_classes=0).state_dict()
+    state["blocks.1.mlp.fc1.weight"] = state["blocks.1.mlp.fc1.weight"].to(dtype)
+    torch.save(state, tmp_path / "w.pth")
+    with pytest.raises(UnreadableWeightsError, match=rf"w.pth (is quantised|holds).*fc1\.weight as {dtype}"):
+        build(arch, init_cfg={"type": "Pretrained", "checkpoint": str(tmp_path / "w.pth")})
