@@ -8,7 +8,6 @@ values only.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -107,15 +106,10 @@ def _registered(value: Any, key: Any = None) -> Any:
 
 def _is_registered(name: str) -> bool:
     """Whether a name is one that a registry has, or the whole path of one in a package that fills them."""
-    package, _, _ = name.rpartition(".")
+    package, _, last = name.rpartition(".")
     known = not package or package.split(".")[0] in (*_SCOPES, "torch")
-    return known and any(_has(registry, name.rpartition(".")[2]) for registry in _REGISTRIES)
+    return known and any(_has(registry, last) for registry in _REGISTRIES)
 
 
 def _has(registry: Registry, name: str) -> bool:
-    children = (child for several in registry.children.values() for child in _listed(several))
-    return name in registry.module_dict or any(_has(child, name) for child in children)
-
-
-def _listed(several: Any) -> Iterable[Registry]:
-    return several if isinstance(several, list) else [several]
+    return name in registry.module_dict or any(_has(child, name) for child in registry.children.values())
