@@ -49,9 +49,9 @@ def _colours(value: Any) -> list[list[int]]:
         raise UnfitValueError(expected) from error
     if colours.size == 0:
         return []
-    if colours.ndim != 2 or colours.shape[1] != 3 or colours.dtype.kind not in "iu":
+    if colours.ndim != 2 or colours.shape[1] != 3 or colours.dtype.kind not in "iuf":
         raise UnfitValueError(expected)
-    if colours.min() < 0 or colours.max() > 255:
+    if not np.isin(colours, range(256)).all():
         raise UnfitValueError(expected)
-    found: list[list[int]] = colours.tolist()
+    found: list[list[int]] = colours.astype(int).tolist()
     return found

@@ -12,12 +12,15 @@ import torch.distributed as dist
 from mmengine.device import get_device
 from mmengine.dist import broadcast, get_world_size, is_main_process
 from mmengine.fileio import join_path
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModule, MMDistributedDataParallel
 from mmengine.model.wrappers import is_model_wrapper
+from mmengine.registry import VISUALIZERS
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import _load_checkpoint_to_model, save_checkpoint
-from mmengine.utils import get_object_from_string
+from mmengine.utils import ManagerMeta, get_object_from_string
+from mmengine.visualization import Visualizer
 from torch import nn
 
 from ..checkpoints.in_place import find_places, reading_in_place
@@ -80,6 +83,27 @@ class ResumableRunner(Runner):
         super().setup_env(env_cfg)
         if self.distributed:
             atexit.register(leave_group)
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        """Build the logger, under a name of this run alone.
+
+        MMEngine names a run by the second it begins in, and gives two of the same name one logger and one message hub:
+        the second's log would go into the first's folder.
+        """
+        if not hasattr(self, "logger"):
+            self._experiment_name: str = _free_name(MMLogger, self._experiment_name)
+        return super().build_logger(*args, **kwargs)
+
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        """Build the visualizer; a second run of the process gets one of its own, though the config's name is taken."""
+        if not hasattr(self, "visualizer") and isinstance(visualizer, dict) and "name" in visualizer:
+            kind = visualizer.get("type")
+            if isinstance(kind, str):
+                with VISUALIZERS.switch_scope_and_registry(None) as registry:
+                    kind = registry.get(kind)
+            if isinstance(kind, ManagerMeta):
+                visualizer = {**visualizer, "name": _free_name(kind, visualizer["name"])}
+        return super().build_visualizer(visualizer)
 
     def wrap_model(self, model_wrapper_cfg: dict[str, Any] | None, model: nn.Module) -> nn.Module:
         """Put the model on its device and, with several processes, synchronise every BatchNorm and wrap or shard it.
@@ -304,6 +328,15 @@ class ResumableRunner(Runner):
         else:  # A copy elsewhere, which no run is resumed from.
             place = join_path(out_dir, filename, backend_args=backend_args)
             save_checkpoint(plain(checkpoint), place, file_client_args, backend_args)
+
+
+def _free_name(kind: Any, name: str) -> str:
+    """The name, with a number behind it if an object of the kind has it already."""
+    free, number = name, 1
+    while kind.check_instance_created(free):
+        number += 1
+        free = f"{name}_{number}"
+    return free
 
 
 def _with_ours(config: Any) -> Any:

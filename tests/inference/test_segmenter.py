@@ -135,7 +135,7 @@ def test_classes_come_from_the_checkpoint_or_the_config_or_are_numbers(config: P
     segmenter = Segmenter.from_checkpoint(config, checkpoint, device="cpu")
     assert segmenter.palette[1] == [86, 180, 233]  # HGSCNestDataset's.
     saved = torch.load(checkpoint, weights_only=True)
-    saved["meta"]["dataset_meta"] = {"classes": ("a", "b", "c", "d"), "palette": [[i, i, i] for i in range(4)]}
+    saved["meta"]["dataset_meta"] = {"classes": ("a", "b", "c", "d"), "palette": [[i, i, float(i)] for i in range(4)]}
     torch.save(saved, checkpoint)
     segmenter = Segmenter.from_checkpoint(config, checkpoint, device="cpu")
     assert (segmenter.classes, segmenter.palette[3]) == (["a", "b", "c", "d"], [3, 3, 3])
@@ -217,6 +217,7 @@ ABCD = ["a", "b", "c", "d"]
         ({"dataset_meta": {"classes": [1, 2, 3, 4]}}, "expected a list of names"),
         ({"dataset_meta": {"classes": ABCD, "palette": [1, 2, 3, 4]}}, r"palette = .* from 0 to 255"),
         ({"dataset_meta": {"classes": ABCD, "palette": [[999, 2, 3]] * 4}}, r"palette = .* from 0 to 255"),
+        ({"dataset_meta": {"classes": ABCD, "palette": [[9, 2.5, 3]] * 4}}, r"palette = .* from 0 to 255"),
         ({"dataset_meta": {"classes": ABCD, "palette": [[9, 2, -3]] * 4}}, r"palette = .* from 0 to 255"),
         ({"dataset_meta": {"classes": ABCD, "palette": [[9, 2], [3]]}}, r"palette = .* from 0 to 255"),
     ],

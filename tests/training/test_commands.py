@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from PIL import Image
@@ -33,12 +32,6 @@ def save(weights: Any, classes: list[str]) -> Path:
     return Path("model.pth")
 
 
-def score(*args: Any, **options: Any) -> dict[str, float]:
-    """Evaluate with a log of its own; MMEngine gives runs of one process that begin in the same second one log."""
-    MMLogger._instance_dict.clear()
-    return evaluate(*args, **options)
-
-
 def log(folder: str) -> str:
     return "".join(path.read_text() for path in Path(folder).rglob("*.log"))
 
@@ -51,7 +44,7 @@ def test_contradictions_are_refused_before_anything_is_read(config: Path) -> Non
 
 def test_of_several_evaluators_all_count_and_one_writes(config: Path, checkpoint: Path) -> None:  # noqa: F811
     evaluators = [{"type": "IoUMetric"}, {"type": "IoUMetric", "iou_metrics": ["mDice"], "prefix": "dice"}]
-    found = score(config, checkpoint, work_dir="run", out="labels", options={"test_evaluator": evaluators})
+    found = evaluate(config, checkpoint, work_dir="run", out="labels", options={"test_evaluator": evaluators})
     assert found.keys() >= {"mIoU", "dice/mDice"}
     assert sorted(path.name for path in Path("labels").iterdir()) == [f"{i}.png" for i in range(4)]
     results = json.loads(Path("run/test_results.json").read_text())
@@ -66,17 +59,17 @@ def test_classes_in_another_order_are_not_scored(
     weights = torch.load(checkpoint)["state_dict"]
     save(weights, [CLASSES[1], CLASSES[0], *CLASSES[2:]])
     with documented_error("a checkpoint was trained on the classes in another order", ConfigError):
-        score(config, checkpoint, work_dir="run")
+        evaluate(config, checkpoint, work_dir="run")
     assert not Path("run/test_results.json").exists()
     save(weights, [*CLASSES[:3], "tumour"])
-    score(config, checkpoint, work_dir="renamed")
+    evaluate(config, checkpoint, work_dir="renamed")
     assert "'neoplastic' only in the test set, 'tumour' only in the checkpoint" in log("renamed")
 
 
 def test_masks_without_a_label_that_counts(config: Path, checkpoint: Path) -> None:  # noqa: F811
     for path in Path("tiny/annotations").iterdir():
         Image.fromarray(np.full((28, 42), 255, np.uint8)).save(path)
-    score(config, checkpoint, work_dir="run")
+    evaluate(config, checkpoint, work_dir="run")
     assert "There was nothing to score" in log("run")
     constants: list[str] = []  # NaN and infinity, which are no JSON.
     results = json.loads(Path("run/test_results.json").read_text(), parse_constant=constants.append)

@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 import torch
 from mmengine.hooks import Hook
-from mmengine.logging import MMLogger
 from mmengine.registry import HOOKS
 from mmengine.runner import Runner
 
-from internvl_seg import training
 from internvl_seg.checkpoints.errors import CheckpointNotFoundError, TruncatedCheckpointError, UnsafePickleError
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.data.folder_lock import FolderInUseError, locked_folder
+from internvl_seg.training import train
 from internvl_seg.training.checkpoint_hook import find_last_checkpoint
 from internvl_seg.training.resuming import NotResumableError
 from internvl_seg.training.same_run import OtherRunError
@@ -43,12 +42,6 @@ val_evaluator = test_evaluator
 val_cfg = dict(type='ValLoop')
 train_cfg.update(val_interval=1)
 """
-
-
-def train(config: str, **options: Any) -> None:
-    """Train with a log of its own; MMEngine gives runs of one process that begin in the same second one log."""
-    MMLogger._instance_dict.clear()
-    training.train(config, **options)
 
 
 @pytest.fixture(scope="module")

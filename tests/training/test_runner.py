@@ -70,6 +70,20 @@ def weights(path: str) -> dict[str, torch.Tensor]:
     return dict(load_checkpoint(model, path)["state_dict"])
 
 
+def test_runs_of_one_second_keep_what_they_write_apart(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 1.7e9)
+    for folder, iterations in (("first", 1), ("second", 2)):
+        train(config, work_dir=folder, options={"train_cfg.max_iters": iterations})
+    for folder, iterations in (("first", 1), ("second", 2)):
+        (log,) = Path(folder).rglob("*.log")
+        assert f"Iter(train) [{iterations}/{iterations}]" in log.read_text()
+        (scalars,) = Path(folder).rglob("scalars.json")
+        written = [json.loads(line) for line in scalars.read_text().splitlines()]
+        assert [line["step"] for line in written if "loss" in line] == list(range(1, iterations + 1))
+        history = torch.load(f"{folder}/iter_{iterations}.pth", weights_only=False)["message_hub"]["log_scalars"]
+        assert len(history["train/loss"].data[0]) == iterations
+
+
 def test_a_run_from_training_to_pictures(config: Path) -> None:
     train(config, work_dir="run")
     metrics = evaluate(config, "run/iter_4.pth", work_dir="run", out="labels", show_dir="pictures")
