@@ -20,6 +20,9 @@ from .windows import Side
 
 # A class is left out of a tile only if it is behind by more than rounding could make up, relative to the logits.
 _MARGIN = 1e-4
+# Longer sides of tiles would make nothing faster, and the matrix of a side takes memory by its length squared: that of a
+# picture of one row of 100,000 pixels would be of gigabytes.
+_LONGEST_SIDE = 2048
 Scores = Literal["logits", "probabilities"]
 
 
@@ -266,8 +269,8 @@ def stream_tiles(
     height, width = views[0].size
     num_classes, device = views[0].windows.num_classes, views[0].windows.device
     area = max(tile_bytes // (4 * num_classes), 64)
-    tile_height = min(isqrt(area), height)
-    strips = _cut(width, min(area // tile_height, width))
+    tile_height = min(isqrt(area), height, _LONGEST_SIDE)
+    strips = _cut(width, min(area // tile_height, width, _LONGEST_SIDE))
     columns = [
         [(matrix.T.contiguous().to(device), used.to(device)) for matrix, used in map(view.columns.block, strips)]
         for view in views

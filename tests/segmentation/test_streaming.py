@@ -144,3 +144,14 @@ def test_a_bound_on_memory_is_kept(max_memory: int, scores: Scores | None) -> No
     matrices = peak(1)
     assert peak(choose_tile_bytes(torch.device("cpu"), max_memory)) <= max_memory + matrices
     assert peak(1 << 22) > max_memory + matrices
+
+
+@pytest.mark.parametrize("line", [(1, -1), (-1, 1)])
+def test_memory_grows_no_faster_than_a_line_of_pixels(line: tuple[int, int]) -> None:
+    def peak(length: int) -> int:
+        height, width = (length if side < 0 else side for side in line)
+        view = view_of(torch.randn(2, -(-height // 2), -(-width // 2)), (height, width))
+        view.windows.row(0)
+        return measure(lambda: sum(1 for _ in stream_tiles([view], 1 << 27)))[1]
+
+    assert peak(16384) < 2.5 * peak(8192)
