@@ -14,13 +14,13 @@ from torch import Tensor
 
 from ..common.ignored_warnings import ignoring_warnings
 from ..data.names import readable
+from .picture_depth import bits_per_channel
 
 PictureLike: TypeAlias = str | os.PathLike[str] | Image.Image | NDArray[Any] | Tensor
-# Of more than 8 bits, or with values that are no brightness.
-_DEEP_MODES = ("I", "F")
 Image.init()
 # Not PostScript, which Pillow has another program run, and not those for which it has no decoder of its own.
 FORMATS = tuple(sorted(Image.OPEN.keys() - {"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"}))
+_SAMPLE_FORMAT, _SIGNED = 339, 2
 _NEW_SUBFILE_TYPE, _PAGE_OF_SEVERAL, _PAGES = 254, 2, 1000
 PICTURE_SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
 
@@ -140,11 +140,17 @@ def as_rgb(picture: PictureLike) -> NDArray[Any]:
 
 
 def _rgb(picture: Image.Image) -> NDArray[np.uint8]:
-    if picture.mode.startswith(_DEEP_MODES):
+    bits = bits_per_channel(picture)
+    if bits > 8:
+        # Pillow would take the highest 8: of 12-bit values in 16 bits, those are almost black.
         raise PictureError(
-            f"A picture has 8 bits a channel; this one has mode {picture.mode!r}. Convert it, such as by "
+            f"A picture has 8 bits a channel; this one has {bits}, mode {picture.mode!r}. Convert it, such as by "
             "gdal_translate -ot Byte -scale."
         )
+    if picture.mode == "LAB":
+        raise PictureError("A picture has red, green and blue; this one has the colours of CIELAB. Convert it to RGB.")
+    if _SIGNED in getattr(picture, "tag_v2", {}).get(_SAMPLE_FORMAT, ()):
+        raise PictureError("A picture has values from 0 to 255; those of this one have signs. Convert them.")
     return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
 
 

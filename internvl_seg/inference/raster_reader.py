@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rasterio.enums import ColorInterp, MaskFlags, Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.windows import Window
 
 from ..data.names import readable
 from .gdal import RasterError, gdal, open_raster
+from .raster_bands import choose_bands
 from .raster_rows import RasterRows
+from .turned import TurnedRows, read_orientation, swaps_sides, turn
 
 # A block of a file is decoded as a whole.
 _LARGEST_BLOCK = 2 << 30
+_LARGEST_TURNED = 1 << 30
 # Of formats that GDAL reads and that may say where on Earth they are.
 RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".jp2", ".j2k", ".vrt", ".img"})
 
@@ -24,8 +27,9 @@ RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".jp2", ".j2k", ".vrt", ".img"})
 class RasterReader:
     """A picture of any size of which some rows at a time are read.
 
-    The first three bands are red, green and blue; of one or two, the first is grey or has a colour table. Others are
-    left out. Threads may not share it: each opens its own.
+    Its colours are the bands that :func:`internvl_seg.inference.raster_bands.choose_bands` finds; others are left out. A
+    picture that its camera says is to be turned is read as it is to be seen, unless it has a place on Earth. Threads may
+    not share it: each opens its own.
 
     Args:
         path: File in any format that GDAL reads and that holds its pixels itself.
@@ -46,28 +50,30 @@ class RasterReader:
         self.path = Path(path)
         with ExitStack() as stack, gdal(f"{readable(self.path)} cannot be read as a raster"):
             self._data = stack.enter_context(open_raster(self.path, allow_references))
-            self._bands = [1, 2, 3] if self._data.count >= 3 else [1][: self._data.count]
-            kinds = {self._data.dtypes[band - 1] for band in self._bands}
-            if kinds != {"uint8"}:
-                raise RasterError(
-                    f"{readable(self.path)} is {' and '.join(sorted(kinds)) or 'without bands'}; a picture has 8 bits "
-                    "a channel. Convert it, such as by gdal_translate -ot Byte -scale."
-                )
-            self.height, self.width = self._data.height, self._data.width
+            self._bands, self._table = choose_bands(self._data)
             self.georeferenced = any(value for value in self.georeference().values())
             self.masked = any(MaskFlags.all_valid not in self._data.mask_flag_enums[band - 1] for band in self._bands)
-            self._table = _colour_table(self._data)
-            layout = (self.height, self.width), self._data.block_shapes[0], self._data.count
+            # A georeference is one of the pixels as they lie in the file.
+            self._turned = 1 if self.georeferenced else read_orientation(self.path, self._data.driver)
+            size = self._data.height, self._data.width
+            self.height, self.width = size[::-1] if swaps_sides(self._turned) else size
+            if self._turned > 1 and (needed := 3 * prod(size)) > _LARGEST_TURNED:
+                raise RasterError(
+                    f"{readable(self.path)} has to be turned (EXIF orientation {self._turned}), which takes all of its "
+                    f"{size[1]} x {size[0]} pixels at once, {needed / 2**30:.1f} GiB. Turn it before and remove the "
+                    "tag, such as by magick IN -auto-orient OUT."
+                )
+            layout = size, self._data.block_shapes[0], self._data.count
             if (needed := prod(layout[1]) * self._data.count) > _LARGEST_BLOCK:
                 raise RasterError(
                     f"{readable(self.path)} is stored in blocks of {layout[1][1]} x {layout[1][0]} pixels, which take "
                     f"{needed / 2**30:.1f} GiB each. Cut it into smaller ones: gdal_translate -co TILED=YES."
                 )
-            self._rows = RasterRows(*layout, self._read)
+            self._rows = self._seen(RasterRows(*layout, self._read))
             if self.masked:
                 # Another handle, as the mask is asked for later than the rows, and PNG would begin anew each time.
                 self._mask = stack.enter_context(open_raster(self.path, allow_references))
-                self._mask_rows = RasterRows(*layout, self._read_mask)
+                self._mask_rows = self._seen(RasterRows(*layout, self._read_mask))
             self._stack = stack.pop_all()
 
     def __enter__(self) -> "RasterReader":
@@ -115,8 +121,13 @@ class RasterReader:
         Raises:
             RasterError: The file is damaged.
         """
-        scale = min(max_side / max(self.height, self.width), 1)
-        return self._read(None, (max(int(self.height * scale), 1), max(int(self.width * scale), 1)))
+        sides = self._data.height, self._data.width
+        scale = min(max_side / max(sides), 1)
+        height, width = (max(int(side * scale), 1) for side in sides)
+        return np.ascontiguousarray(turn(self._read(None, (height, width)), self._turned))
+
+    def _seen(self, rows: RasterRows) -> RasterRows | TurnedRows:
+        return rows if self._turned == 1 else TurnedRows(rows, self._data.height, self._turned)
 
     def _read(self, window: Window | None, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
         out_shape = shape and (len(self._bands), *shape)
@@ -130,25 +141,5 @@ class RasterReader:
 
     def _read_mask(self, window: Window) -> NDArray[np.bool_]:
         with gdal(f"{readable(self.path)} is damaged at row {window.row_off} or below"):
-            valid: NDArray[np.bool_] = self._mask.dataset_mask(window=window) > 0
+            valid: NDArray[np.bool_] = self._mask.read_masks(self._bands, window=window).any(0)
         return valid
-
-
-def _colour_table(data: Any) -> NDArray[np.uint8] | None:
-    """RGB of every value of a file that has a colour table, or fewer than 8 bits a pixel, (256, 3)."""
-    if data.count >= 3:
-        return None
-    table = np.zeros((256, 3), np.uint8)
-    bits = int(data.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
-    if data.colorinterp[0] == ColorInterp.palette:
-        try:
-            colours = data.colormap(1)
-        except ValueError as error:
-            raise RasterError(f"{readable(data.name)} has colours by number but no table of them: {error}.") from error
-        for index, colour in colours.items():
-            table[index] = colour[:3]
-    elif bits < 8:
-        table[: 2**bits] = np.linspace(0, 255, 2**bits, dtype=np.uint8)[:, None]
-    else:
-        return None
-    return table

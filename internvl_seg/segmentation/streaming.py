@@ -20,8 +20,8 @@ from .windows import Side
 
 # A class is left out of a tile only if it is behind by more than rounding could make up, relative to the logits.
 _MARGIN = 1e-4
-# Longer sides of tiles would make nothing faster, and the matrix of a side takes memory by its length squared: that of a
-# picture of one row of 100,000 pixels would be of gigabytes.
+# Longer sides of tiles would make nothing faster, and the matrix of a side takes memory by its length squared: that of
+# a picture of one row of 100,000 pixels would be of gigabytes.
 _LONGEST_SIDE = 2048
 Scores = Literal["logits", "probabilities"]
 

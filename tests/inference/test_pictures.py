@@ -58,7 +58,7 @@ def test_it_is_turned_as_the_camera_says(tmp_path: Path) -> None:
         (np.full((5, 7, 3), np.nan), "runs from 0 to 1"),
         (torch.randn(3, 5, 7) - 9, "Do not normalise it"),
         (np.zeros((0, 7, 3), np.uint8), "at least one pixel"),
-        (Image.new("I;16", (2, 2)), "8 bits a channel; this one has mode 'I;16'"),
+        (Image.new("I;16", (2, 2)), "8 bits a channel; this one has 16, mode 'I;16'"),
         (3, "this is 'int'"),
     ],
 )
