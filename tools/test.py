@@ -12,9 +12,9 @@ import argparse
 from internvl_seg import CheckpointError
 from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.common.tools import exit_on, run_tool
+from internvl_seg.data.masks import LabelError
 from internvl_seg.training import ConfigError, evaluate
 from internvl_seg.training.config import add_options
-from internvl_seg.training.metric import LabelError
 
 
 def main() -> None:

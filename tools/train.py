@@ -14,10 +14,10 @@ from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.folder_lock import FolderInUseError
+from internvl_seg.data.masks import LabelError
 from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, replay_step, train
 from internvl_seg.training.config import add_options
-from internvl_seg.training.metric import LabelError
 
 
 def _replay(args: argparse.Namespace) -> None:

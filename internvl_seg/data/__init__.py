@@ -2,5 +2,6 @@
 
 from .datasets import CamVidDataset, HGSCNestDataset
 from .folder import FolderDataset
+from .masks import LoadAnnotations
 
-__all__ = ["CamVidDataset", "FolderDataset", "HGSCNestDataset"]
+__all__ = ["CamVidDataset", "FolderDataset", "HGSCNestDataset", "LoadAnnotations"]

@@ -20,16 +20,13 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from ..data.confusion import pair_counts_of_tensors
+from ..data.confusion import IGNORED, pair_counts_of_tensors
+from ..data.masks import LabelError
 from ..data.names import SUFFIX
 from ..data.writing import write_encoded
 from .class_scores import score_classes
 
 _NAMED = 3  # Masks in a warning.
-
-
-class LabelError(ValueError):
-    """A mask cannot be compared with the prediction for its image; the message names it."""
 
 
 class _Strange(NamedTuple):
@@ -229,6 +226,14 @@ class SegmentationMetric(IoUMetric):
         """Warn of labels that are neither a class nor ignored, in the masks of all processes."""
         found = [(one.path, int(one.pixels), int(one.id)) for one in self._strange]
         self._strange = []
+        classes = self.dataset_meta["classes"]
+        if self.ignore_index == IGNORED < len(classes):
+            print_log(
+                f"ignore_index={IGNORED} is one of the {len(classes)} classes, {classes[IGNORED]!r}: its pixels are not "
+                "scored. Set ignore_index in the evaluator to an id that no mask holds, such as 65535.",
+                logger="current",
+                level=logging.WARNING,
+            )
         told = [one for one in found if one[1]]
         if get_world_size() > 1:
             told = [one for part in all_gather_object(told) for one in part]

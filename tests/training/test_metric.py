@@ -18,8 +18,9 @@ from PIL import Image
 from torch import Tensor
 
 from internvl_seg.data.confusion import count_on_device, pair_counts
+from internvl_seg.data.masks import LabelError
 from internvl_seg.training import evaluate, train
-from internvl_seg.training.metric import LabelError, SegmentationMetric
+from internvl_seg.training.metric import SegmentationMetric
 
 from .test_runner import config  # noqa: F401  (a fixture: a config with four tiny images)
 
@@ -333,3 +334,30 @@ def test_images_of_one_name_get_a_file_each_and_the_confusion_matrix_too(config:
         truth, written = np.asarray(Image.open(f"tiny/annotations/{name}")), np.asarray(Image.open(f"labels/{name}"))
         matrix -= pair_counts(truth, written, 4, 255)[:-1, :-1]
     assert not matrix.any()
+
+
+def test_masks_of_16_bits_are_scored_by_their_ids_and_drawn(
+    config: Path,  # noqa: F811
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    train(config, work_dir="run", options={"train_cfg.max_iters": 1})
+    for mask in Path("tiny/annotations").iterdir():
+        ids = np.asarray(Image.open(mask)).astype(np.uint16)
+        Image.fromarray(np.where(ids == 0, 256, ids).astype(np.uint16)).save(mask)
+    evaluate(config, "run/iter_1.pth", work_dir="run", show_dir="pictures")
+    # Of the lowest 8 bits, 256 would be class 0.
+    results = json.loads(Path("run/test_results.json").read_text())
+    assert next(iter(results["per_class"].values()))["labelled"] == 0
+    told = capfd.readouterr()
+    assert "(id 256)" in told.out + told.err
+    assert len(list(Path("pictures").iterdir())) == 4
+
+
+def test_a_class_that_is_ignored_by_default_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("internvl_seg.training.metric.print_log", lambda text, **_: told.append(text))
+    for number, ignored in ((300, 255), (255, 255), (300, 65535)):
+        metric = with_classes(SegmentationMetric(ignore_index=ignored), number)
+        metric.process({}, [sample(torch.zeros(1, 2, 2, dtype=torch.long), torch.zeros(1, 2, 2, dtype=torch.long))])
+        metric.evaluate(1)
+    assert len([line for line in told if "'255': its pixels are not scored" in line]) == 1

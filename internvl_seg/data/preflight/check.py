@@ -68,7 +68,7 @@ def _histogram(listing: Listing, pairs: list[Pair], ignored: int) -> Histogram:
     pixels, images, skipped = np.zeros(classes, np.int64), np.zeros(classes, np.int64), 0
     for pair in pairs:
         if pair.mask is not None:
-            # Of wider masks only the lowest 8 bits are read.
+            # Higher ids are a fault of its own.
             new = listing.new_ids[pair.mask.ids % 256]
             counts = np.bincount(new, weights=pair.mask.counts, minlength=256).astype(np.int64)
             skipped += int(counts[ignored])

@@ -82,8 +82,8 @@ KINDS: dict[str, Kind] = {
     ),
     "wide_mask": Kind(
         "warning",
-        "masks of 16 or 32 bits, of which only the lowest 8 are read",
-        "save them with 8 bits; ids above 255 cannot be used",
+        "masks of 16 or 32 bits, where 8 hold all ids up to 255",
+        "save them with 8 bits; ids above 255 cannot be used in training",
     ),
     "unseen_class": Kind(
         "warning",

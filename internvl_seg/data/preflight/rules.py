@@ -78,7 +78,7 @@ def find_in_masks(listing: Listing, pairs: list[Pair], ignored: int) -> list[Fin
         ids = mask.ids
         total += np.bincount(ids % 256, weights=mask.counts, minlength=256).astype(np.int64)
         new = listing.new_ids[ids % 256]
-        # Only the lowest 8 bits are read: -1 as 255, which may well be ignored, and 300 as 44, which nobody means.
+        # -1 is read as 255, which may well be ignored; 300 is no class that a loss takes.
         if wrong := ids[((new >= classes) | (ids < 0)) & (new != ignored) | (ids > 255)].tolist():
             outside.append((name, wrong))
     if outside and {i for _, wrong in outside for i in wrong} == {classes} and not listing.reduce_zero_label:
