@@ -27,9 +27,9 @@ RASTER_SUFFIXES = frozenset({".tif", ".tiff", ".jp2", ".j2k", ".vrt", ".img"})
 class RasterReader:
     """A picture of any size of which some rows at a time are read.
 
-    Its colours are the bands that :func:`internvl_seg.inference.raster_bands.choose_bands` finds; others are left out. A
-    picture that its camera says is to be turned is read as it is to be seen, unless it has a place on Earth. Threads may
-    not share it: each opens its own.
+    Its colours are the bands that :func:`internvl_seg.inference.raster_bands.choose_bands` finds; others are left out.
+    A picture that its camera says is to be turned is read as it is to be seen, unless it has a place on Earth. Threads
+    may not share it: each opens its own.
 
     Args:
         path: File in any format that GDAL reads and that holds its pixels itself.

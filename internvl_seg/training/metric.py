@@ -229,8 +229,8 @@ class SegmentationMetric(IoUMetric):
         classes = self.dataset_meta["classes"]
         if self.ignore_index == IGNORED < len(classes):
             print_log(
-                f"ignore_index={IGNORED} is one of the {len(classes)} classes, {classes[IGNORED]!r}: its pixels are not "
-                "scored. Set ignore_index in the evaluator to an id that no mask holds, such as 65535.",
+                f"ignore_index={IGNORED} is one of the {len(classes)} classes, {classes[IGNORED]!r}: its pixels are "
+                "not scored. Set ignore_index in the evaluator to an id that no mask holds, such as 65535.",
                 logger="current",
                 level=logging.WARNING,
             )
