@@ -55,6 +55,8 @@ class LoadAnnotations(MMSegLoadAnnotations):
         **kwargs: Those of mmseg's ``LoadAnnotations``.
     """
 
+    reduce_zero_label: bool | None
+
     def _load_seg_map(self, results: dict[str, Any]) -> None:
         """Add ``gt_seg_map``, (H, W) uint8, or of a dtype that holds higher ids.
 

@@ -128,6 +128,10 @@ def _tell(report: Report, out: Path, console: Console, done: str, seconds: float
         console.print("Of several pages, frames or sizes, only the first or the largest was taken:", highlight=False)
         for file, pages in report.pages:
             console.print(f"  {readable(file)}: 1 of {pages}", highlight=False, markup=False, soft_wrap=True)
+    if report.guessed:
+        console.print("Bands 1, 2 and 3 of more were taken for red, green and blue, which the files do not say:")
+        for file in report.guessed:
+            console.print(f"  {readable(file)}", highlight=False, markup=False, soft_wrap=True)
     if report.failures:
         console.print(f"[red]{len(report.failures)} could not be done:", highlight=False)
         for _, reason in report.failures:

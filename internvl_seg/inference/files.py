@@ -36,12 +36,14 @@ class Report:
         skipped: How many were done before.
         failures: Those that could not be read, and why.
         pages: Those of several pages or frames, and how many, of which the first was taken.
+        guessed: Those of more than three bands, of which the first three were taken for red, green and blue.
     """
 
     written: int = 0
     skipped: int = 0
     failures: list[tuple[Path, str]] = field(default_factory=list)
     pages: list[tuple[Path, int]] = field(default_factory=list)
+    guessed: list[Path] = field(default_factory=list)
 
     def add(self, file: Path) -> None:
         """Count a file that was done."""
@@ -93,7 +95,8 @@ def segment_files(
                 report.skipped += 1
             else:
                 try:
-                    _segment_in_memory(segmenter, file, output, results, raster_pixels, allow_references, advance)
+                    if _segment_in_memory(segmenter, file, output, results, raster_pixels, allow_references, advance):
+                        report.guessed.append(file)
                     report.add(file)
                 except Exception as error:
                     report.failures.append((file, reason(error, file, results.folder)))
@@ -103,8 +106,8 @@ def segment_files(
     return report
 
 
-def _segment_in_memory(segmenter: Segmenter, file: Path, *rest: Any) -> None:
-    """Segment a file, by fewer windows at once, from then on, if they do not fit into memory."""
+def _segment_in_memory(segmenter: Segmenter, file: Path, *rest: Any) -> bool:
+    """Segment a file as :func:`_segment`, by fewer windows at once, from then on, if they do not fit into memory."""
     while True:
         try:
             return _segment(segmenter, file, *rest)
@@ -122,12 +125,13 @@ def _segment(
     raster_pixels: int,
     allow_references: bool,
     advance: Advance,
-) -> None:
+) -> bool:
+    """Segment a file of any kind; whether it was guessed which of its bands are red, green and blue."""
     check_file(file)
     if file.suffix.lower() in VIDEO_SUFFIXES:
         _segment_video(segmenter, file, output, results, advance)
     elif _is_raster(file, raster_pixels, allow_references):
-        _segment_raster(segmenter, file, output, results, allow_references, advance)
+        return _segment_raster(segmenter, file, output, results, allow_references, advance)
     else:
         image = read_picture(file)
         found = segmenter(image)
@@ -137,6 +141,7 @@ def _segment(
         figure = draw_labelled(image, found.labels, segmenter.classes, segmenter.palette, shares, _MAX_SIDE)
         results.write_overlay(output, figure)
         results.add(file, output, [("", (size[0], size[1]), found.areas)])
+    return False
 
 
 def _is_raster(file: Path, raster_pixels: int, allow_references: bool) -> bool:
@@ -163,7 +168,7 @@ def _segment_raster(
     results: ResultsFolder,
     allow_references: bool,
     advance: Advance,
-) -> None:
+) -> bool:
     areas = dict.fromkeys(segmenter.classes, 0)
     with RasterReader(file, allow_references) as raster:
         size = (raster.height, raster.width)
@@ -188,6 +193,7 @@ def _segment_raster(
     shares = {name: area / max(sum(areas.values()), 1) for name, area in areas.items()}
     results.write_overlay(output, draw_labelled(small, shown, segmenter.classes, segmenter.palette, shares))
     results.add(file, output, [("", size, areas)])
+    return raster.guessed
 
 
 def _segment_video(segmenter: Segmenter, file: Path, output: str, results: ResultsFolder, advance: Advance) -> None:

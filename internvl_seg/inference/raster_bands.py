@@ -26,10 +26,12 @@ class Bands(NamedTuple):
 
     Attributes:
         numbers: Of three bands, red, green and blue, or of one; from 1 up.
+        guessed: Whether there are more bands, and none is said to be red, green or blue.
         table: Of one band, RGB of every value, (256, 3); None for grey as it is.
     """
 
     numbers: list[int]
+    guessed: bool
     table: NDArray[np.uint8] | None
 
 
@@ -55,13 +57,25 @@ def choose_bands(data: Any) -> Bands:
         numbers = colours[:3]
     else:
         numbers = colours[:1]
+    if data.driver in ("GIF", "BIGGIF") and (canvas := _canvas_of_gif(data)) != (data.width, data.height):
+        raise RasterError(
+            f"{name} has a first frame of {data.width} x {data.height} pixels on a canvas of {canvas[0]} x "
+            f"{canvas[1]}. Convert it, such as to PNG."
+        )
     types = {data.dtypes[band - 1] for band in numbers}
     if types != {"uint8"}:
         raise RasterError(
             f"{name} is {' and '.join(sorted(types)) or 'without bands'}; a picture has 8 bits a channel. "
             "Convert it, such as by gdal_translate -ot Byte -scale."
         )
-    return Bands(numbers, _table(data, numbers))
+    guessed = len(numbers) == 3 < len(colours) and not any(kind in kinds for kind in _RGB)
+    return Bands(numbers, guessed, _table(data, numbers))
+
+
+def _canvas_of_gif(data: Any) -> tuple[int, int]:
+    with open(data.name, "rb") as file:
+        width, height = struct.unpack("<6xHH", file.read(10))
+    return width, height
 
 
 def _other_space(data: Any, kinds: list[ColorInterp]) -> str | None:

@@ -40,6 +40,7 @@ class RasterReader:
         height: In pixels.
         width: In pixels.
         georeferenced: Whether the file says where on Earth it is.
+        guessed: Whether the first three of more bands are taken for red, green and blue, which the file does not say.
         masked: Whether the file says that pixels are no part of the picture: by transparency, a value or a mask.
 
     Raises:
@@ -50,7 +51,7 @@ class RasterReader:
         self.path = Path(path)
         with ExitStack() as stack, gdal(f"{readable(self.path)} cannot be read as a raster"):
             self._data = stack.enter_context(open_raster(self.path, allow_references))
-            self._bands, self._table = choose_bands(self._data)
+            self._bands, self.guessed, self._table = choose_bands(self._data)
             self.georeferenced = any(value for value in self.georeference().values())
             self.masked = any(MaskFlags.all_valid not in self._data.mask_flag_enums[band - 1] for band in self._bands)
             # A georeference is one of the pixels as they lie in the file.

@@ -1,5 +1,6 @@
 """A picture in any format is the same pixels when it is read at once and in parts, or it is refused."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,13 @@ import pytest
 import rasterio
 from PIL import Image
 from rasterio.enums import ColorInterp
+from rich.console import Console
 
-from internvl_seg.inference import turned
+from internvl_seg.inference import Segmenter, turned
+from internvl_seg.inference.files import segment_files
 from internvl_seg.inference.pictures import PictureError, as_rgb, read_picture
 from internvl_seg.inference.rasters import RasterError, RasterReader
+from internvl_seg.inference.results import ResultsFolder
 
 from ..error_table import DocumentedError
 from .conftest import picture
@@ -228,3 +232,29 @@ def test_bands_are_found_by_their_colours(tmp_path: Path) -> None:
         with rasterio.open(path, "r+") as file:
             file.colorinterp = [ColorInterp[kind] for kind in kinds]
         assert np.array_equal(read_in_parts(path), PIXELS), kinds
+
+
+def test_bands_that_are_guessed_are_told(segmenter: Segmenter, tmp_path: Path) -> None:
+    colours = PIXELS.transpose(2, 0, 1)
+    inputs = [
+        write_tif(tmp_path / name, np.concatenate([colours, more]), photometric=kind, **UTM)
+        for name, more, kind in (
+            ("five.tif", colours[:2], "MINISBLACK"),
+            ("rgb.tif", colours[:0], "RGB"),
+            ("rgb_and_more.tif", colours[:2], "RGB"),
+            ("unnamed.tif", colours[:0], "MINISBLACK"),
+        )
+    ]
+    results = ResultsFolder(tmp_path / "out", segmenter.classes, segmenter.palette, {}, [])
+    report = segment_files(segmenter, inputs, results, console=Console(quiet=True))
+    assert (report.written, report.guessed) == (4, inputs[:1])
+
+
+def test_a_frame_smaller_than_its_canvas_is_refused_in_parts(tmp_path: Path, documented_error: DocumentedError) -> None:
+    RGB.save(tmp_path / "a.gif")
+    content = bytearray((tmp_path / "a.gif").read_bytes())
+    content[6:10] = struct.pack("<HH", 50, 30)
+    (tmp_path / "a.gif").write_bytes(content)
+    assert read_picture(tmp_path / "a.gif").shape == (30, 50, 3)
+    with documented_error("a GIF's first frame is smaller than its canvas", RasterError):
+        RasterReader(tmp_path / "a.gif")
