@@ -9,7 +9,6 @@ _BITS_PER_SAMPLE = 258
 # Start of a codestream of JPEG 2000 and of its sizes; the number of channels stands 40 bytes further.
 _START = b"\xff\x4f\xff\x51"
 _SEARCHED = 1 << 20
-_HALF_FLOATS = 6  # Of the block compressions of DDS.
 
 
 def bits_per_channel(picture: Image.Image) -> int:
@@ -27,8 +26,6 @@ def bits_per_channel(picture: Image.Image) -> int:
             found.append(16)
         if tile.codec_name in ("ppm", "ppm_plain") and isinstance(args[-1], int):
             found.append(args[-1].bit_length())
-        if tile.codec_name == "bcn" and args[0] == _HALF_FLOATS:
-            found.append(16)
         if tile.codec_name == "sgi_rle":
             found.append(8 * int(args[-1]))
     if hasattr(picture, "tag_v2"):

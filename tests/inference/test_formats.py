@@ -71,13 +71,6 @@ def sgi(storage: int) -> bytes:
     return struct.pack(">hBBHHHHii", 474, storage, 2, 3, 42, 28, 3, 0, 65535).ljust(512, b"\0")
 
 
-def half_floats() -> bytes:
-    """A DDS of one block of BC6H."""
-    header = struct.pack("<4sI5I44x", b"DDS ", 124, 0x1007, 4, 4, 0, 0)
-    kind = struct.pack("<2I4s20x", 32, 4, b"DX10") + struct.pack("<5I", 0x1000, 0, 0, 0, 0)
-    return header + kind + struct.pack("<5I", 95, 3, 0, 1, 0) + bytes(16)
-
-
 TAKEN = {
     "rgb.png": saved(RGB),
     "rgb.bmp": saved(RGB),
@@ -120,7 +113,6 @@ REFUSED = {
     "rgb.ppm": lambda path: path.write_bytes(b"P6 42 28 4095\n" + WIDE.astype(">u2").tobytes()),
     "rgb.sgi": lambda path: path.write_bytes(sgi(0) + WIDE.astype(">u2").transpose(2, 0, 1).tobytes()),
     "compressed.sgi": lambda path: path.write_bytes(sgi(1) + bytes(1000)),
-    "half_floats.dds": lambda path: path.write_bytes(half_floats()),
     "grey.jp2": wide(1),
     "float.tif": saved(GREY.convert("F")),
     "integer.tif": saved(GREY.convert("I")),
