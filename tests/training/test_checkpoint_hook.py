@@ -8,7 +8,8 @@ import pytest
 
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.training import train
-from internvl_seg.training.checkpoint_hook import CheckpointHook, find_last_checkpoint
+from internvl_seg.training.checkpoint_hook import CheckpointHook
+from internvl_seg.training.last_checkpoint import find_last_checkpoint
 from internvl_seg.training.saving import CheckpointNotWrittenError
 
 from .test_resume import TEXT, VALIDATING, log

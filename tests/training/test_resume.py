@@ -16,8 +16,8 @@ from internvl_seg.checkpoints.errors import CheckpointNotFoundError, TruncatedCh
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.data.folder_lock import FolderInUseError, locked_folder
 from internvl_seg.training import train
-from internvl_seg.training.checkpoint_hook import find_last_checkpoint
-from internvl_seg.training.resuming import NotResumableError
+from internvl_seg.training.checkpoint_fields import NotResumableError
+from internvl_seg.training.last_checkpoint import find_last_checkpoint
 from internvl_seg.training.same_run import OtherRunError
 
 from ..checkpoints.test_errors import Payload
