@@ -17,6 +17,7 @@ from ..checkpoints.config_text import parse_config_text
 from ..checkpoints.reading import read_pickle
 from ..classification.metric import ImageNetAccuracy
 from ..classification.table import print_accuracies
+from ..common.library_noise import leave_noise_out
 from ..data.csv_cells import escape_cell
 from ..data.folder_lock import locked_folder
 from ..data.preflight import check_before_training
@@ -69,6 +70,7 @@ def _run(config: Config, action: str) -> tuple[ResumableRunner, Any]:
             # What is tested is in the checkpoint.
             with reading_weights_later() if action == "test" else contextlib.nullcontext():
                 runner = ResumableRunner.from_cfg(config)
+            leave_noise_out(runner.logger)
             runner.needs_all_weights = action == "test"
             runner.register_hook(bar)
             runner.register_hook(RunHook())

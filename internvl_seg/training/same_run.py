@@ -74,8 +74,8 @@ def refuse(checkpoint: str | os.PathLike[str], differences: Iterable[Difference]
     anew = f"begin a run of its own in another --work-dir, with the weights: --cfg-options load_from={file}"
     if not advice and any(d.key == CLASSES or d.key.endswith(_OF_CLASSES) for d in found):
         advice = (
-            f"A model of other classes has another head. Take the classes as they were; or {anew} takes what fits, "
-            "encoder and all, and begins the head anew."
+            f"A model of other classes has another head. Take the classes as they were; or {anew}, of which what fits "
+            "is taken, encoder and all, and the head begins anew."
         )
     raise OtherRunError(
         f"{file} is a checkpoint of another run. One that goes on has the same model, classes, data, optimizer, "

@@ -163,7 +163,7 @@ def test_a_documented_one(run: Path, documented_error: DocumentedError) -> None:
     with documented_error("a field of the checkpoint that is resumed from is damaged", NotResumableError):
         resume()
     change(run / "iter_2.pth", put("meta", "cfg", to=4))
-    with pytest.raises(NotResumableError, match="meta.cfg is 4, expected the text of a config"):
+    with pytest.raises(NotResumableError, match=r"meta\.cfg is 4, expected the text of a config"):
         resume()
 
 
