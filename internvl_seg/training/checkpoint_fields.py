@@ -43,8 +43,10 @@ def _shown(value: Any) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a number, and not NaN."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
+    """Whether a value is a number that computations take: not NaN, and no whole number of more than 63 bits."""
+    if isinstance(value, int):
+        return not isinstance(value, bool) and abs(value) < 2**63
+    return isinstance(value, float) and not math.isnan(value)
 
 
 def _is_count(value: Any) -> bool:
@@ -140,7 +142,7 @@ def check_like(found: Any, own: Any, field: str, where: str | os.PathLike[str]) 
 
     Args:
         found: Of the checkpoint.
-        own: What is there in a run that begins; of what is neither number, text, tensor, list nor dict, anything fits.
+        own: What is there in a run that begins; in the place of None, any single value; of another kind, anything.
         field: Dotted.
         where: The checkpoint.
 
@@ -153,6 +155,9 @@ def check_like(found: Any, own: Any, field: str, where: str | os.PathLike[str]) 
     elif isinstance(own, (int, float)):
         if not is_number(found) or (math.isinf(found) and not math.isinf(own)):
             raise damaged(where, field, found, "a number")
+    elif own is None:
+        if not isinstance(found, (bool, int, float, str, type(None))):
+            raise damaged(where, field, found, "a single value")
     elif isinstance(own, str):
         if not isinstance(found, str):
             raise damaged(where, field, found, "a text")

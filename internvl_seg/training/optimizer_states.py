@@ -67,9 +67,9 @@ def _check(wrapper: Any, state: Any, field: str, where: str | os.PathLike[str]) 
         numbers |= set(weights)
         for number, parameter in zip(weights, own["params"], strict=True):
             made = _made_by(optimizer, own, parameter.dim())
+            _check_moments(moments.get(number, {}), made, parameter, f"{field}.state[{number}]", where)
             kept |= bool(made)
             there |= bool(moments.get(number))
-            _check_moments(moments.get(number, {}), made, parameter, f"{field}.state[{number}]", where)
     if unknown := [key for key in moments if key not in numbers]:
         raise damaged(where, f"a key of {field}.state", unknown[0], "the number of a weight in param_groups")
     return there or not kept

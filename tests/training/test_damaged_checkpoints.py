@@ -92,7 +92,7 @@ FIELDS: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     WEIGHT: (("state_dict", WEIGHT), [3, None, "text", [1.0]]),
     "optimizer": (("optimizer",), [None, 5, [], {}, {"state": {}}, {"state": [], "param_groups": []}]),
     "optimizer.state": (("optimizer", "state", "a"), [{}]),
-    "optimizer.state[0]": (("optimizer", "state", 0), [5, [1], {"step": 1.0}]),
+    "optimizer.state[0]": (("optimizer", "state", 0), [5, [1], torch.zeros(3), None, {"step": 1.0}]),
     "optimizer.state[0].step": (("optimizer", "state", 0, "step"), [..., None, "two", NAN, torch.zeros(3)]),
     "optimizer.state[0].exp_avg": (
         ("optimizer", "state", 0, "exp_avg"),
@@ -106,6 +106,8 @@ FIELDS: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     ),
     "optimizer.param_groups[0].betas": (("optimizer", "param_groups", 0, "betas"), [..., 5, (0.9,), (0.9, "b")]),
     "optimizer.param_groups[0].eps": (("optimizer", "param_groups", 0, "eps"), [..., NAN, None]),
+    "optimizer.param_groups[0].foreach": (("optimizer", "param_groups", 0, "foreach"), [torch.zeros(3), [1]]),
+    "optimizer.param_groups[0].weight_decay": (("optimizer", "param_groups", 0, "weight_decay"), [10**30, True]),
     "optimizer.param_groups[0].params": (("optimizer", "param_groups", 0, "params"), [..., None, ["a"], 3]),
     "param_schedulers": (("param_schedulers",), [5, "text", {"a": 1}]),
     "param_schedulers[0]": (("param_schedulers", 0), [5, None, {}, "text"]),
