@@ -36,7 +36,8 @@ def check_optimizers(wrapper: Any, state: Mapping[str, Any], where: str | os.Pat
     names = set(wrapper.keys()) if isinstance(wrapper, OptimWrapperDict) else set()
     if names and names != set(state):
         refuse(where, [Difference("optimizers", sorted(map(str, state)), sorted(names))])
-    return min(_check(one, part, field, where) for one, part, field in _parts(wrapper, state))
+    there = [_check(one, part, field, where) for one, part, field in _parts(wrapper, state)]
+    return all(there)
 
 
 def _parts(wrapper: Any, state: Mapping[str, Any]) -> Iterator[tuple[Any, Any, str]]:

@@ -58,9 +58,9 @@ def load_schedulers(schedulers: Any, states: Any, where: str) -> None:
     if len(states or []) != len(schedulers):
         refuse(where, [Difference("number of schedulers", len(states or []), len(schedulers))])
     for i, (scheduler, state) in enumerate(zip(schedulers, states or [], strict=True)):
-        own = {k: v for k, v in scheduler.state_dict().items() if k not in _OF_LENGTH and not callable(v)}
+        own = {key: value for key, value in scheduler.state_dict().items() if not callable(value)}
         check_like(state, own, f"param_schedulers[{i}]", where)
-        scheduler.load_state_dict({key: state[key] for key in own})
+        scheduler.load_state_dict({key: state[key] for key in own if key not in _OF_LENGTH})
         if state.get("end") == state.get("_global_step") < scheduler.end:
             # It had come to its end with a shorter run: its last step is made again, since it has not ended now.
             scheduler._global_step -= 1

@@ -112,6 +112,7 @@ FIELDS: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "param_schedulers": (("param_schedulers",), [5, "text", {"a": 1}]),
     "param_schedulers[0]": (("param_schedulers", 0), [5, None, {}, "text"]),
     "param_schedulers[0].last_step": (("param_schedulers", 0, "last_step"), ["x", NAN, None, [2]]),
+    "param_schedulers[0].end": (("param_schedulers", 0, "end"), ["x", NAN, torch.zeros(3)]),
     "param_schedulers[0]._global_step": (("param_schedulers", 0, "_global_step"), ["y"]),
     "param_schedulers[0]._last_value": (("param_schedulers", 0, "_last_value"), [0.1, [], ["a"], [NAN]]),
     "message_hub": (("message_hub",), [5, None, [], {}]),
