@@ -1,11 +1,14 @@
 """InternViT for dense prediction: importing this package registers its modules with MMEngine."""
 
-from . import classification, segmentation, training
-from .checkpoints import CheckpointError, convert_checkpoint, export_encoder, load_classifier, load_encoder
-from .data import datasets
-from .encoder import InternViT, Release, create_encoder, list_encoders, register_encoder
-from .inference import Classification, Classifier, Segmentation, Segmenter
-from .visualization import overlay_hook
+from .common.library_noise import importing_quietly
+
+with importing_quietly():
+    from . import classification, segmentation, training
+    from .checkpoints import CheckpointError, convert_checkpoint, export_encoder, load_classifier, load_encoder
+    from .data import datasets
+    from .encoder import InternViT, Release, create_encoder, list_encoders, register_encoder
+    from .inference import Classification, Classifier, Segmentation, Segmenter
+    from .visualization import overlay_hook
 
 __version__ = "0.1.0"
 

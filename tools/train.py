@@ -19,14 +19,19 @@ from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, replay_step, train
 from internvl_seg.training.config import add_options
 
+_NAMED = 12
+
 
 def _replay(args: argparse.Namespace) -> None:
     step = replay_step(args.config, args.replay, amp=args.amp, options=args.cfg_options)
     print(f"Iteration {step.iteration}, images: {', '.join(step.img_paths) or 'not named'}")
     for name, value in step.losses.items():
-        print(f"{name} = {value} (in the training: {step.captured.get(name, 'not logged')})")
+        # A step holds the losses that it had; what else is computed of it, such as an accuracy, is here only.
+        before = f" (in the training: {step.captured[name]})" if name in step.captured else ""
+        print(f"{name} = {value}{before}")
     for what, names in (("Weights", step.weights), ("Gradients", step.gradients)):
-        print(f"{what} that are not finite: {', '.join(names) or 'none'}")
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        print(f"{what} that are not finite: {len(names)}. {', '.join(names[:_NAMED])}{more}".rstrip(". ") + ".")
 
 
 def main() -> None:

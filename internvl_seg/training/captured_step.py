@@ -159,7 +159,9 @@ def replay(config: Config, path: str | os.PathLike[str]) -> ReplayedStep:
     load_whole(model, capture, find_places(path, capture), path, config.filename)
     weights = [name for name, parameter in model.named_parameters() if not is_finite(parameter)]
     model.to(get_device()).train()
-    wrapper = build_optim_wrapper(model, config.optim_wrapper)
+    # For the precision that it computes in; which weight learns how fast does not matter.
+    settings = {k: v for k, v in config.optim_wrapper.items() if k not in ("constructor", "paramwise_cfg")}
+    wrapper = build_optim_wrapper(model, settings if "type" in settings else config.optim_wrapper)
     wrapper = next(iter(wrapper.values())) if isinstance(wrapper, OptimWrapperDict) else wrapper
     state.restore()
     with wrapper.optim_context(model):

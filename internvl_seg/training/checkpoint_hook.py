@@ -1,24 +1,19 @@
-"""Which checkpoints a run writes, keeps and removes, and which one a resumed run takes."""
+"""Which checkpoints a run writes, keeps and removes."""
 
 import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.registry import HOOKS
 
-from ..checkpoints.errors import CheckpointNotFoundError
 from ..data.writing import whole_file
+from .last_checkpoint import POINTER, TEMPLATES, as_pattern, is_named_by
 from .saving import TEMPORARY, explaining_failure
-
-# Where the name of the last checkpoint stands, in the work folder.
-POINTER = "last_checkpoint"
-_TEMPLATES = ("iter_{}.pth", "epoch_{}.pth")
 
 
 class _RemovingLater:
@@ -44,14 +39,7 @@ class CheckpointHook(MMEngineCheckpointHook):
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        template = kwargs.get("filename_tmpl") or _TEMPLATES[0]
-        try:
-            template.format(1)
-        except (AttributeError, KeyError, IndexError, ValueError) as error:
-            raise ValueError(
-                f"CheckpointHook: filename_tmpl={template!r} makes no name of a number. Expected one {{}} in it, such "
-                "as 'iter_{}.pth' or 'iter_{:06d}.pth'."
-            ) from error
+        _check_template(kwargs.get("filename_tmpl") or TEMPLATES[0])
         super().__init__(*args, **kwargs)
         self._outdated: list[str] = []
         self._resumed: Mapping[str, Any] = {}
@@ -80,7 +68,14 @@ class CheckpointHook(MMEngineCheckpointHook):
         return {"kept": list(getattr(self, "keep_ckpt_ids", [])), "outdated": list(self._outdated), "best": best}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on with them, when the training begins."""
+        """Go on with them, when the training begins.
+
+        Raises:
+            TypeError: They are no such state.
+        """
+        kept, outdated, best = (state[key] for key in ("kept", "outdated", "best"))
+        if not isinstance(kept, list) or not isinstance(outdated, list) or not isinstance(best, dict):
+            raise TypeError("kept and outdated are lists of checkpoints, and best is a dict of them")
         self._resumed = state
 
     def after_val(self, runner: Any) -> None:
@@ -135,7 +130,7 @@ class CheckpointHook(MMEngineCheckpointHook):
         used |= {self.filename_tmpl.format(step) for step in getattr(self, "keep_ckpt_ids", [])}
         while self._outdated:
             name = self._outdated.pop(0)
-            if is_main_process() and name not in used and _is_named_by(self.filename_tmpl, name):
+            if is_main_process() and name not in used and is_named_by(self.filename_tmpl, name):
                 with suppress(FileNotFoundError):
                     self.file_backend.remove(self.file_backend.join_path(self.out_dir, name))
 
@@ -158,9 +153,9 @@ class CheckpointHook(MMEngineCheckpointHook):
     def _set_aside(self, runner: Any) -> None:
         """Move the checkpoints of an earlier run in this folder, of which nothing is to be lost or taken up."""
         folder, pointer = Path(self.out_dir), Path(runner.work_dir, POINTER)
-        templates = {self.filename_tmpl, *_TEMPLATES}
+        templates = {self.filename_tmpl, *TEMPLATES}
         found = [path for path in folder.glob("*.*") if path.is_file()]
-        found = [path for path in found if any(_is_named_by(template, path.name) for template in templates)]
+        found = [path for path in found if any(is_named_by(template, path.name) for template in templates)]
         for path in [*found, *([pointer] if pointer.is_file() else [])]:
             aside = path.parent / f"earlier_{runner.timestamp}"
             aside.mkdir(exist_ok=True)
@@ -173,55 +168,26 @@ class CheckpointHook(MMEngineCheckpointHook):
             )
 
 
-def _as_pattern(template: str) -> str:
-    """A regular expression of the names that a template makes, with a group for the iteration or epoch."""
-    parts = Formatter().parse(template)
-    return "".join(re.escape(text) + (r"(\d+)" if field is not None else "") for text, field, _, _ in parts)
-
-
-def _is_named_by(template: str, name: str) -> bool:
-    """Whether a name is one that a hook gives a checkpoint, a best one, or a published one of these."""
-    stem, suffix = map(_as_pattern, os.path.splitext(template))
-    return re.fullmatch(rf"(?:best_[^/]+_)?{stem}(?:-[0-9a-f]{{8}})?{suffix}", name) is not None
-
-
-def _find_checkpoints(folder: Path, template: str) -> dict[int, Path]:
-    """Checkpoints in a folder by their iteration or epoch."""
-    pattern = re.compile(_as_pattern(template))
-    matches = {path: pattern.fullmatch(path.name) for path in folder.glob("*") if pattern.groups}
-    return {int(match[1]): path for path, match in matches.items() if match}
-
-
-def find_last_checkpoint(folder: str | os.PathLike[str], hook: Mapping[str, Any] | None = None) -> Path | None:
-    """The checkpoint that a resumed run takes.
-
-    It is the one that the file ``last_checkpoint`` in the work folder names: in that folder, if it has been moved. If
-    there is no such file, or it was left empty by a kill, it is the one of the most iterations, or epochs.
-
-    Args:
-        folder: The work folder.
-        hook: Config of the hook that wrote the checkpoints, if it is there: of its ``filename_tmpl`` and ``out_dir``.
-
-    Returns:
-        Its path; None if the run has written none yet.
+def _check_template(template: Any) -> None:
+    """Check that a ``filename_tmpl`` makes names of files, in which the number of iterations is found again.
 
     Raises:
-        CheckpointNotFoundError: The checkpoint that is named is not there.
+        ValueError: It does not.
     """
-    folder, hook = Path(folder), hook or {}
-    pointer = folder / POINTER
-    named = Path(pointer.read_text(errors="replace").strip()) if pointer.is_file() else Path()
-    if named.name:
-        for path in (folder / named.name, named):
-            if path.is_file():
-                return path
-        raise CheckpointNotFoundError(
-            f"{pointer} names {named} as the last checkpoint, which is not there. Put it back; or write the name of "
-            f"another checkpoint of this run into {pointer}, or remove that file to resume from the newest there is."
+    expected = "Expected one {} in it, such as 'iter_{}.pth' or 'iter_{:06d}.pth'."
+    number = 1234567
+    try:
+        name, pattern = template.format(number), as_pattern(template)
+    except (AttributeError, KeyError, IndexError, ValueError) as error:
+        raise ValueError(f"CheckpointHook: filename_tmpl={template!r} makes no name of a number. {expected}") from error
+    if os.path.basename(name) != name or not name.strip("."):
+        raise ValueError(
+            f"CheckpointHook: filename_tmpl={template!r} makes a path, and not the name of a file. {expected} A folder "
+            "is set by out_dir."
         )
-    places = [folder, Path(hook["out_dir"], folder.resolve().name)] if hook.get("out_dir") else [folder]
-    for place in places:
-        for template in filter(None, (hook.get("filename_tmpl"), *_TEMPLATES)):
-            if found := _find_checkpoints(place, template):
-                return found[max(found)]
-    return None
+    found = re.fullmatch(pattern, name)
+    if found is None or any(int(group) != number for group in found.groups()):
+        raise ValueError(
+            f"CheckpointHook: filename_tmpl={template!r} makes {name!r} of {number}, in which the number cannot be "
+            f"found again. {expected}"
+        )

@@ -24,8 +24,10 @@ class ClassNamesHook(Hook):
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Keep the names."""
-        meta = (checkpoint.get("meta") or {}).get("dataset_meta") or {}
-        self._trained = [str(name) for name in meta.get("classes") or ()]
+        told: Any = checkpoint
+        for key in ("meta", "dataset_meta", "classes"):
+            told = told.get(key) if isinstance(told, dict) else None
+        self._trained = [str(name) for name in told] if isinstance(told, (list, tuple)) else []
 
     def before_test(self, runner: Any) -> None:
         """Compare them with those of the test set."""

@@ -11,24 +11,27 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.logging import print_log
+from mmengine.registry import DATASETS, init_default_scope
 
 from ..checkpoints.config_text import parse_config_text
 from ..checkpoints.reading import read_pickle
 from ..classification.metric import ImageNetAccuracy
 from ..classification.table import print_accuracies
+from ..common.library_noise import leave_noise_out
 from ..data.csv_cells import escape_cell
 from ..data.folder_lock import locked_folder
 from ..data.preflight import check_before_training
 from ..data.writing import whole_file
 from ..segmentation.backbone import reading_weights_later
 from .captured_step import ReplayedStep, replay
-from .checkpoint_hook import find_last_checkpoint
+from .checkpoint_fields import read_meta
 from .checks import RunHook, check_config, scale_schedule
 from .class_count_hook import ClassCountHook
 from .class_names_hook import ClassNamesHook
 from .config import (
     ConfigError,
     check_data_paths,
+    check_output_folders,
     check_segmentation_options,
     explaining,
     is_segmentation,
@@ -38,15 +41,15 @@ from .config import (
 )
 from .evaluators import count_with_ours, write_labels
 from .finite_predictions_hook import FinitePredictionsHook
+from .last_checkpoint import POINTER, find_last_checkpoint, naming_an_older_one
 from .metric import SegmentationMetric
 from .non_finite_hook import NonFiniteStepHook
 from .output_names_hook import OutputNamesHook
 from .progress import ProgressBarHook
 from .results import sha256_of, versions, write_json
-from .resuming import read_meta
 from .run_config import RunConfig, run_config
 from .runner import ResumableRunner
-from .same_run import compare_configs, refuse
+from .same_run import compare_classes, compare_configs, explain_length, refuse
 
 # Where each launcher says how many processes there are, and which one this is.
 _PROCESSES = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS", "mpi": "OMPI_COMM_WORLD_SIZE"}
@@ -67,6 +70,7 @@ def _run(config: Config, action: str) -> tuple[ResumableRunner, Any]:
             # What is tested is in the checkpoint.
             with reading_weights_later() if action == "test" else contextlib.nullcontext():
                 runner = ResumableRunner.from_cfg(config)
+            leave_noise_out(runner.logger)
             runner.needs_all_weights = action == "test"
             runner.register_hook(bar)
             runner.register_hook(RunHook())
@@ -99,19 +103,42 @@ def _decide_checkpoint(config: Config, resume: bool, processes: int) -> None:
     Raises:
         CheckpointError: The last checkpoint cannot be read, or is of another run.
     """
-    last = find_last_checkpoint(config.work_dir, config.get("default_hooks", {}).get("checkpoint")) if resume else None
+    hook = config.get("default_hooks", {}).get("checkpoint")
+    last = find_last_checkpoint(config.work_dir, hook) if resume else None
     config.resume = last is not None
     if last is None:
         if resume and config.get("load_from"):
             print_log(f"No checkpoint in {config.work_dir}: the run begins, with the weights of {config.load_from}.")
         return
-    meta = read_meta(read_pickle(last), last)
-    text = cast(RunConfig, run_config(config)).pretty_text
-    refuse(last, compare_configs(meta, parse_config_text(text), processes))
+    with naming_an_older_one(last, config.work_dir, hook):
+        meta = read_meta(read_pickle(last), last)
+    now = parse_config_text(cast(RunConfig, run_config(config)).pretty_text)
+    differences = list(compare_configs(meta, now, processes))
+    advice = ""
+    if differences:
+        differences = [*compare_classes(meta, _metainfo(config)), *differences]
+        resolved = Path(config.work_dir, Path(config.filename).name)
+        advice = explain_length(last, meta, now, differences, resolved)
+    refuse(last, differences, advice)
     config.load_from = os.fspath(last)
     if meta.get("seed") is not None:
         # What is drawn and how it is augmented depends on it, and a run without a seed of its own drew one.
         config.randomness = {**(config.get("randomness") or {}), "seed": meta["seed"]}
+
+
+def _folders_of_hooks(config: Config) -> dict[str, Any]:
+    """Where hooks write to, by their keys."""
+    hooks = {f"default_hooks.{name}": hook for name, hook in (config.get("default_hooks") or {}).items()}
+    hooks |= {f"custom_hooks[{i}]": hook for i, hook in enumerate(config.get("custom_hooks") or [])}
+    return {f"{key}.out_dir": hook.get("out_dir") for key, hook in hooks.items() if isinstance(hook, dict)}
+
+
+def _metainfo(config: Config) -> dict[str, Any] | None:
+    """What the training set says of itself, such as its classes; None if it cannot be built without its samples."""
+    init_default_scope(config.get("default_scope", "mmseg"))
+    with contextlib.suppress(Exception):  # The set may be of anybody's, and this is only for a message.
+        return dict(DATASETS.build({**config.train_dataloader.dataset, "lazy_init": True}).metainfo)
+    return None
 
 
 def train(
@@ -154,6 +181,12 @@ def train(
     is_first = os.environ.get(_RANK.get(launcher, ""), "0") == "0"
     if is_segmentation(config) and is_first:
         check_before_training(config)
+    check_output_folders(config, {"work_dir": config.work_dir, **_folders_of_hooks(config)})
+    if (pointer := Path(config.work_dir, POINTER)).is_dir():
+        raise ConfigError(
+            f"{config.filename}: {pointer} is a folder, where a training writes a file with the name of its last "
+            "checkpoint. Remove it, or take another --work-dir."
+        )
     processes = int(os.environ.get(_PROCESSES.get(launcher, ""), 1))
     with locked_folder(Path(config.work_dir), "tools/train.py", print) if is_first else contextlib.nullcontext():
         _decide_checkpoint(config, resume or bool(config.get("resume")), processes)
@@ -269,6 +302,9 @@ def evaluate(
             config.tta_model.type = "StreamingTTAModel"  # The same labels without all logits kept.
         config.tta_model.module = config.model
         config.model = config.tta_model
+    check_output_folders(
+        config, {"work_dir": config.work_dir, "--out": out, "--submit": submit, "--show-dir": show_dir}
+    )
     scored = submit is None or prepare_submission(config)
     if folder := out or submit:
         write_labels(config, folder, scored)

@@ -4,7 +4,7 @@ import os
 import re
 import traceback
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from pprint import pformat
@@ -114,6 +114,28 @@ def check_data_paths(config: Config, loader: str) -> None:
                     f"{node.get('data_root')!r} is {folder}, which is no folder. Put the data there, or set "
                     "--cfg-options data_root=..."
                 )
+
+
+def check_output_folders(config: Config, folders: Mapping[str, Any]) -> None:
+    """Check that nothing else than a folder is where a run is to write, before it has computed for hours.
+
+    Args:
+        config: The config, for the message.
+        folders: By their keys; None and addresses of other places are left out.
+
+    Raises:
+        ConfigError: A file is there, or in the place of a folder above.
+    """
+    for key, name in folders.items():
+        if not isinstance(name, (str, os.PathLike)) or "://" in os.fspath(name):
+            continue
+        folder = Path(name).absolute()
+        first = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+        if not first.is_dir():
+            raise ConfigError(
+                f"{config.filename}: {key} = {os.fspath(name)!r} is to be a folder, but {first} is none. Take another "
+                "name, or move that file."
+            )
 
 
 def is_segmentation(config: Config) -> bool:

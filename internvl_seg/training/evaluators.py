@@ -41,8 +41,9 @@ def write_labels(config: Config, folder: str, scored: bool = True) -> None:
         scored: Whether there are masks. Without them nothing else than to write can be done.
     """
     found = evaluators(config)
-    # The others may call one of theirs output_dir, but name and encode the files in their own way.
-    ours = [evaluator for evaluator in found if evaluator.get("type") == _OURS]
+    # The others may call one of theirs output_dir, but name and encode the files in their own way. A folder that the
+    # config names is written to as well.
+    ours = [evaluator for evaluator in found if evaluator.get("type") == _OURS and not evaluator.get("output_dir")]
     if scored and ours:
         ours[0]["output_dir"] = folder
         return

@@ -6,6 +6,8 @@ from typing import Any
 
 from mmengine.hooks import EarlyStoppingHook, Hook
 
+from .checkpoint_fields import damaged, is_number
+
 # Hooks whose packages are known: what they remember is saved by them, by the checkpoint hook or below.
 _KNOWN = ("mmengine.hooks.", "mmseg.engine.hooks.", "internvl_seg.")
 _KNOWN_OF_MMPRETRAIN = {"ClassNumCheckHook", "EMAHook", "PreciseBNHook", "VisualizationHook"}
@@ -24,6 +26,8 @@ class _EarlyStopping:
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with them."""
+        if not is_number(state["best_score"]):
+            raise TypeError(f"best_score is {state['best_score']!r}, expected a number")
         self._hook.wait_count = int(state["wait_count"])
         self._hook.best_score = float(state["best_score"])
         if state["stopped"]:
@@ -53,22 +57,30 @@ def hook_states(runner: Any) -> dict[str, Any]:
     return {key: hook.state_dict() for key, hook in _stateful(runner)}
 
 
-def load_hook_states(runner: Any, states: Mapping[str, Any]) -> list[str]:
+def load_hook_states(runner: Any, states: Mapping[str, Any], where: str) -> list[str]:
     """Give a runner's hooks their states back.
 
     Args:
         runner: The runner.
         states: As :func:`hook_states` gave them.
+        where: The checkpoint that they are from.
 
     Returns:
         The hooks that have none in the checkpoint, which begin anew.
+
+    Raises:
+        NotResumableError: A hook cannot read its state.
     """
     begun_anew = []
     for key, hook in _stateful(runner):
-        if key in states:
-            hook.load_state_dict(states[key])
-        else:
+        if key not in states:
             begun_anew.append(key)
+            continue
+        try:
+            hook.load_state_dict(states[key])
+        except Exception as error:  # A hook may be of anybody's.
+            expected = f"what {key} can read ({type(error).__name__}: {error})"
+            raise damaged(where, f"hooks.{key}", states[key], expected) from error
     return begun_anew
 
 

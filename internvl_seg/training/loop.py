@@ -7,6 +7,9 @@ from mmengine.registry import LOOPS
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch import nn
 
+from ..common.finite import NonFiniteError
+from .diverged import explain_validation
+from .non_finite_hook import NonFiniteStepHook
 from .stream import seed_everything, seeded_by_position
 
 
@@ -115,8 +118,17 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
 
 def _validate(loop: Any) -> None:
-    """Validate unless this iteration was: a checkpoint is written before its validation, which may be killed."""
+    """Validate unless this iteration was: a checkpoint is written before its validation, which may be killed.
+
+    Raises:
+        NonFiniteError: A prediction holds NaN or infinity, as those of weights that have diverged do.
+    """
     runtime = loop.runner.message_hub.runtime_info
     if loop.runner.val_loop is not None and runtime.get("iter_validated") != loop.iter:
         loop.runner.message_hub.update_info("iter_validated", loop.iter)
-        loop.runner.val_loop.run()
+        try:
+            loop.runner.val_loop.run()
+        except NonFiniteError as error:
+            hooks = [hook for hook in loop.runner.hooks if isinstance(hook, NonFiniteStepHook)]
+            left_out = "".join(hook.describe_left_out(loop.runner) for hook in hooks)
+            raise explain_validation(loop.runner, error, left_out) from error

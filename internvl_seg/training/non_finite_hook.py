@@ -18,6 +18,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ..common.finite import NonFiniteError, is_finite
 from .captured_step import RandomState, as_plain, image_paths, write_step
+from .diverged import advice
 from .sharding import gather, is_sharded
 
 CAPTURE = "non_finite_step.pth"
@@ -79,7 +80,7 @@ class NonFiniteStepHook(Hook):
         if stop_after < 1:
             raise ValueError(f"NonFiniteStepHook: stop_after={stop_after} is a number of steps, 1 at least.")
         self.stop_after = stop_after
-        self._in_a_row = 0
+        self._in_a_row = self._left_out = 0
         self._pending: _Step | None = None
         self._handles: list[Any] = []
 
@@ -191,13 +192,31 @@ class NonFiniteStepHook(Hook):
             if due is not None:
                 self._look_at(due, runner)
 
+    def before_val(self, runner: Any) -> None:
+        """Look at the last step, so that all is told before what comes of it."""
+        self._look_at_pending(runner)
+
     def after_train(self, runner: Any) -> None:
         """Look at the last step, and leave the optimizers alone."""
         for handle in self._handles:
             handle.remove()
-        if self._pending is not None:
-            self._look_at(self._pending, runner)
-            self._pending = None
+        self._look_at_pending(runner)
+
+    def describe_left_out(self, runner: Any) -> str:
+        """What is known of the steps that were left out, in whole sentences; nothing if there were none."""
+        if not self._left_out:
+            return ""
+        path = Path(runner.work_dir, CAPTURE)
+        return (
+            f"Steps left out until here because their losses or gradients were not finite: {self._left_out}, of which "
+            f"{self._in_a_row} are the last in a row. One is in {path}: tools/train.py CONFIG --replay {path} computes "
+            "it again. "
+        )
+
+    def _look_at_pending(self, runner: Any) -> None:
+        due, self._pending = self._pending, None
+        if due is not None:
+            self._look_at(due, runner)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Refuse to save weights that are not finite.
@@ -208,7 +227,7 @@ class NonFiniteStepHook(Hook):
         if names := [name for name, tensor in checkpoint["state_dict"].items() if not is_finite(tensor)]:
             raise NonFiniteError(
                 f"Iteration {runner.iter + 1}: {_listed(names)} of the model hold NaN or infinity, so no checkpoint is "
-                f"saved and those in {runner.work_dir} stay as they are. {_advice(runner)}"
+                f"saved and those in {runner.work_dir} stay as they are. {advice(runner)}"
             )
 
     def _scaled_in_vain(self, runner: Any) -> bool:
@@ -228,6 +247,7 @@ class NonFiniteStepHook(Hook):
             self._in_a_row = 0
             return
         self._in_a_row += 1
+        self._left_out += 1
         losses = dict(zip(step.losses, numbers, strict=False))
         bad = [name for name, flag in zip(step.gradients, numbers[len(losses) :], strict=True) if flag]
         path = Path(runner.work_dir, CAPTURE)
@@ -237,12 +257,17 @@ class NonFiniteStepHook(Hook):
                 f"Iteration {step.iteration}: {_described(losses, bad)}. The step is left out: weights stay as they "
                 f"were. It is in {path}; its images: {_listed(images)}."
             )
+        else:
+            runner.logger.warning(
+                f"Iteration {step.iteration}: {_described(losses, bad)}. The step is left out, as the ones before: "
+                f"{self._in_a_row} in a row; {self.stop_after} end the training."
+            )
         if self._in_a_row >= self.stop_after:
             raise NonFiniteError(
                 f"Iteration {step.iteration}: {_described(losses, bad)}, as in the {self._in_a_row} steps up to here. "
                 f"None of them changed the weights; the checkpoints in {runner.work_dir} are those from before. The "
                 f"first of these steps is in {path}: tools/train.py CONFIG --replay {path} computes it again. "
-                f"{_advice(runner)}"
+                f"{advice(runner)}"
             )
 
     def _write(
@@ -303,12 +328,3 @@ def _described(losses: Mapping[str, float], bad: list[str]) -> str:
     wrong = ", ".join(f"{name} = {value}" for name, value in losses.items() if not abs(value) < float("inf"))
     gradients = f"NaN or infinity in the gradients of {_listed(bad)}" if bad else ""
     return " and ".join(filter(None, [wrong, gradients])) or "gradients that overflow at any loss scale"
-
-
-def _advice(runner: Any) -> str:
-    """What to do about it."""
-    kind = runner.cfg.optim_wrapper.get("type", "") if runner.cfg.get("optim_wrapper") else ""
-    dtype = (runner.cfg.get("model") or {}).get("backbone", {}).get("dtype")
-    half = kind == "AmpOptimWrapper" and runner.cfg.optim_wrapper.get("dtype") != "bfloat16"
-    narrow = " float16 overflows beyond 65504: take bfloat16." if half or dtype == "float16" else ""
-    return f"A learning rate that is too high, or images and labels that are wrong, are the usual causes.{narrow}"

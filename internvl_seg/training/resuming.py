@@ -1,55 +1,37 @@
-"""What a checkpoint has to hold to be resumed from, and states of optimizers and schedulers as plain data."""
+"""Averages and states of schedulers in checkpoints, and whether gradients are in none."""
 
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 from mmengine.hooks import EMAHook, Hook
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 
-from ..checkpoints.errors import CheckpointError
-from .ema_hook import TRAINED, TrainedEMAHook
+from .checkpoint_fields import AVERAGES, check_like, damaged
+from .ema_hook import TrainedEMAHook
 from .same_run import Difference, refuse
 
 # What a scheduler takes from the length of the run, if its config does not say; a run may be made longer.
 _OF_LENGTH = {"end", "total_iters", "T_max"}
-# Where a hook saves averaged weights, or those that are trained in their place.
-_AVERAGES = {"ema_state_dict": EMAHook, TRAINED: TrainedEMAHook}
+_AVERAGING = dict(zip(AVERAGES, (EMAHook, TrainedEMAHook), strict=True))
 
 
-class NotResumableError(CheckpointError):
-    """A checkpoint holds weights, but not the state of a training."""
-
-
-def read_meta(checkpoint: Any, where: str | os.PathLike[str]) -> dict[str, Any]:
-    """The ``meta`` of a checkpoint that can be resumed from.
-
-    Raises:
-        NotResumableError: It cannot.
-    """
-    meta = checkpoint.get("meta") if isinstance(checkpoint, dict) else None
-    done = [meta.get(key) if isinstance(meta, dict) else None for key in ("iter", "epoch")]
-    counted = all(type(number) is int and number >= 0 for number in done)
-    if counted and isinstance(meta, dict) and isinstance(checkpoint.get("state_dict"), dict):
-        return meta
-    raise NotResumableError(
-        f"{os.fspath(where)} cannot be resumed from: it does not hold weights (state_dict) and how far the training "
-        "was (meta), as checkpoints of a training do. A new run can take its weights: --cfg-options "
-        f"load_from={os.fspath(where)}."
-    )
-
-
-def check_averages(checkpoint: dict[str, Any], hooks: Iterable[Hook], where: str) -> None:
+def check_averages(checkpoint: dict[str, Any], hooks: Iterable[Hook], where: str) -> list[str]:
     """Check that averaged weights in a checkpoint are not taken for those that are trained.
+
+    Returns:
+        Hooks whose averages are not in the checkpoint, which begin anew.
 
     Raises:
         OtherRunError: They would be, since the hook that averages is not there.
     """
     kinds = [type(hook) for hook in hooks]
-    for key, hook in _AVERAGES.items():
-        if key in checkpoint and not any(issubclass(kind, hook) for kind in kinds):
+    begun_anew = []
+    for key, hook in _AVERAGING.items():
+        named = [kind.__name__ for kind in kinds if issubclass(kind, hook)]
+        if key in checkpoint and not named:
             refuse(where, [Difference("custom_hooks", hook.__name__, None)])
+        begun_anew += named if key not in checkpoint else []
+    return begun_anew
 
 
 def scheduler_states(schedulers: Any) -> Any:
@@ -64,35 +46,25 @@ def load_schedulers(schedulers: Any, states: Any, where: str) -> None:
 
     Raises:
         OtherRunError: The states are of other schedulers.
+        NotResumableError: A state is damaged.
     """
     if isinstance(schedulers, dict):
         known = states if isinstance(states, dict) else {}
         for name, several in schedulers.items():
             load_schedulers(several, known.get(name), where)
         return
-    count = len(states) if isinstance(states, list) else None
-    if count != len(schedulers):
-        refuse(where, [Difference("number of schedulers", count, len(schedulers))])
-    for scheduler, state in zip(schedulers, states, strict=True):
-        has = {k for k, v in scheduler.state_dict().items() if not callable(v)} - _OF_LENGTH
-        scheduler.load_state_dict({k: v for k, v in state.items() if k in has})
+    if states is not None and not isinstance(states, list):
+        raise damaged(where, "param_schedulers", states, "a list of states")
+    if len(states or []) != len(schedulers):
+        refuse(where, [Difference("number of schedulers", len(states or []), len(schedulers))])
+    for i, (scheduler, state) in enumerate(zip(schedulers, states or [], strict=True)):
+        own = {key: value for key, value in scheduler.state_dict().items() if not callable(value)}
+        check_like(state, own, f"param_schedulers[{i}]", where)
+        scheduler.load_state_dict({key: state[key] for key in own if key not in _OF_LENGTH})
         if state.get("end") == state.get("_global_step") < scheduler.end:
             # It had come to its end with a shorter run: its last step is made again, since it has not ended now.
             scheduler._global_step -= 1
             scheduler.step()
-
-
-@contextmanager
-def explaining_optimizer(where: str) -> Iterator[None]:
-    """Say in words that an optimizer's state does not fit.
-
-    Raises:
-        OtherRunError: It does not.
-    """
-    try:
-        yield
-    except (ValueError, KeyError, RuntimeError, AssertionError, TypeError, AttributeError) as error:
-        refuse(where, [Difference("optimizer", "a state of another one", str(error))])
 
 
 def is_within_accumulation(optimizer: Any) -> bool:

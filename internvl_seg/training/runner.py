@@ -23,27 +23,25 @@ from mmengine.utils import ManagerMeta, get_object_from_string
 from mmengine.visualization import Visualizer
 from torch import nn
 
+from ..checkpoints.finite_weights import check_weights
 from ..checkpoints.in_place import find_places, reading_in_place
 from ..checkpoints.position_grid import tell_grids
 from ..checkpoints.whole_model import load_whole
-from .checkpoint_hook import CheckpointHook, find_last_checkpoint
+from .checkpoint_fields import AVERAGES, check_fields, read_meta
+from .checkpoint_hook import CheckpointHook
 from .exactness import why_inexact
 from .hook_states import hook_states, load_hook_states
+from .last_checkpoint import find_last_checkpoint, naming_an_older_one
 from .loading import load_from_local
 from .loop import ResumableEpochLoop, ResumableTrainLoop
+from .optimizer_states import check_optimizers, load_optimizers
 from .results import versions
-from .resuming import (
-    check_averages,
-    explaining_optimizer,
-    is_within_accumulation,
-    load_schedulers,
-    read_meta,
-    scheduler_states,
-)
+from .resuming import check_averages, is_within_accumulation, load_schedulers, scheduler_states
 from .run_config import run_config
-from .same_run import compare_classes, compare_samples, compare_weights, refuse
+from .same_run import check_length, compare_classes, compare_samples, compare_weights, refuse
 from .saving import plain, write_checkpoint
 from .sharding import WRAPPER, ScatterHook, gather, is_sharded, shard
+from .some_weights import check_taken, read_state
 from .stream import seed_everything
 from .sync_bn import synchronise_batch_norm
 
@@ -186,7 +184,8 @@ class ResumableRunner(Runner):
             revise_keys: Patterns in names, and what to put in their place.
 
         Raises:
-            CheckpointError: It is to be tested, and is another model's.
+            CheckpointError: It is to be tested, and is another model's; or it holds no weights of this one, or such as
+                are NaN or infinite.
         """
         checkpoint = load_from_local(filename, map_location)
         self._take_weights(checkpoint, filename, strict, revise_keys)
@@ -199,7 +198,12 @@ class ResumableRunner(Runner):
         strict: bool = False,
         revise_keys: Sequence[tuple[str, str]] = ((r"^module\.", ""),),
     ) -> None:
-        """Load the weights of a checkpoint that was read."""
+        """Load the weights of a checkpoint that was read.
+
+        Raises:
+            CheckpointError: They are no weights of this model, or NaN or infinite.
+        """
+        state = read_state(checkpoint, filename)
         # Before hooks exchange tensors in it, as one that averages weights does.
         places = find_places(Path(filename).expanduser(), checkpoint)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
@@ -213,6 +217,7 @@ class ResumableRunner(Runner):
         else:
             with reading_in_place(places):
                 _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
+            check_taken(model, state, filename, revise_keys)
         self._has_loaded: bool = True
         self.logger.info(f"Load checkpoint from {filename}")
 
@@ -232,18 +237,37 @@ class ResumableRunner(Runner):
             map_location: Without a meaning; it is MMEngine's.
 
         Raises:
-            OtherRunError: Its weights or its classes are of another model than this one.
-            NotResumableError: It lacks what a resumed run needs.
+            OtherRunError: Its weights or its classes are of another model than this one, or this run ends earlier.
+            NotResumableError: It lacks what a resumed run needs, or a field of it is damaged.
+            NonFiniteWeightsError: Weights or moments in it are NaN or infinite.
             CheckpointError: Another subclass says why it could not be read.
         """
-        checkpoint = load_from_local(filename)
+        hook = self.cfg.get("default_hooks", {}).get("checkpoint")
+        with naming_an_older_one(filename, self.work_dir, hook):
+            self._resume_from(load_from_local(filename), filename, resume_optimizer, resume_param_scheduler)
+        self._has_loaded = True
+        self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
+
+    def _resume_from(self, checkpoint: Any, filename: str, with_optimizer: bool, with_schedulers: bool) -> None:
+        """Compare a checkpoint that was read with this run; then take it, part by part."""
         meta, loop = read_meta(checkpoint, filename), cast(Any, self.train_loop)
+        check_fields(checkpoint, filename)
         model = self.model.module if is_model_wrapper(self.model) else self.model
         dataset = self.train_dataloader.dataset
         metainfo = plain(getattr(dataset, "metainfo", None), "metainfo of the training set")
         differences = [*compare_classes(meta, metainfo), *compare_samples(meta, dataset)]
         refuse(filename, [*differences, *compare_weights(_trained_state(checkpoint), model)])
-        check_averages(checkpoint, self.hooks, filename)
+        check_length(meta, loop, filename)
+        begun_anew = check_averages(checkpoint, self.hooks, filename)
+        with_optimizer, state = with_optimizer and "optimizer" in checkpoint, checkpoint.get("optimizer")
+        if with_optimizer:
+            self.optim_wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
+            if not check_optimizers(self.optim_wrapper, state, filename) and meta["iter"]:
+                begun_anew.append("the moments of the optimizer")
+        else:
+            begun_anew.append("the optimizer")
+        for averages in AVERAGES:
+            check_weights(checkpoint.get(averages, {}).items(), f"{filename}: {averages}")
         self._take_weights(checkpoint, filename)
         loop._epoch, loop._iter = meta["epoch"], meta["iter"]
         self._resume_seed(meta.get("seed"))
@@ -251,20 +275,17 @@ class ResumableRunner(Runner):
             self.logger.warning("The metainfo of the training set is another one than in the checkpoint.")
         if "message_hub" in checkpoint:
             self.message_hub.load_state_dict(checkpoint["message_hub"])
-        if resume_optimizer and "optimizer" in checkpoint:
-            self.optim_wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
-            with explaining_optimizer(filename):
-                self.optim_wrapper.load_state_dict(checkpoint["optimizer"])
-        elif resume_optimizer:
-            self.logger.warning(f"{filename} holds no state of the optimizer: this run is not exact.")
-        if resume_param_scheduler and self.param_schedulers is not None:
+        else:
+            begun_anew.append("the message hub (best scores)")
+        if with_optimizer:
+            load_optimizers(self.optim_wrapper, checkpoint["optimizer"], filename)
+        if with_schedulers and self.param_schedulers is not None:
             self.param_schedulers: Any = self.build_param_scheduler(self.param_schedulers)
             load_schedulers(self.param_schedulers, checkpoint.get("param_schedulers"), filename)
-        if begun_anew := load_hook_states(self, checkpoint.get("hooks", {})):
+        begun_anew += load_hook_states(self, checkpoint.get("hooks", {}), filename)
+        if begun_anew:
             names = ", ".join(begun_anew)
             self.logger.warning(f"{filename} holds no state of {names}, which begin anew: this run is not exact.")
-        self._has_loaded = True
-        self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
 
     def _resume_seed(self, seed: int | None) -> None:
         """Go on with the seed of the run, whatever the config says."""

@@ -1,11 +1,15 @@
 """Whether a checkpoint is of the run that a config describes, so that resuming goes on with it."""
 
+import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from pathlib import Path, PurePath
 from typing import Any, NamedTuple
 
-from torch import nn
+from mmengine.logging import print_log
+from mmengine.runner import EpochBasedTrainLoop
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from ..checkpoints.config_text import ConfigTextError, parse_config_text
 from ..checkpoints.errors import CheckpointError
@@ -26,6 +30,9 @@ _LOADING = {"num_workers", "persistent_workers", "pin_memory", "prefetch_factor"
 _LENGTH = {"max_iters", "max_epochs", "val_interval", "val_begin", "dynamic_intervals", "fast_forward_on_resume"}
 _ELSEWHERE = _PATHS | _LOADING | _LENGTH | {"with_cp", "test_cfg"}
 _MOST = 12
+CLASSES = "classes of the training set"
+# Keys that follow from the number of classes.
+_OF_CLASSES = ("num_classes", "out_channels")
 _ABSENT = "not there"
 
 
@@ -47,8 +54,13 @@ class Difference(NamedTuple):
     new: Any
 
 
-def refuse(checkpoint: str | os.PathLike[str], differences: Iterable[Difference]) -> None:
+def refuse(checkpoint: str | os.PathLike[str], differences: Iterable[Difference], advice: str = "") -> None:
     """Raise an error that lists differences, if there are any.
+
+    Args:
+        checkpoint: The file.
+        differences: What was found.
+        advice: What to do, in the place of the advice for any difference.
 
     Raises:
         OtherRunError: There are.
@@ -56,13 +68,77 @@ def refuse(checkpoint: str | os.PathLike[str], differences: Iterable[Difference]
     found = list(differences)
     if not found:
         return
+    file = os.fspath(checkpoint)
     lines = [f"{d.key}: {_shown(d.old)} in the checkpoint, {_shown(d.new)} now" for d in found[:_MOST]]
     more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
+    anew = f"begin a run of its own in another --work-dir, with the weights: --cfg-options load_from={file}"
+    if not advice and any(d.key == CLASSES or d.key.endswith(_OF_CLASSES) for d in found):
+        advice = (
+            f"A model of other classes has another head. Take the classes as they were; or {anew}, of which what fits "
+            "is taken, encoder and all, and the head begins anew."
+        )
     raise OtherRunError(
-        f"{os.fspath(checkpoint)} is a checkpoint of another run. One that goes on has the same model, classes, data, "
-        f"optimizer, schedule and seed, but here is {'; '.join(lines)}{more}. Set it as it was; or begin a run of its "
-        "own in another --work-dir, which may take the weights by --cfg-options load_from=CHECKPOINT."
+        f"{file} is a checkpoint of another run. One that goes on has the same model, classes, data, optimizer, "
+        f"schedule and seed, but here is {'; '.join(lines)}{more}. {advice or f'Set it as it was; or {anew}.'}"
     )
+
+
+def explain_length(
+    checkpoint: str | os.PathLike[str],
+    meta: Mapping[str, Any],
+    config: Mapping[str, Any],
+    differences: Iterable[Difference],
+    resolved: str | os.PathLike[str],
+) -> str:
+    """Advice where a schedule differs because ``auto_scale_schedule`` fits it to a run of another length.
+
+    Args:
+        checkpoint: The file.
+        meta: Its ``meta``.
+        config: The config now.
+        differences: Of :func:`compare_configs`.
+        resolved: The config that the run has left in its work folder, with the schedule as it was.
+
+    Returns:
+        The advice, or nothing if that is not the reason.
+    """
+    if not config.get("auto_scale_schedule") or not all(d.key.startswith("param_scheduler") for d in differences):
+        return ""
+    old, new = parse_config_text(meta["cfg"]).get("train_cfg") or {}, config.get("train_cfg") or {}
+    key = next((key for key in ("max_iters", "max_epochs") if old.get(key) != new.get(key)), None)
+    if key is None:
+        return ""
+    file, longer = os.fspath(checkpoint), f"train_cfg.{key}={new.get(key)}"
+    return (
+        f"This is because train_cfg.{key} is {old.get(key)} in the checkpoint and {new.get(key)} now, and "
+        "auto_scale_schedule = True scales the schedule to the run: up to here the learning rates of a run of the new "
+        f"length would have been others, so it is another training. To end this one, set train_cfg.{key}="
+        f"{old.get(key)}. To train longer with this schedule, at whose end the learning rate then stays: tools/train.py"
+        f" {os.fspath(resolved)} --resume --cfg-options auto_scale_schedule=False {longer}. To train with one of the "
+        f"new length, begin in another --work-dir from these weights: --cfg-options load_from={file} {longer}."
+    )
+
+
+def check_length(meta: Mapping[str, Any], loop: Any, checkpoint: str | os.PathLike[str]) -> None:
+    """Check that a run is not to end before what a checkpoint has done.
+
+    Args:
+        meta: The checkpoint's ``meta``.
+        loop: The training loop.
+        checkpoint: The file.
+
+    Raises:
+        OtherRunError: It is.
+    """
+    by_epoch = isinstance(loop, EpochBasedTrainLoop)
+    unit, end = ("epoch", loop.max_epochs) if by_epoch else ("iter", loop.max_iters)
+    if meta[unit] > end:
+        name = "epochs" if by_epoch else "iterations"
+        raise OtherRunError(
+            f"{os.fspath(checkpoint)} has {meta[unit]:,} {name} done, but the run is to end after {end:,} (train_cfg."
+            f"max_{unit}s, or what is given for it). Set more than {meta[unit]} to go on, or leave --resume out for "
+            "another run."
+        )
 
 
 def compare_configs(meta: Mapping[str, Any], config: Mapping[str, Any], processes: int) -> Iterator[Difference]:
@@ -79,6 +155,7 @@ def compare_configs(meta: Mapping[str, Any], config: Mapping[str, Any], processe
     try:
         old = parse_config_text(meta["cfg"])
     except (KeyError, ConfigTextError):  # Of another trainer: weights and classes are compared all the same.
+        print_log("The checkpoint's config cannot be read: settings are not compared with it.", level=logging.WARNING)
         return
     for key in _TRAINING:
         yield from _compare(old.get(key), config.get(key), key)
@@ -98,7 +175,7 @@ def compare_classes(meta: Mapping[str, Any], metainfo: Mapping[str, Any] | None)
     old = (meta.get("dataset_meta") or {}).get("classes")
     new = (metainfo or {}).get("classes")
     if old is not None and new is not None and list(old) != list(new):
-        yield Difference("classes of the training set", list(old), list(new))
+        yield Difference(CLASSES, list(old), list(new))
 
 
 def compare_samples(meta: Mapping[str, Any], dataset: Any) -> Iterator[Difference]:
@@ -108,12 +185,21 @@ def compare_samples(meta: Mapping[str, Any], dataset: Any) -> Iterator[Differenc
 
 
 def compare_weights(state: Mapping[str, Any], model: nn.Module) -> Iterator[Difference]:
-    """Compare the shapes of weights that are trained with those in a checkpoint."""
+    """Compare weights that are trained, and statistics of norms, with those in a checkpoint: shapes and kinds."""
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            shape = tuple(state[name].shape) if name in state else _ABSENT
-            if shape != tuple(parameter.shape):
-                yield Difference(name, shape, tuple(parameter.shape))
+            yield from _compare_tensor(name, state.get(name), parameter)
+    for path, module in model.named_modules():
+        if isinstance(module, _NormBase):
+            for name, buffer in module.named_buffers(path, recurse=False):
+                yield from _compare_tensor(name, state.get(name), buffer)
+
+
+def _compare_tensor(name: str, old: Tensor | None, new: Tensor) -> Iterator[Difference]:
+    if old is None or old.shape != new.shape:
+        yield Difference(name, None if old is None else tuple(old.shape), tuple(new.shape))
+    elif old.is_floating_point() != new.is_floating_point():
+        yield Difference(name, str(old.dtype), str(new.dtype))
 
 
 def _compare(old: Any, new: Any, key: str) -> Iterator[Difference]:

@@ -17,9 +17,9 @@ from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.checkpoints.whole_model import WrongWeightsError
 from internvl_seg.data.preflight import DatasetError, check_dataset
 from internvl_seg.training import ConfigError, evaluate, train
-from internvl_seg.training.checkpoint_hook import find_last_checkpoint
 from internvl_seg.training.config import load_config
 from internvl_seg.training.ema_hook import TRAINED, TrainedEMAHook
+from internvl_seg.training.last_checkpoint import find_last_checkpoint
 from internvl_seg.training.stream import StreamSampler
 
 from ..error_table import DocumentedError

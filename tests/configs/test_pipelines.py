@@ -1,5 +1,8 @@
 """The pipelines of every data set, run on real files."""
 
+import re
+import shlex
+from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
-from internvl_seg.training.config import load_config
+from internvl_seg.training.config import add_options, load_config
 
 from . import FOLDER
 
@@ -107,3 +110,18 @@ def test_the_test_pipeline_is_the_official_one(tmp_path: Path) -> None:
         for transform in transforms:
             results = transform(results)
         assert results["img"].shape[:2] == want
+
+
+def test_the_documented_options_change_the_crop_everywhere(tmp_path: Path) -> None:
+    page = (FOLDER.parent / "docs" / "training.md").read_text()
+    (command,) = re.findall(r"python tools/train\.py (configs/folder/.*?)\n```", page, re.DOTALL)
+    parser = ArgumentParser()
+    parser.add_argument("config")
+    add_options(parser)
+    args = parser.parse_args(shlex.split(command.replace("\\\n", " ")))
+    config = load_config(FOLDER.parent / args.config, args.cfg_options | {"data_root": str(tmp_path)})
+    for key in ("model", "train_dataloader", "val_dataloader", "test_dataloader"):
+        assert "504" not in str(config[key]), key
+    write(tmp_path, "images/train/a.jpg", "annotations/train/a.png")
+    (tmp_path / "classes.txt").write_text("dark\nmiddle\nlight\n")
+    assert max(DATASETS.build(config.train_dataloader.dataset)[0]["inputs"].shape[1:]) <= 336

@@ -1,6 +1,7 @@
 """The commands as a user types them."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -9,9 +10,11 @@ import pytest
 from PIL import Image
 
 from tools import test as tool
+from tools import train as trainer
 
 from ..commands import run_command
 from ..training.test_commands import checkpoint  # noqa: F401  (a fixture: random weights of the config's model)
+from ..training.test_non_finite_hook import Spoil  # noqa: F401  (registers a hook)
 from ..training.test_runner import config  # noqa: F401  (a fixture: a config with four tiny images)
 
 
@@ -41,6 +44,33 @@ def test_a_mistake_is_one_line_and_exit_code_1() -> None:
     done = run_command("test.py", "config.py", "nothing.pth")
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("ConfigError: There is no checkpoint 'nothing.pth'")
+
+
+def test_a_step_is_replayed_in_a_few_lines(
+    config: Path,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    spoilt = """
+custom_hooks = [dict(type='Spoil', what='image', at=[1])]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1, val_interval=9)
+optim_wrapper['paramwise_cfg'] = dict(bias_lr_mult=2.0)
+"""
+    config.write_text(config.read_text() + spoilt)
+    monkeypatch.setattr(sys, "argv", ["train.py", "config.py", "--work-dir", "run"])
+    trainer.main()
+    assert "paramwise_options" not in capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["train.py", "config.py", "--replay", "run/non_finite_step.pth"])
+    trainer.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("Iteration 1, images: tiny/images/")
+    assert "loss = nan (in the training: nan)" in lines
+    assert any(re.fullmatch(r"decode\.acc_seg = \S+", line) for line in lines)
+    assert lines[-2] == "Weights that are not finite: 0."
+    assert re.fullmatch(
+        r"Gradients that are not finite: 34\. backbone\.cls_token, (.+, ){10}.+ and 22 more\.", lines[-1]
+    )
+    assert len(lines) == 6
 
 
 @pytest.mark.parametrize(

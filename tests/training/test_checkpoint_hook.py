@@ -8,7 +8,8 @@ import pytest
 
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.training import train
-from internvl_seg.training.checkpoint_hook import CheckpointHook, find_last_checkpoint
+from internvl_seg.training.checkpoint_hook import CheckpointHook
+from internvl_seg.training.last_checkpoint import find_last_checkpoint
 from internvl_seg.training.saving import CheckpointNotWrittenError
 
 from .test_resume import TEXT, VALIDATING, log
@@ -77,9 +78,22 @@ def test_numbers_in_names_may_be_padded(tmp_path: Path, monkeypatch: pytest.Monk
     assert names(str(earlier)) == {"it_000002.pth"}
 
 
-@pytest.mark.parametrize("template", ["it_{iter}.pth", "it_{}_{}.pth", "it_{", 3])
-def test_a_template_that_makes_no_name_is_refused(template: object) -> None:
-    with pytest.raises(ValueError, match=r"filename_tmpl=.* makes no name of a number"):
+@pytest.mark.parametrize(
+    ("template", "told"),
+    [
+        *((template, "makes no name of a number") for template in ("it_{iter}.pth", "it_{}_{}.pth", "it_{", 3)),
+        *(
+            (template, "makes a path, and not the name of a file.* set by out_dir")
+            for template in ("best/it_{}.pth", "../it_{}.pth", "/tmp/it_{}.pth", "{}/it.pth", "..")
+        ),
+        *(
+            (template, "cannot be found again")
+            for template in ("it_{:x}.pth", "it_{:,}.pth", "it_{:.1f}.pth", "{:>9}.pth")
+        ),
+    ],
+)
+def test_a_template_that_makes_no_name_is_refused(template: object, told: str) -> None:
+    with pytest.raises(ValueError, match=f"filename_tmpl=.* {told}"):
         CheckpointHook(filename_tmpl=template)
 
 

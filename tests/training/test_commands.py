@@ -51,6 +51,13 @@ def test_of_several_evaluators_all_count_and_one_writes(config: Path, checkpoint
     assert all(numbers.keys() >= {"IoU", "Acc", "Dice"} for numbers in results["per_class"].values())
 
 
+def test_a_folder_that_the_config_names_is_written_to_as_well(config: Path, checkpoint: Path) -> None:  # noqa: F811
+    own = {"type": "IoUMetric", "output_dir": "mine"}
+    evaluate(config, checkpoint, work_dir="run", out="labels", options={"test_evaluator": own})
+    for folder in ("labels", "mine"):
+        assert sorted(path.name for path in Path(folder).iterdir()) == [f"{i}.png" for i in range(4)]
+
+
 def test_classes_in_another_order_are_not_scored(
     config: Path,  # noqa: F811
     checkpoint: Path,

@@ -13,7 +13,7 @@ import torch
 
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.training import ConfigError, train
-from internvl_seg.training.checkpoint_hook import find_last_checkpoint
+from internvl_seg.training.last_checkpoint import find_last_checkpoint
 
 from ..commands import CONTEXT
 from .test_config import CONFIG

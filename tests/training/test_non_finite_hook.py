@@ -40,6 +40,10 @@ class Spoil(Hook):
         if self.what == "image" and runner.iter + 1 in self.at and self.only_on in (None, runner.rank):
             data_batch["inputs"][0] = data_batch["inputs"][0].float().index_fill_(2, torch.tensor([3]), float("nan"))
 
+    def before_val_iter(self, runner: Any, batch_idx: int, data_batch: Any = None) -> None:
+        if self.what == "validation":
+            data_batch["inputs"][0] = data_batch["inputs"][0].float().fill_(float("nan"))
+
     def after_train_iter(self, runner: Any, *_args: Any, **_kwargs: Any) -> None:
         if self.what == "weight" and runner.iter + 1 in self.at:
             next(runner.model.decode_head.conv_seg.parameters()).data[0] = float("inf")
@@ -114,6 +118,20 @@ def test_a_training_that_diverges_ends(config: Path, documented_error: Documente
     assert changed(saved(2), saved(6)) == set()
     # The first of the steps, not the last.
     assert read_pickle(Path(CAPTURE))["iteration"] == 3
+
+
+def test_weights_that_diverge_are_told_in_the_validation(config: Path, documented_error: DocumentedError) -> None:  # noqa: F811
+    options = spoilt("nothing", iterations=8, **{"train_cfg.val_interval": 4})
+    with documented_error("the weights of a training diverge", NonFiniteError):
+        train(config, work_dir="run", options=options | {"optim_wrapper.optimizer.lr": 1e30})
+    warned = [line for line in log().splitlines() if "left out" in line]
+    assert len(warned) == 3
+    for iteration, line in zip((2, 3, 4), warned, strict=True):
+        assert f"Iteration {iteration}: " in line
+    assert "3 in a row; 5 end the training" in warned[-1]
+    # If all steps were good, it may be the picture.
+    with pytest.raises(NonFiniteError, match=r"Iteration 1, validation: .*\.png.* diverged, or this picture holds NaN"):
+        train(config, work_dir="run", options=spoilt("validation", **{"train_cfg.val_interval": 1}))
 
 
 def test_how_many_steps_end_it_is_in_the_config(config: Path) -> None:  # noqa: F811

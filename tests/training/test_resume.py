@@ -15,9 +15,9 @@ from mmengine.runner import Runner
 from internvl_seg.checkpoints.errors import CheckpointNotFoundError, TruncatedCheckpointError, UnsafePickleError
 from internvl_seg.checkpoints.reading import read_pickle
 from internvl_seg.data.folder_lock import FolderInUseError, locked_folder
-from internvl_seg.training import train
-from internvl_seg.training.checkpoint_hook import find_last_checkpoint
-from internvl_seg.training.resuming import NotResumableError
+from internvl_seg.training import ConfigError, evaluate, train
+from internvl_seg.training.checkpoint_fields import NotResumableError
+from internvl_seg.training.last_checkpoint import find_last_checkpoint
 from internvl_seg.training.same_run import OtherRunError
 
 from ..checkpoints.test_errors import Payload
@@ -149,6 +149,61 @@ def test_a_last_checkpoint_that_is_no_use(run: Path, documented_error: Documente
             train("config.py", work_dir="run", resume=True)
 
 
+def test_where_a_run_writes_are_folders(run: Path, documented_error: DocumentedError) -> None:
+    """Which is told before anything is computed."""
+    with documented_error("the work folder is a file", ConfigError):
+        train("config.py", work_dir="config.py")
+    for key in ("default_hooks.checkpoint.out_dir", "default_hooks.visualization.out_dir"):
+        with pytest.raises(ConfigError, match=f"{key} = 'config.py/below' is to be a folder, but .*/config.py is none"):
+            train("config.py", work_dir="new", options={key: "config.py/below"})
+    for folder in ("work_dir", "out", "submit", "show_dir"):
+        with pytest.raises(ConfigError, match=r"config\.py is none"):
+            evaluate("config.py", run / "iter_4.pth", **{folder: "config.py"})
+    (run / "last_checkpoint").unlink()
+    (run / "last_checkpoint").mkdir()
+    with documented_error("last_checkpoint is a folder", ConfigError):
+        train("config.py", work_dir="run", resume=True)
+
+
+def test_a_run_that_has_done_more_than_it_is_to_do(run: Path, documented_error: DocumentedError) -> None:
+    with documented_error("a resumed run is to end before what it has done", OtherRunError):
+        train("config.py", work_dir="run", resume=True, options={"train_cfg.max_iters": 3})
+    train("config.py", work_dir="run", resume=True)  # What is done is done.
+    assert find_last_checkpoint(run) == run / "iter_4.pth"
+
+
+def test_a_scaled_schedule_is_of_its_length(run: Path, documented_error: DocumentedError) -> None:
+    scaled = "param_scheduler = [dict(type='PolyLR', end=9, by_epoch=False)]\nauto_scale_schedule = True\n"
+    Path("config.py").write_text(TEXT + scaled)
+    train("config.py", work_dir="scaled")
+    longer = {"train_cfg.max_iters": 6}
+    with documented_error("a run with a schedule of its length is made longer", OtherRunError):
+        train("config.py", work_dir="scaled", resume=True, options=longer)
+    # As the message advises: with the schedule as it was, or with a new one from the weights.
+    train("scaled/config.py", resume=True, options=longer | {"auto_scale_schedule": False})
+    done = read_pickle(find_last_checkpoint("scaled"))
+    assert (done["meta"]["iter"], done["param_schedulers"][0]["end"]) == (6, 5)
+    train("config.py", work_dir="anew", options=longer | {"load_from": "scaled/iter_4.pth"})
+    assert read_pickle(find_last_checkpoint("anew"))["param_schedulers"][0]["end"] == 7
+
+
+def test_other_classes_are_named(run: Path, documented_error: DocumentedError) -> None:
+    Path("config.py").write_text(TEXT.replace("HGSCNestDataset", "FolderDataset"))
+    Path("tiny/classes.txt").write_text("tissue\nvessel\nnerve\ntumour\n")
+    train("config.py", work_dir="four", options={"train_cfg.max_iters": 1})
+    with Path("tiny/classes.txt").open("a") as file:
+        file.write("bone\n")
+    options = {"model.decode_head.num_classes": 5}
+    with documented_error("a class was added before a run was resumed", OtherRunError):
+        train("config.py", work_dir="four", resume=True, options=options)
+    # As the message advises, what fits is taken.
+    options |= {"load_from": "four/iter_1.pth", "train_cfg.max_iters": 1, "optim_wrapper.optimizer.lr": 0.0}
+    train("config.py", work_dir="five", options=options | {"param_scheduler": None})
+    found, expected = weights("five/iter_1.pth"), weights("four/iter_1.pth")
+    assert torch.equal(found["backbone.cls_token"], expected["backbone.cls_token"])
+    assert found["decode_head.conv_seg.weight"].shape[0] == 5
+
+
 def test_a_checkpoint_of_another_run_is_refused(run: Path) -> None:
     for key, value in {
         "model.backbone.arch.num_heads": 4,
@@ -251,6 +306,10 @@ def test_what_is_not_exact_says_so(run: Path) -> None:
         options={"train_cfg.max_iters": 5, "custom_hooks.0.type": "CountingHook"},
     )
     assert "holds no state of CountingHook" in log(run)
+    Path("config.py").write_text(TEXT + "custom_hooks = [dict(type='EMAHook')]\n")
+    train("config.py", work_dir="run", resume=True, options={"train_cfg.max_iters": 6})
+    assert "holds no state of EMAHook, which begin anew: this run is not exact" in log(run)
+    Path("config.py").write_text(TEXT + "custom_hooks = [dict(type='ForgetfulHook')]\n")
     train("config.py", work_dir="new", options={"train_cfg.max_iters": 1})
     (line,) = (line for line in log("new").splitlines() if "not exact" in line)
     assert "ForgetfulHook may remember" in line
