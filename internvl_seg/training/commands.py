@@ -23,20 +23,20 @@ from ..data.writing import whole_file
 from ..segmentation.backbone import reading_weights_later
 from .captured_step import ReplayedStep, replay
 from .checkpoint_hook import find_last_checkpoint
-from .checks import RunHook, check_config, scale_schedule
+from .checks import RunHook, check_config, check_form, check_test, scale_schedule
 from .class_count_hook import ClassCountHook
 from .class_names_hook import ClassNamesHook
 from .config import (
     ConfigError,
     check_data_paths,
     check_segmentation_options,
-    explaining,
     is_segmentation,
     keep_variants,
     load_config,
     prepare_submission,
 )
 from .evaluators import count_with_ours, write_labels
+from .explaining import explaining
 from .finite_predictions_hook import FinitePredictionsHook
 from .metric import SegmentationMetric
 from .non_finite_hook import NonFiniteStepHook
@@ -144,6 +144,7 @@ def train(
     """
     config = load_config(config_file, options)
     _prepare(config, work_dir, launcher)
+    check_form(config, "train", options or ())
     scale_schedule(config)
     check_config(config)
     check_data_paths(config, "train_dataloader")
@@ -153,7 +154,8 @@ def train(
         _enable_amp(config)
     is_first = os.environ.get(_RANK.get(launcher, ""), "0") == "0"
     if is_segmentation(config) and is_first:
-        check_before_training(config)
+        with explaining(config):
+            check_before_training(config)
     processes = int(os.environ.get(_PROCESSES.get(launcher, ""), 1))
     with locked_folder(Path(config.work_dir), "tools/train.py", print) if is_first else contextlib.nullcontext():
         _decide_checkpoint(config, resume or bool(config.get("resume")), processes)
@@ -254,6 +256,7 @@ def evaluate(
     """
     config = load_config(config_file, options)
     _prepare(config, work_dir, launcher)
+    check_form(config, "test", options or ())
     if is_segmentation(config):
         count_with_ours(config)
     else:
@@ -272,6 +275,7 @@ def evaluate(
     scored = submit is None or prepare_submission(config)
     if folder := out or submit:
         write_labels(config, folder, scored)
+    check_test(config)
     check_data_paths(config, "test_dataloader")
     weights = Path(checkpoint).expanduser()
     if not weights.is_file():
