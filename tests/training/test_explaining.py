@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 from mmengine.hooks import EMAHook, Hook
+from mmengine.registry import LOOPS
 from mmengine.runner import Runner
 from mmseg.registry import MODELS
 
@@ -22,7 +23,7 @@ HEAD = {"type": "FCNHead", "in_channels": 32, "channels": 16, "num_classes": 4, 
 
 @contextmanager
 def building(node: dict[str, Any]) -> Iterator[None]:
-    config = Config({"model": {"decode_head": node}})
+    config = Config({"model": {"decode_head": node}}, cfg_text="# None", filename="config.py")
     with explaining(config):
         MODELS.build(dict(node)).init_weights()
     yield
@@ -60,9 +61,7 @@ def test_a_hook_of_the_libraries_that_fails(hook: Hook, told: type[Exception]) -
 def test_a_loader_that_cannot_be_built(documented_error: DocumentedError) -> None:
     loader = {"dataset": [1], "sampler": None, "shuffel": True}
     loop = {"type": "IterBasedTrainLoop", "max_iters": 2}
-    config = Config({"train_dataloader": loader, "train_cfg": loop}, filename=None)
+    config = Config({"train_dataloader": loader, "train_cfg": loop}, cfg_text="# None", filename="config.py")
     runner: Any = SimpleNamespace(seed=0, build_dataloader=Runner.build_dataloader, _randomness_cfg={})
-    from mmengine.registry import LOOPS
-
     with documented_error("a loader has a field that PyTorch does not have", ConfigError), explaining(config):
         LOOPS.build(dict(loop), default_args={"runner": runner, "dataloader": loader})

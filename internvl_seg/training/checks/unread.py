@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.fileio import load
 from mmengine.runner import Runner
 
+from ..config import walk
 from .contradiction import Contradiction, option
 
 # What MMEngine, the libraries and this package read of a config; all else are variables of its files.
@@ -19,6 +20,8 @@ FIELDS = {
     *("custom_imports", "model_wrapper_cfg", "find_unused_parameters", "sync_bn", "compile", "tta_model"),
     *("tta_pipeline", "auto_scale_schedule", "probe", "env", "init_weights_for_test_or_val"),
 }
+# Usual names of variables that are nearly those of fields.
+_VARIABLES = ("train_pipeline", "val_pipeline", "test_pipeline")
 _OF_ONE_LINE = re.compile(r"\{\{\s*_base_\.(\w+)")
 
 
@@ -94,10 +97,27 @@ def check_unread(config: Config, options: Iterable[str] = ()) -> Iterator[Contra
         if name not in FIELDS and name != "data_root":
             is_taken = name in of_bases or name in leaf.reads
             yield from _told(config, name, is_taken, f"--cfg-options {name}", is_fatal=name not in leaf.sets)
+    # What a training writes of its config has the variables of all its files, and no longer where they were read.
+    is_written = not leaf.bases and not leaf.reads & set(leaf.sets)
     for name in dict.fromkeys(leaf.sets):
         if name in FIELDS or name in leaf.reads or name.startswith("_") or name not in config or name in given:
             continue
-        yield from _told(config, name, name in of_bases, name)
+        if not _stands_elsewhere(config, name):
+            for found in _told(config, name, name in of_bases, name):
+                if found.fatal or name == "data_root" or not is_written:
+                    yield found
+
+
+def _stands_elsewhere(config: Config, name: str) -> bool:
+    """Whether the value of a variable is in a field, too, so that it is what that one says."""
+    value = config[name]
+    if not isinstance(value, (str, dict, list, tuple)) or not value:
+        return False
+    return any(
+        value in node.values() or value in [item for part in node.values() if isinstance(part, list) for item in part]
+        for field in FIELDS
+        for _, node in walk({field: config.get(field)})
+    )
 
 
 def _all_names(file: _File) -> Iterator[str]:
@@ -107,7 +127,7 @@ def _all_names(file: _File) -> Iterator[str]:
 
 
 def _told(config: Config, name: str, is_taken: bool, key: str, is_fatal: bool = False) -> Iterator[Contradiction]:
-    near = get_close_matches(name, FIELDS, 1, cutoff=0.8)
+    near = get_close_matches(name, FIELDS, 1, cutoff=0.8) if name not in _VARIABLES else []
     if name == "data_root" and is_taken:
         yield Contradiction(
             key,

@@ -7,7 +7,7 @@ import pytest
 
 from internvl_seg.training import ConfigError
 from internvl_seg.training.checks import check_form
-from internvl_seg.training.config import load_config
+from internvl_seg.training.config import load_config, python_text
 
 from ...error_table import DocumentedError
 from .conftest import CONFIG, Read, advised
@@ -161,6 +161,16 @@ def test_a_name_that_something_reads_is_silent(read: Read, capsys: pytest.Captur
     assert not capsys.readouterr().out
     check_form(load_config(write_leaf("note = 'of an experiment'\n")), "train")
     assert "note is read by nothing" in capsys.readouterr().out
+
+
+def test_a_config_that_was_written_has_leftovers(read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+    config = load_config(write_leaf("work_dir = '{{ _base_.data_root }}'\n"))
+    config.test_pipeline, config.warm_up = [], 1500
+    Path("written.py").write_text(python_text(config))
+    check_form(load_config("written.py"), "train")
+    assert not capsys.readouterr().out
+    check_form(load_config("written.py", {"train_dataloader.dataset.data_root": "mine", "work_dir": "w"}), "train")
+    assert "data_root is read by nothing" in capsys.readouterr().out
 
 
 def test_an_option_that_nothing_reads(read: Read, documented_error: DocumentedError) -> None:
