@@ -31,7 +31,11 @@ def check_parts(config: Config, action: str) -> Iterator[Contradiction]:
     """
     if config.get("model") is None:
         yield Contradiction("model", "is missing: there is nothing to run.", "Add it: model = dict(type=..., ...).")
-    elif is_segmentation(config) and not (config.model.get("data_preprocessor") or config.get("data_preprocessor")):
+    elif (
+        is_segmentation(config)
+        and config.model.get("backbone")  # A class of one's own may take images as they are.
+        and not (config.model.get("data_preprocessor") or config.get("data_preprocessor"))
+    ):
         yield Contradiction(
             "model.data_preprocessor",
             "is missing: nothing would make batches of the images.",
