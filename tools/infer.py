@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from internvl_seg import CheckpointError
+from internvl_seg.common.devices import device_name
 from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.inference.classifier import TOP_K
@@ -36,7 +37,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder for the results; ./segmented or ./classified")
     parser.add_argument("--resume", action="store_true", help="leave out what is done in the folder already")
     parser.add_argument("--tta", action="store_true", help="average over the scales and flips of tta_pipeline")
-    parser.add_argument("--device", help="where to compute, such as cuda:1; an accelerator if there is one")
+    parser.add_argument(
+        "--device", type=device_name, help="where to compute, such as cuda:1; an accelerator if there is one"
+    )
     parser.add_argument(
         "--raster-pixels", type=int, default=RASTER_PIXELS, help="pixels from which a picture is read in parts"
     )

@@ -18,7 +18,8 @@ from ..checkpoints.sources import find_local
 from ..checkpoints.whole_model import load_whole
 from ..encoder import InternViT
 from ..segmentation.backbone import reading_weights_later
-from ..training.config import ConfigError, explaining, load_config, without_annotations
+from ..training.config import ConfigError, load_config, without_annotations
+from ..training.explaining import explaining
 from .dataset_meta import read_dataset_meta
 
 # MMEngine has one scope, in which it looks names up, for all threads.

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from torch import nn
 
 from ..segmentation.backbone import InternViTBackbone
-from ..training.config import explaining
+from ..training.explaining import explaining
 from ..training.sharding import WRAPPER
 from .fake_model import build_meta, image_size
 from .footprint import Part, average_nbytes, blocks, gathered_nbytes, nbytes, parts, shard_nbytes, trained

@@ -18,7 +18,8 @@ from rich.table import Table
 from ..data.folder_lock import locked_folder
 from ..data.writing import remove_leftovers
 from ..training import ConfigError
-from ..training.config import check_data_paths, explaining, load_config
+from ..training.config import check_data_paths, load_config
+from ..training.explaining import explaining
 from .encoder_features import EncoderFeatures, Need, Track
 from .encoder_study import EncoderStudy, Study
 from .errors import DivergedError

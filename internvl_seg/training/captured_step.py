@@ -22,7 +22,8 @@ from ..checkpoints.whole_model import load_whole
 from ..common.finite import is_finite
 from ..data.writing import whole_file
 from ..segmentation.backbone import reading_weights_later
-from .config import ConfigError, explaining
+from .config import ConfigError
+from .explaining import explaining
 
 # Samples by name: a capture holds no classes, since reading those would run code.
 _ELEMENTS: dict[str, type[BaseDataElement]] = {

@@ -25,7 +25,7 @@ from ..data.writing import whole_file
 from ..segmentation.backbone import reading_weights_later
 from .captured_step import ReplayedStep, replay
 from .checkpoint_fields import read_meta
-from .checks import RunHook, check_config, scale_schedule
+from .checks import RunHook, check_config, check_form, check_test, scale_schedule
 from .class_count_hook import ClassCountHook
 from .class_names_hook import ClassNamesHook
 from .config import (
@@ -33,13 +33,13 @@ from .config import (
     check_data_paths,
     check_output_folders,
     check_segmentation_options,
-    explaining,
     is_segmentation,
     keep_variants,
     load_config,
     prepare_submission,
 )
 from .evaluators import count_with_ours, write_labels
+from .explaining import explaining
 from .finite_predictions_hook import FinitePredictionsHook
 from .last_checkpoint import POINTER, find_last_checkpoint, naming_an_older_one
 from .metric import SegmentationMetric
@@ -171,6 +171,7 @@ def train(
     """
     config = load_config(config_file, options)
     _prepare(config, work_dir, launcher)
+    check_form(config, "train", options or ())
     scale_schedule(config)
     check_config(config)
     check_data_paths(config, "train_dataloader")
@@ -180,7 +181,8 @@ def train(
         _enable_amp(config)
     is_first = os.environ.get(_RANK.get(launcher, ""), "0") == "0"
     if is_segmentation(config) and is_first:
-        check_before_training(config)
+        with explaining(config):
+            check_before_training(config)
     check_output_folders(config, {"work_dir": config.work_dir, **_folders_of_hooks(config)})
     if (pointer := Path(config.work_dir, POINTER)).is_dir():
         raise ConfigError(
@@ -287,6 +289,7 @@ def evaluate(
     """
     config = load_config(config_file, options)
     _prepare(config, work_dir, launcher)
+    check_form(config, "test", options or ())
     if is_segmentation(config):
         count_with_ours(config)
     else:
@@ -308,6 +311,7 @@ def evaluate(
     scored = submit is None or prepare_submission(config)
     if folder := out or submit:
         write_labels(config, folder, scored)
+    check_test(config)
     check_data_paths(config, "test_dataloader")
     weights = Path(checkpoint).expanduser()
     if not weights.is_file():

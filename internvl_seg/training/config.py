@@ -1,18 +1,13 @@
 """Reading a config, with errors that name the file and the key."""
 
 import os
-import re
-import traceback
 from argparse import ArgumentParser
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-from mmengine.config import Config, ConfigDict, DictAction
-
-from ..checkpoints import CheckpointError
+from mmengine.config import Config, DictAction
 
 # Data set fields that name a file or folder which must be there before anything is built.
 _PATH_KEYS = ("img_path", "seg_map_path")
@@ -64,7 +59,7 @@ def load_config(path: str | os.PathLike[str], options: dict[str, Any] | None = N
     try:
         config = Config.fromfile(path)
     except FileNotFoundError as error:
-        raise ConfigError(f"{path}: a file of its _base_ is missing: {error}") from error
+        raise ConfigError(f"{path}: a file of its _base_ is missing: {error}. {_advice_on_bases(path)}") from error
     except Exception as error:
         raise ConfigError(f"{path}: {type(error).__name__}: {error}") from error
     root = config.get("data_root")
@@ -82,6 +77,22 @@ def load_config(path: str | os.PathLike[str], options: dict[str, Any] | None = N
             }
         )
     return config
+
+
+def _advice_on_bases(path: str | os.PathLike[str]) -> str:
+    """What to do where a config was copied away from its bases."""
+    advice = "Paths in _base_ are relative to the file they stand in; those of a copy elsewhere have to be written anew"
+    try:
+        bases = Config._get_base_files(os.fspath(path))
+    except Exception:
+        return f"{advice}."
+    for base in (base for base in bases if not (Path(path).parent / base).is_file()):
+        tail = [part for part in Path(base).parts if part not in (".", "..")]
+        found = next(iter(sorted(Path("configs").rglob(os.path.join(*tail)))), None) if tail else None
+        if found is not None:
+            shown = os.path.relpath(found, Path(path).parent)
+            return f"{advice}: {base!r} is {shown!r} from here. Or put the copy beside the original."
+    return f"{advice}, or the copy be put beside the original."
 
 
 def python_text(config: Config) -> str:
@@ -201,41 +212,3 @@ def without_annotations(transforms: Any) -> Any:
         return {key: without_annotations(value) if key == "transforms" else value for key, value in transforms.items()}
     kept = (t for t in transforms if not (isinstance(t, dict) and t["type"] == "LoadAnnotations"))
     return [branch for branch in map(without_annotations, kept) if branch]
-
-
-def _being_built(error: BaseException) -> dict[str, Any]:
-    """The config of the innermost object that MMEngine was building when an error was raised."""
-    node: Any = {}
-    for frame, _ in traceback.walk_tb(error.__traceback__):
-        if frame.f_code.co_name == "build_from_cfg":
-            node = frame.f_locals["cfg"]
-    return dict(node.to_dict() if isinstance(node, ConfigDict) else node)
-
-
-@contextmanager
-def explaining(config: Config) -> Iterator[None]:
-    """Say in which key of a config the object stands that could not be built within this context.
-
-    Args:
-        config: The config.
-
-    Raises:
-        ConfigError: MMEngine was building something; what it raises itself does not know of files and keys.
-    """
-    try:
-        yield
-    except CheckpointError:
-        raise
-    except Exception as error:
-        node = _being_built(error)
-        if not node:
-            raise
-        nodes = list(walk(config.to_dict()))
-        keys = [key for key, other in nodes if other == node]
-        keys = keys or [key for key, other in nodes if other.get("type") == node.get("type")]
-        where = f"{config.filename}: {' or '.join(keys)}" if keys else str(config.filename)
-        unknown = re.search(r"([\w.]+) is not in the [\w:.-]+ registry", str(error))
-        if unknown:
-            problem = f"type={unknown[1]!r} is not registered; check its spelling and custom_imports."
-            raise ConfigError(f"{where}: {problem}") from error
-        raise ConfigError(f"{where} (type={node.get('type')!r}): {error}") from error

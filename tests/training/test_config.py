@@ -33,7 +33,7 @@ train_dataloader = dict(
         pipeline=pipeline,
     ),
 )
-test_dataloader = train_dataloader
+test_dataloader = dict(train_dataloader, sampler=dict(type='DefaultSampler', shuffle=False))
 test_evaluator = dict(type='IoUMetric')
 test_cfg = dict(type='TestLoop')
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=1, val_interval=1)
@@ -118,3 +118,23 @@ def test_a_checkpoint_that_is_not_there(config: Path, documented_error: Document
 def test_amp_replaces_the_plain_wrapper_only(config: Path, documented_error: DocumentedError) -> None:
     with documented_error("--amp is asked of a config that has another optimizer wrapper", ConfigError):
         train(config, amp=True, options={"optim_wrapper.type": "CPUAmpOptimWrapper"})
+
+
+def test_a_base_of_a_copy_is_found(config: Path, documented_error: DocumentedError) -> None:
+    Path("configs/_base_/models").mkdir(parents=True)
+    Path("configs/_base_/models/own.py").write_text("")
+    Path("copy.py").write_text("_base_ = ['../_base_/models/own.py']\n")
+    with documented_error("a config was copied away from its _base_", ConfigError):
+        train("copy.py")
+
+
+def test_evaluators_are_looked_at_before_a_test(config: Path, documented_error: DocumentedError) -> None:
+    with documented_error("a test's metrics have one name", ConfigError):
+        evaluate(config, "model.pth", options={"test_evaluator": [{"type": "IoUMetric"}] * 2})
+    with documented_error("a test leaves images out", ConfigError):
+        evaluate(config, "model.pth", options={"test_dataloader.drop_last": True, "test_dataloader.batch_size": 3})
+
+
+def test_an_option_that_does_nothing(config: Path, documented_error: DocumentedError) -> None:
+    with documented_error("an option is of a value that was taken already", ConfigError):
+        train(config, options={"pipeline": []})

@@ -1,6 +1,7 @@
 """All checks of a config, before anything is read or built."""
 
 import os
+from collections.abc import Iterable
 
 from mmengine.config import Config
 from rich.console import Console
@@ -8,11 +9,19 @@ from rich.console import Console
 from ..config import ConfigError, is_segmentation
 from .batch_norm import check_batch
 from .contradiction import Contradiction
+from .data import check_data
+from .evaluators import check_evaluators
+from .fields import check_fields
 from .heads import check_heads
 from .loop import check_loop
 from .losses import check_losses
 from .monitored import check_monitored
+from .optimizer import check_optimizer
+from .parts import check_parts, check_scored_loaders
 from .schedule import check_schedules
+from .shape import check_shape
+from .sizes import check_sizes
+from .unread import check_unread
 
 # Where each launcher says which process this is, and how many there are.
 _PROCESSES = {
@@ -20,6 +29,37 @@ _PROCESSES = {
     "slurm": ("SLURM_PROCID", "SLURM_NTASKS"),
     "mpi": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE"),
 }
+
+
+def check_form(config: Config, action: str, options: Iterable[str] = ()) -> None:
+    """Find parts of a config that are missing, of the wrong kind or read by nothing, so that others can be looked at.
+
+    Args:
+        config: The config.
+        action: 'train' or 'test', which is to be done with it.
+        options: Dotted keys of the options that were put over it.
+
+    Raises:
+        ConfigError: There are some; the message names file and keys, and what to write.
+    """
+    quiet = int(os.environ.get(_names(config)[0], "0")) > 0
+    report(config, [*check_shape(config), *check_unread(config, options)], quiet)
+    report(config, [*check_parts(config, action), *check_fields(config, action)], quiet)
+    if is_segmentation(config):
+        loaders = ("test_dataloader",) if action == "test" else ("train_dataloader", "val_dataloader")
+        report(config, [*check_sizes(config), *check_data(config, loaders)], quiet)
+
+
+def check_test(config: Config) -> None:
+    """Find what would let a test fail, or leave something out, when all images are predicted.
+
+    Args:
+        config: The config.
+
+    Raises:
+        ConfigError: The test would fail or leave something out; the message names file and keys, and what to set.
+    """
+    report(config, [*check_evaluators(config, "test_evaluator"), *check_scored_loaders(config, ("test",))])
 
 
 def check_config(config: Config) -> None:
@@ -32,7 +72,10 @@ def check_config(config: Config) -> None:
         ConfigError: The run would fail or learn the wrong thing; the message names file and keys, and what to set.
     """
     rank, world_size = (int(os.environ.get(n, d)) for n, d in zip(_names(config), ("0", "1"), strict=True))
-    found = [*check_loop(config), *check_schedules(config), *check_monitored(config), *check_batch(config, world_size)]
+    found = [*check_loop(config), *check_optimizer(config), *check_schedules(config), *check_batch(config, world_size)]
+    scores = list(check_evaluators(config, "val_evaluator"))
+    found += [*(scores or check_monitored(config)), *check_evaluators(config, "test_evaluator", fatal=False)]
+    found += check_scored_loaders(config, ("val",))
     if is_segmentation(config) and isinstance(config.get("model"), dict):
         found += [*check_heads(config), *check_losses(config)]
     report(config, found, quiet=rank > 0)

@@ -28,7 +28,7 @@ class Contradiction(NamedTuple):
 
 def option(key: str, value: Any) -> str:
     """The ``--cfg-options`` that give a key another value."""
-    text = f"[{','.join(map(str, value))}]" if isinstance(value, (list, tuple)) else str(value)
+    text = f"[{','.join(map(str, value))}]".replace(" ", "") if isinstance(value, (list, tuple)) else str(value)
     return f"--cfg-options {key.replace('[', '.').replace(']', '')}={text}"
 
 

@@ -8,6 +8,7 @@ from mmseg.registry import MODELS
 
 from ...encoder.releases import get_release
 from .contradiction import Contradiction, listed, option, type_name
+from .fields import check_own_fields
 
 _COMPILED = "needs compiled operators of MMCV, which are not installed here"
 _MMDET = "needs MMDetection, which is not installed here"
@@ -87,6 +88,8 @@ def check_heads(config: Config) -> Iterator[Contradiction]:
                 "Set model.type='CascadeEncoderDecoder' and decode_head to a list of two, or take another head.",
             )
             continue
+        if head.get("sampler") is not None:
+            yield from check_own_fields(f"{key}.sampler", head["sampler"])
         yield from _check_outputs(key, head)
         yield from _check_inputs(config, key, head)
 

@@ -10,7 +10,9 @@ from mmengine.config import Config
 from mmengine.fileio import load
 
 from .contradiction import Contradiction, option, type_name
+from .fields import check_own_fields
 from .heads import check_type, heads, is_refused, outputs
+from .loss_trial import try_loss
 
 # Losses of MMSegmentation that are not of logits and class ids, by what they are of.
 REFUSED = {
@@ -56,21 +58,45 @@ def check_losses(config: Config) -> Iterator[Contradiction]:
     Args:
         config: The config.
     """
+    yield from _check_lists(config)
     for key, loss, head in losses(config):
         kind = type_name(loss)
         yield from check_type(key, loss)
         if kind in REFUSED:
             yield Contradiction(f"{key}.type", f"= {kind!r}: it {REFUSED[kind]}, not of class ids.", _INSTEAD)
             continue
-        yield from _check_fields(key, loss, head)
-        yield from _check_one_output(key, loss, head)
-        yield from _check_weights(key, loss, head)
-        yield from _check_sampler(key, loss, head)
+        found = [
+            *check_own_fields(key, loss),
+            *_check_fields(key, loss, head),
+            *_check_one_output(key, loss, head),
+            *_check_weights(key, loss, head),
+            *_check_sampler(key, loss, head),
+        ]
+        yield from found or try_loss(key, loss, head)
+
+
+def _check_lists(config: Config) -> Iterator[Contradiction]:
+    for key, head in heads(config):
+        found = head.get("loss_decode", {})
+        if not isinstance(found, (dict, list, tuple)) or (not isinstance(found, dict) and not found):
+            yield Contradiction(
+                f"{key}.loss_decode",
+                f"= {found!r}: nothing trains this head; expected a dict, or a list of dicts.",
+                f"Write loss_decode=dict(type='CrossEntropyLoss') in {key}.",
+            )
+        for i, loss in enumerate(found if isinstance(found, (list, tuple)) else [found]):
+            if isinstance(found, (dict, list, tuple)) and found and not (isinstance(loss, dict) and loss.get("type")):
+                where = f"{key}.loss_decode" if isinstance(found, dict) else f"{key}.loss_decode[{i}]"
+                yield Contradiction(
+                    where,
+                    f"= {loss!r}: it does not say what to build; expected a dict with a type.",
+                    f"Write dict(type={loss!r}) in its place." if isinstance(loss, str) else "Add type='...'.",
+                )
 
 
 def _check_fields(key: str, loss: dict[str, Any], head: dict[str, Any]) -> Iterator[Contradiction]:
     kind, name = type_name(loss), loss.get("loss_name")
-    if name is not None and "loss" not in str(name):
+    if name is not None and (not isinstance(name, str) or "loss" not in name):
         yield Contradiction(
             f"{key}.loss_name",
             f"= {name!r}: MMEngine trains by what has 'loss' in its name; this one would only be printed.",
@@ -101,7 +127,7 @@ def _check_fields(key: str, loss: dict[str, Any], head: dict[str, Any]) -> Itera
             f"Set {option(f'{key}.reduction', 'none')}, or per_image=True.",
         )
     alpha, beta = loss.get("alpha", 0.3), loss.get("beta", 0.7)
-    if kind == "TverskyLoss" and not math.isclose(alpha + beta, 1):
+    if kind == "TverskyLoss" and _is_weight(alpha) and _is_weight(beta) and not math.isclose(alpha + beta, 1):
         yield Contradiction(
             f"{key}.beta",
             f"= {beta}, but alpha = {alpha}, and their sum is 1.",

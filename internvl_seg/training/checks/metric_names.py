@@ -17,25 +17,32 @@ _SINGLE_LABEL = {"Accuracy": Accuracy, "SingleLabelMetric": SingleLabelMetric}
 
 
 def metric_names(config: Config) -> list[str] | None:
-    """The metrics that ``val_evaluator`` computes, in order; None if one of its types is not known here.
-
-    Raises:
-        KeyError: MMSegmentation has no such ``iou_metrics``.
-    """
+    """The metrics that ``val_evaluator`` computes, in order; None if one of its types is not known here."""
     names: list[str] = []
     for _, node in listed(config, "val_evaluator"):
         if type_name(node) == "Evaluator":
             return None
-        found = _names_of(config, node)
+        found = names_of(config, node, "val")
         if found is None:
             return None
-        default = getattr(_SINGLE_LABEL.get(type_name(node)), "default_prefix", None)
-        prefix = node.get("prefix") or default
-        names += [f"{prefix}/{name}" if prefix else name for name in found]
+        names += found
     return names
 
 
-def _names_of(config: Config, node: dict[str, Any]) -> list[str] | None:
+def names_of(config: Config, node: dict[str, Any], loop: str) -> list[str] | None:
+    """The metrics that one evaluator computes, with its prefix; None if its type is not known here.
+
+    Args:
+        config: The config.
+        node: The evaluator.
+        loop: 'val' or 'test', of which it is.
+    """
+    found = _without_prefix(config, node, loop)
+    prefix = node.get("prefix") or getattr(_SINGLE_LABEL.get(type_name(node)), "default_prefix", None)
+    return [f"{prefix}/{name}" if prefix else name for name in found] if found is not None else None
+
+
+def _without_prefix(config: Config, node: dict[str, Any], loop: str) -> list[str] | None:
     kind = type_name(node)
     if kind in ("IoUMetric", "SegmentationMetric"):
         if node.get("format_only"):
@@ -46,12 +53,15 @@ def _names_of(config: Config, node: dict[str, Any]) -> list[str] | None:
         of_classes = IoUMetric.total_area_to_metrics(one, one, one, one, metrics)
         return [name if name == "aAcc" else f"m{name}" for name in of_classes]
     if kind == "ImageNetAccuracy":
-        dataset = config.val_dataloader.dataset.to_dict()
+        dataset = config[f"{loop}_dataloader"].dataset.to_dict()
         variants = {n["variant"] for _, n in walk(dataset) if n.get("variant")} or {"imagenet"}
         real = ["imagenet_real"] if node.get("real_labels") is not None and "imagenet" in variants else []
         shown = [variant for variant in VARIANTS if variant in variants] + real
         return [f"{variant}/top{k}" for variant in shown for k in (1, 5)]
     if kind in _SINGLE_LABEL:
         fields = {name: value for name, value in node.items() if name in ("topk", "thrs", "items", "average")}
-        return list(_SINGLE_LABEL[kind](**fields).compute_metrics([_ONE_IMAGE]))
+        try:
+            return list(_SINGLE_LABEL[kind](**fields).compute_metrics([_ONE_IMAGE]))
+        except (AssertionError, TypeError, ValueError, RuntimeError):
+            return None  # What cannot be built is told with its key when it is.
     return None

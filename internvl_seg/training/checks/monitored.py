@@ -44,15 +44,7 @@ def check_monitored(config: Config) -> Iterator[Contradiction]:
                 fatal=False,
             )
         return
-    try:
-        names = metric_names(config)
-    except KeyError as error:
-        yield Contradiction(
-            "val_evaluator.iou_metrics",
-            f"is not known to MMSegmentation: {error.args[0]}.",
-            "Take mIoU, mDice, mFscore.",
-        )
-        return
+    names = metric_names(config)
     begins = (config.get("train_cfg") or {}).get("val_begin", 1)
     run = Run.of(config)
     for key, metrics, node in watched:
@@ -108,6 +100,10 @@ def _check_rule(key: str, metrics: list[str], node: dict[str, Any], names: list[
             CheckpointHook(save_best=metrics, **keys)
         else:
             EarlyStoppingHook(monitor=metrics[0], rule=node.get("rule"))
+    except KeyError:
+        yield Contradiction(
+            rule, f"= {node.get('rule')!r}: expected greater or less.", f"Set {option(rule, 'greater')}."
+        )
     except ValueError:
         yield Contradiction(
             key,

@@ -1,5 +1,6 @@
-"""What a config alone does not tell: how many iterations an epoch has, and how large its last batch is."""
+"""What a config alone does not tell: how many batches a loader has, how large the last is, and what is done already."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from mmengine.dist import get_world_size, is_main_process
@@ -8,7 +9,9 @@ from mmengine.hooks import Hook
 from .batch_norm import of_one_value
 from .check import report
 from .contradiction import Contradiction, option
-from .schedule import check_schedules
+from .schedule import Run, check_schedules
+
+_ENDLESS = ("InfiniteSampler", "StreamSampler")
 
 
 class RunHook(Hook):
@@ -21,9 +24,12 @@ class RunHook(Hook):
     def before_train(self, runner: Any) -> None:
         """Compare them."""
         loader = runner.train_dataloader
-        found = list(check_schedules(runner.cfg, len(loader)))
+        found = [*_check_done(runner), *check_schedules(runner.cfg, len(loader))]
+        found += _check_batches("train", loader)
+        if runner.val_loop is not None:
+            found += _check_batches("val", runner.val_dataloader)
         batches: Any = loader.batch_sampler
-        endless = type(getattr(batches, "sampler", None)).__name__ in ("InfiniteSampler", "StreamSampler")
+        endless = type(getattr(batches, "sampler", None)).__name__ in _ENDLESS
         size = getattr(batches, "batch_size", None)
         if (
             size
@@ -43,3 +49,43 @@ class RunHook(Hook):
                     )
                 )
         report(runner.cfg, found, quiet=not is_main_process())
+
+    def before_test(self, runner: Any) -> None:
+        """Look whether there is anything to test on."""
+        report(runner.cfg, list(_check_batches("test", runner.test_dataloader)), quiet=not is_main_process())
+
+
+def _check_batches(loop: str, loader: Any) -> Iterator[Contradiction]:
+    """Find a loader without a batch; an endless sampler fills one from any image."""
+    sampler: Any = getattr(loader.batch_sampler, "sampler", None)
+    key, images = f"{loop}_dataloader", len(loader.dataset)
+    if images == 0:
+        yield Contradiction(f"{key}.dataset", "holds no image.", "Look at its data_root and data_prefix.")
+    elif len(loader) == 0 and type(sampler).__name__ not in _ENDLESS:
+        of_process = f", of which this process has {len(sampler)}," if get_world_size() > 1 else ""
+        yield Contradiction(
+            f"{key}.drop_last",
+            f"= True, but {images} images{of_process} are no whole batch of {loader.batch_sampler.batch_size}: there "
+            "would be none.",
+            f"Set {option(f'{key}.drop_last', False)}, or {option(f'{key}.batch_size', len(sampler))} or less.",
+        )
+
+
+def _check_done(runner: Any) -> Iterator[Contradiction]:
+    """Find a resumed run that is as long already as it is to be, or longer."""
+    run = Run.of(runner.cfg)
+    if run is None:
+        return
+    loop = runner.train_loop
+    done, length = (runner.epoch, loop.max_epochs) if not run.by_iterations else (runner.iter, loop.max_iters)
+    unit = "epochs" if not run.by_iterations else "iterations"
+    if done == length:
+        yield Contradiction(
+            run.key, f"= {run.length}, and {done} {unit} are done: the run is at its end.", "To go on, raise it.", False
+        )
+    elif done > length:
+        yield Contradiction(
+            run.key,
+            f"= {run.length}, but {done} {unit} are done already.",
+            "Raise it to go on, or begin anew in another work folder.",
+        )

@@ -26,12 +26,14 @@ def loader(split):
     dataset = dict(
         type='BaseSegDataset', data_root=data_root, data_prefix=prefix, img_suffix='.png', seg_map_suffix='.png',
         metainfo=dict(classes=('sky', 'sea', 'land')), pipeline=pipeline)
-    return dict(batch_size=1, num_workers=0, sampler=dict(type='InfiniteSampler'), dataset=dataset)
+    sampler = dict(type='InfiniteSampler' if split == 'train' else 'DefaultSampler')
+    return dict(batch_size=1, num_workers=0, sampler=sampler, dataset=dataset)
 train_dataloader = loader('train')
 val_dataloader = loader('val')
 test_dataloader = loader('val')
 val_evaluator = dict(type='SegmentationMetric')
 test_evaluator = dict(type='SegmentationMetric')
+test_cfg = dict(type='TestLoop')
 val_cfg = dict(type='ValLoop')
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=1, val_interval=10)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))

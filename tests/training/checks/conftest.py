@@ -15,6 +15,7 @@ CONFIG = """
 default_scope = 'mmseg'
 model = dict(
     type='StreamingEncoderDecoder',
+    data_preprocessor=dict(type='SegDataPreProcessor', size=(28, 42)),
     backbone=dict(type='InternViT', arch=dict(embed_dim=32, depth=4, num_heads=2), out_indices=(0, 1, 2, 3)),
     decode_head=dict(
         type='UPerHead', in_channels=[32] * 4, in_index=[0, 1, 2, 3], channels=16, num_classes=3,
@@ -23,7 +24,8 @@ model = dict(
         type='FCNHead', in_channels=32, in_index=1, channels=16, num_classes=3, norm_cfg=dict(type='SyncBN'),
         loss_decode=[dict(type='CrossEntropyLoss'), dict(type='DiceLoss')])])
 train_dataloader = dict(batch_size=2, sampler=dict(type='InfiniteSampler'), dataset=dict(type='FolderDataset'))
-val_dataloader = dict(batch_size=1, dataset=dict(type='FolderDataset'))
+val_dataloader = dict(batch_size=1, sampler=dict(type='DefaultSampler'), dataset=dict(type='FolderDataset'))
+val_cfg = dict(type='ValLoop')
 val_evaluator = dict(type='SegmentationMetric', iou_metrics=['mIoU'])
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=80000, val_interval=1000)
 default_hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1000, save_best='mIoU'))

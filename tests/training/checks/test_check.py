@@ -1,6 +1,7 @@
 """Configs that contradict themselves are refused before anything is read, and what the errors advise mends them."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from .conftest import Read, advised
 
 HEAD, LOSS, AUX = "model.decode_head", "model.decode_head.loss_decode", "model.auxiliary_head.0"
 OHEM = {"type": "OHEMPixelSampler", "min_kept": 10}
+LOVASZ = {"type": "LovaszLoss", "reduction": "none"}
 EPOCHS = {"train_cfg": {"_delete_": True, "type": "EpochBasedTrainLoop", "max_epochs": 20}, "param_scheduler": []}
 # What is wrong, the options that make it so, and whether what the error advises first mends it.
 REFUSED: list[tuple[str, dict[str, Any], bool]] = [
@@ -116,6 +118,55 @@ REFUSED: list[tuple[str, dict[str, Any], bool]] = [
         True,
     ),
     ("an endless sampler in a loop of epochs", EPOCHS | {"default_hooks.checkpoint.interval": 1}, False),
+    ("an evaluator's metrics are one text", {"val_evaluator.iou_metrics": "mIoU"}, True),
+    ("an evaluator of another task", {"val_evaluator.type": "DepthMetric"}, True),
+    ("an evaluator has a field that nothing reads", {"val_evaluator.iou_metric": ["mIoU"]}, False),
+    ("an evaluator ignores no label but text", {"val_evaluator.ignore_index": "255"}, True),
+    (
+        "two evaluators compute a metric of one name",
+        {"val_evaluator": [{"type": "IoUMetric"}, {"type": "IoUMetric", "iou_metrics": ["mDice"]}]},
+        True,
+    ),
+    (
+        "two metrics of one evaluator have one name",
+        {"val_evaluator": {"type": "Evaluator", "metrics": [{"type": "IoUMetric"}, {"type": "IoUMetric"}]}},
+        True,
+    ),
+    ("a validation has no end", {"val_dataloader.sampler.type": "InfiniteSampler"}, True),
+    ("a validation leaves images out", {"val_dataloader.drop_last": True, "val_dataloader.batch_size": 4}, True),
+    (
+        "a run saves nothing",
+        {"default_hooks.checkpoint": {"save_last": False, "interval": 90000, "save_best": None}},
+        True,
+    ),
+    ("a checkpoint's name cannot be made", {"default_hooks.checkpoint.filename_tmpl": "it_{iter}.pth"}, False),
+    ("a rule that is none", {"default_hooks.checkpoint.rule": "bigger"}, True),
+    ("a training has no length", {"train_cfg.max_iters": None}, True),
+    ("a loop has a type and by_epoch", {"train_cfg.by_epoch": False}, False),
+    ("there is no optimizer", {"optim_wrapper.optimizer": None}, False),
+    ("an optimizer needs a closure", {"optim_wrapper.optimizer.type": "LBFGS"}, True),
+    ("an optimizer's name is misspelt", {"optim_wrapper.optimizer.type": "AdamWW"}, True),
+    ("the batch of a learning rate is missing", {"auto_scale_lr": {"enable": True}}, True),
+    ("a custom key is a number", {"optim_wrapper.paramwise_cfg": {"custom_keys": {"backbone": 0.1}}}, False),
+    (
+        "a schedule that watches a metric counts iterations",
+        {"param_scheduler": [{"type": "ReduceOnPlateauLR", "monitor": "mIoU", "rule": "greater", "by_epoch": False}]},
+        True,
+    ),
+    ("a loss weighs less than nothing", {f"{LOSS}.loss_weight": -1.0}, True),
+    ("a loss weighs nothing", {f"{AUX}.loss_decode.1.loss_weight": 0.0}, True),
+    ("a loss weighs NaN", {f"{LOSS}.loss_weight": math.nan}, True),
+    ("an alpha of two", {LOSS: {"type": "FocalLoss", "alpha": 2.0}}, True),
+    ("a gamma below zero", {LOSS: {"type": "FocalLoss", "gamma": -1.0}}, True),
+    ("a loss has a reduction that is none", {f"{LOSS}.reduction": "avg"}, False),
+    ("a loss is of a class that is not there", {LOSS: {**LOVASZ, "classes": [1, 9]}}, False),
+    ("a loss per image is text", {LOSS: {**LOVASZ, "per_image": "yes"}}, True),
+    ("a loss of another library", {LOSS: {"type": "torch.nn.CrossEntropyLoss"}}, True),
+    ("a loss of images", {LOSS: {"type": "mmpretrain.LabelSmoothLoss", "label_smooth_val": 0.1}}, False),
+    ("a head has no loss", {LOSS: []}, False),
+    ("a loss is text", {LOSS: "DiceLoss"}, False),
+    ("one of several losses is text", {f"{AUX}.loss_decode": ["DiceLoss"]}, False),
+    ("a sampler of pixels takes no probability", {f"{HEAD}.sampler": {**OHEM, "thresh": 7}}, True),
     ("a checkpoint falls between accumulated gradients", {"optim_wrapper.accumulative_counts": 3}, False),
 ]
 
@@ -143,8 +194,11 @@ SILENT: list[dict[str, Any]] = [
     {"default_hooks.checkpoint.save_best": "mAcc"},
     {"default_hooks.checkpoint.save_best": "val/mIoU", "val_evaluator.prefix": "val"},
     {
-        "default_hooks.checkpoint.save_best": ["mIoU", "mDice"],
-        "val_evaluator": [{"type": "IoUMetric"}, {"type": "SegmentationMetric", "iou_metrics": ["mDice"]}],
+        "default_hooks.checkpoint.save_best": ["mIoU", "second/mDice"],
+        "val_evaluator": [
+            {"type": "IoUMetric"},
+            {"type": "SegmentationMetric", "iou_metrics": ["mDice"], "prefix": "second"},
+        ],
     },
     {"default_hooks.checkpoint.save_best": "own", "default_hooks.checkpoint.rule": "less", "val_evaluator.type": "Own"},
     {"custom_hooks": [{"type": "EarlyStoppingHook", "monitor": "mIoU"}]},
@@ -175,6 +229,8 @@ def test_several_are_told_at_once(read: Read) -> None:
     [
         ({"train_cfg.max_iters": 40}, "inside the warm-up"),
         ({"val_dataloader": None}, "there is no validation"),
+        ({"default_hooks.checkpoint": None}, "nothing of this run is saved"),
+        ({"test_evaluator": {"type": "IoUMetric", "iou_metrics": "mIoU"}}, "expected a list"),
         ({"train_cfg.val_begin": 90000}, "val_begin = 90000"),
         ({"default_hooks.checkpoint": {"_delete_": True, "type": "CheckpointHook", "interval": 5}}, "by_epoch = True"),
     ],

@@ -13,9 +13,12 @@ from ...error_table import DocumentedError
 from .conftest import Read
 
 
-def run(config: Any, images: int, drop_last: bool = False) -> None:
-    loader: Any = DataLoader(range(images), batch_size=2, drop_last=drop_last)  # type: ignore[arg-type]
-    RunHook().before_train(SimpleNamespace(cfg=config, train_dataloader=loader))
+def run(config: Any, images: int, drop_last: bool = False, size: int = 2, done: int = 0, scored: int = 1) -> None:
+    loader: Any = DataLoader(range(images), batch_size=size, drop_last=drop_last)  # type: ignore[arg-type]
+    val: Any = DataLoader(range(scored))  # type: ignore[arg-type]
+    loop = SimpleNamespace(max_iters=config.train_cfg.get("max_iters", 6), max_epochs=3)
+    parts = {"train_loop": loop, "val_loop": loop, "train_dataloader": loader, "val_dataloader": val}
+    RunHook().before_train(SimpleNamespace(cfg=config, iter=done, epoch=0, **parts))
 
 
 def test_a_last_batch_of_one_image(read: Read, documented_error: DocumentedError) -> None:
@@ -31,3 +34,24 @@ def test_a_warm_up_in_iterations_in_a_run_of_epochs(read: Read, capsys: pytest.C
     config.train_cfg = {"type": "IterBasedTrainLoop", "max_epochs": 3}
     run(config, 4)
     assert "the run ends inside the warm-up" in capsys.readouterr().out
+
+
+def test_a_loader_without_a_batch(read: Read, documented_error: DocumentedError) -> None:
+    with documented_error("no batch is whole", ConfigError):
+        run(read(), 3, drop_last=True, size=4)
+    with documented_error("a validation has no images", ConfigError):
+        run(read(), 4, scored=0)
+    empty: Any = DataLoader(range(3), batch_size=4, drop_last=True)  # type: ignore[arg-type]
+    with documented_error("a test has no batch", ConfigError):
+        RunHook().before_test(SimpleNamespace(cfg=read(), test_dataloader=empty))
+
+
+def test_a_run_that_is_longer_already(
+    read: Read, documented_error: DocumentedError, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with documented_error("a resumed run is longer than it is to be", ConfigError):
+        run(read(), 4, done=80001)
+    run(read(), 4, done=80000)
+    assert "the run is at its end" in capsys.readouterr().out
+    run(read(), 4, done=79999)
+    assert not capsys.readouterr().out
