@@ -14,7 +14,7 @@ from ..encoder.dtypes import find_dtype
 from ..encoder.intern_vit import InternViT
 from .adapters import find_adapters, merge_adapters
 from .chat_model import find_vision_encoder, insert_encoder
-from .containers import CONTAINERS
+from .containers import find_weights
 from .encoder_file import EncoderFile
 from .errors import KeyMismatchError, NotACheckpointError, list_names
 from .exporting import ENCODER_FORMATS, describe, export_encoder, write_tensors
@@ -64,8 +64,8 @@ def _beside_tensors(path: Path) -> list[tuple[str, str]]:
     if not path.is_file() or path.name.endswith(INDEX_SUFFIX) or check_kind(path) != "torch":
         return []
     checkpoint = look(path).content
-    containers = [key for key in CONTAINERS if isinstance(checkpoint.get(key), dict)]
-    return [(str(key), "not weights") for key in checkpoint if containers and key not in (*containers, OWN)]
+    keys = find_weights(checkpoint, path)
+    return [(str(key), "not weights") for key in checkpoint if keys and key not in (keys[0], OWN)]
 
 
 def _find_reference(source: Source) -> str:

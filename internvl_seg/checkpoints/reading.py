@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .containers import tensors_of
+from .containers import tell_others, tensors_of
 from .errors import (
     NotACheckpointError,
     TruncatedCheckpointError,
@@ -135,6 +135,7 @@ class PickleReader(TensorReader):
         self._file = look(path)
         content = self._file.content
         self._tensors: dict[str, Any] = tensors_of(content, path)
+        tell_others(content, path)
         self.about = {
             key: content[key] for key in ("meta", "message_hub", OWN) if isinstance(content, dict) and key in content
         }
@@ -236,6 +237,11 @@ def _advice(what: str) -> str:
         return (
             "Each process has a share of it. Where it was trained, save whole tensors: torch.distributed.checkpoint."
             "state_dict.get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))."
+        )
+    if what == "a NumPy array":
+        return (
+            "Make tensors of all arrays where they were saved: torch.save({name: torch.from_numpy(array) for name, "
+            "array in arrays.items()}, 'weights.pth')."
         )
     return "Save it as an ordinary tensor: tensor.to_dense(), or tensor.dequantize(), or torch.Tensor.contiguous()."
 

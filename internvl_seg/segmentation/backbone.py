@@ -244,6 +244,10 @@ class InternViTBackbone(InternViT):
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns), rounding:
             return features(self, images)
 
+    def config_values(self) -> dict[str, Any]:
+        """What decides what it gives of the same weights, by the names of a config's values."""
+        return {"num_heads": self.num_heads, "norm_eps": self.norm_eps, "out_indices": tuple(self.out_indices)}
+
     def sha256(self) -> str:
         """Hash of the encoder; taken once, while it is frozen."""
         if self.encoder_hash is None and not self.has_all_weights and self.init_cfg is not None:

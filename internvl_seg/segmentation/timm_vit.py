@@ -25,6 +25,11 @@ _STD = (0.229, 0.224, 0.225)
 HUB = "hub"
 
 
+def _base_name(arch: str) -> str:
+    """An architecture's name without where it is from and which weights it has."""
+    return arch.removeprefix("timm/").partition(".")[0]
+
+
 def _create(arch: str, pretrained: bool) -> Any:
     """Build a ViT of timm without a classifier.
 
@@ -113,6 +118,7 @@ class TimmViT(nn.Module):
             read_timm_weights(self.model, source, arch)
         self.model.requires_grad_(False).eval()
         cast_weights(self.model, DTYPES[dtype], arch if source in (None, HUB) else source)
+        self.arch = arch
         self.init_cfg = init_cfg
         self.frozen = True
         self.norm = norm
@@ -127,6 +133,10 @@ class TimmViT(nn.Module):
         self._shift = ((torch.tensor(_MEAN) - mean) / std).view(3, 1, 1)
         self.register_state_dict_post_hook(_leave_out)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_check)  # type: ignore[no-untyped-call]
+
+    def config_values(self) -> dict[str, Any]:
+        """What decides what it gives of the same weights, by the names of a config's values."""
+        return {"arch": _base_name(self.arch), "norm": self.norm, "out_indices": tuple(self.out_indices)}
 
     def train(self, mode: bool = True) -> "TimmViT":
         """Stay in eval mode."""
