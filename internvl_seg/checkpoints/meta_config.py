@@ -22,7 +22,9 @@ _DEEPEST = 24
 # What the official code (MMSegmentation 0.x) calls its encoder.
 _OFFICIAL = "InternViT6B"
 _TIMM = "TimmViT"
-_DEFAULTS = {name: inspect.signature(InternViT).parameters[name].default for name in KINDS if name != "hidden"}
+_DEFAULTS = {
+    name: inspect.signature(InternViT).parameters[name].default for name in KINDS if name not in ("hidden", "head_dim")
+}
 
 
 def read_told(checkpoint: Mapping[str, Any], prefix: str, where: str, by_name: bool = False) -> Told | None:

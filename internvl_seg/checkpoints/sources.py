@@ -43,8 +43,10 @@ class Source:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def _open_local_file(path: Path) -> Source:
+def _open_local_file(path: Path, around: Path | None = None) -> Source:
+    """Open a file; the ``config.json`` beside it counts, or else one in the folder around that."""
     folder = path.parent
+    config = read_config_json(folder / "config.json") or read_config_json(around and around / "config.json")
 
     def fetch(shard: str) -> Path:
         found = folder / shard
@@ -64,10 +66,18 @@ def _open_local_file(path: Path) -> Source:
         return found
 
     if not path.name.endswith(INDEX_SUFFIX):
-        return Source(str(path), open_file(path), read_config_json(folder / "config.json"))
+        return Source(str(path), open_file(path), config)
     reader = ShardedReader(path, fetch)
     check_one_set(path, reader.shards)
-    return Source(str(path), reader, read_config_json(folder / "config.json"))
+    return Source(str(path), reader, config)
+
+
+def _no_file(path: Path) -> str:
+    what = f"a link to {path.readlink()}, which is not there" if path.is_symlink() else "no file"
+    return (
+        f"{path} is {what}. Weights of that name go before all others in {path.parent}, which are not read in their "
+        "place: put them there, remove it, or name the file that is wanted."
+    )
 
 
 def _open_folder(folder: Path) -> Source:
@@ -75,7 +85,9 @@ def _open_folder(folder: Path) -> Source:
         for name in WEIGHT_FILES:
             if (folder / name).is_file():
                 return _open_local_file(folder / name)
-        return _open_local_file(find_in_folder(folder))
+            if os.path.lexists(folder / name):  # What comes after it may be of an older model.
+                raise CheckpointNotFoundError(_no_file(folder / name))
+        return _open_local_file(found := find_in_folder(folder), folder if found.parent != folder else None)
     except OSError as error:
         raise NotACheckpointError(f"{folder} cannot be read: {error.strerror or error}.") from error
 

@@ -103,6 +103,7 @@ KINDS: dict[str, Callable[[object], Any]] = {
     "embed_dim": whole,
     "depth": whole,
     "num_heads": whole,
+    "head_dim": whole,
     "hidden": whole,
     "mlp_ratio": ratio,
     "norm": norm_name,

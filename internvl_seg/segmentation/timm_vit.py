@@ -17,17 +17,13 @@ from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_parameter
 from ..encoder.intern_vit import resolve_indices
 from ..encoder.releases import building, drawing
 from .backbone import DTYPES, OUT_TYPES, features
+from .timm_config import base_name
 from .timm_weights import cast_weights, read_timm_weights
 
 # How the images of all configs come, on the scale of 0 to 1: ImageNet's mean and standard deviation.
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 HUB = "hub"
-
-
-def _base_name(arch: str) -> str:
-    """An architecture's name without where it is from and which weights it has."""
-    return arch.removeprefix("timm/").partition(".")[0]
 
 
 def _create(arch: str, pretrained: bool) -> Any:
@@ -136,7 +132,7 @@ class TimmViT(nn.Module):
 
     def config_values(self) -> dict[str, Any]:
         """What decides what it gives of the same weights, by the names of a config's values."""
-        return {"arch": _base_name(self.arch), "norm": self.norm, "out_indices": tuple(self.out_indices)}
+        return {"arch": base_name(self.arch), "norm": self.norm, "out_indices": tuple(self.out_indices)}
 
     def train(self, mode: bool = True) -> "TimmViT":
         """Stay in eval mode."""

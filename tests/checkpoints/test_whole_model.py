@@ -113,13 +113,13 @@ def test_other_maps_are_no_matter_where_heads_are_trained() -> None:
     assert take_state(MODEL, content, "iter_2.pth", "config.py", whole=False).keys() == STATE.keys()
     with pytest.raises(WrongConfigError, match="num_heads = 4"):
         take_state(MODEL, checkpoint(arch=ARCH | {"num_heads": 4}), "iter_2.pth", "config.py", whole=False)
-    with pytest.raises(UnreadableWeightsError, match="torch.uint8"):
-        state = STATE | {HEAD: STATE[HEAD].to(torch.uint8)}
+    state = STATE | {HEAD: STATE[HEAD].to(torch.uint8)}
+    with pytest.raises(UnreadableWeightsError, match=r"torch\.uint8"):
         take_state(MODEL, checkpoint(state), "iter_2.pth", "config.py", whole=False)
 
 
 def test_what_this_package_writes_into_a_file_counts() -> None:
-    with pytest.raises(WrongConfigError, match="'internvl_seg', says num_heads = 4, but config.py has 2 there"):
+    with pytest.raises(WrongConfigError, match=r"'internvl_seg', says num_heads = 4, but config\.py has 2 there"):
         load({"state_dict": OrderedDict(STATE), "internvl_seg": {"num_heads": 4}})
 
 
