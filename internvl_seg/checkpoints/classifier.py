@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..encoder.classifier import InternViTClassifier, Pooling, TokenClassifier
+from ..encoder.devices import find_device
 from ..encoder.intern_vit import InternViT
 from ..encoder.releases import building
 from .errors import KeyMismatchError, NotACheckpointError, ShapeMismatchError, list_names
@@ -112,6 +113,7 @@ def load_classifier(
         CheckpointError: A subclass says what is wrong; nothing was loaded.
         ValueError: An override does not fit, or there is none of that name.
     """
+    device = find_device(device)
     where: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir, "subfolder": subfolder}
     opened = _open(source, **where)
     if encoder is None:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..common.kinds import UnfitValueError, flag
 from .errors import NotACheckpointError, WrongConfigError
 from .file_kinds import check_text
-from .told import KINDS, Told, UnfitValueError, flag, read_value
+from .told import KINDS, Told, read_value
 
 # A released one has some thousand bytes.
 _MOST = 4 << 20

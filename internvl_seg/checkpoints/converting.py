@@ -17,7 +17,7 @@ from .chat_model import find_vision_encoder, insert_encoder
 from .containers import find_weights
 from .encoder_file import EncoderFile
 from .errors import KeyMismatchError, NotACheckpointError, list_names
-from .exporting import ENCODER_FORMATS, describe, export_encoder, write_tensors
+from .exporting import ENCODER_FORMATS, describe, export_encoder, place_of, write_tensors
 from .file_kinds import check_kind
 from .finite_weights import check_weights
 from .loading import load_encoder
@@ -200,8 +200,8 @@ def convert_checkpoint(
     if into is not None and (to is not None or dtype is not None):
         raise ValueError("into= keeps the formats and dtypes of the chat model: leave to= and dtype= out.")
     dtype = find_dtype(dtype)
-    opened, path = open_source(source), Path(destination)
-    options: dict[str, Any] = {"dtype": dtype} | ({"num_heads": num_heads} if num_heads else {})
+    opened, path = open_source(source), place_of(destination)
+    options: dict[str, Any] = {"dtype": dtype} | ({} if num_heads is None else {"num_heads": num_heads})
     if into is not None:
         place = find_vision_encoder(into)  # Before an encoder, which may be large, is read for nothing.
         model = _read_encoder(source, opened, encoder, options)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..encoder.allocation import allocate
+from ..encoder.devices import find_device
 from ..encoder.dtypes import find_dtype
 from ..encoder.intern_vit import InternViT, Size
 from ..encoder.linear import Linear
@@ -116,7 +117,7 @@ def load_encoder(
             f"quantization={quantization!r} and blocks_in_memory={blocks_in_memory} exclude each other: blocks are "
             "read as they are in the file. Leave one of them out."
         )
-    dtype = find_dtype(dtype)
+    dtype, device = find_dtype(dtype), find_device(device)
     opened = open_source(source, revision=revision, token=token, cache_dir=cache_dir, subfolder=subfolder)
     file = EncoderFile.find(opened)
     if img_size is not None:

@@ -1,16 +1,20 @@
 """What the config of a run, which MMEngine keeps as text in a checkpoint, says of the encoder in it."""
 
 import inspect
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..common.kinds import height_and_width, whole
 from ..encoder.block import hidden_channels
 from ..encoder.intern_vit import InternViT
 from ..encoder.releases import find_release_of_name
 from .config_text import ConfigTextError, parse_config_text
 from .errors import WrongConfigError
-from .told import KINDS, Told, height_and_width, read_value, whole
+from .told import KINDS, Told, read_value
 from .weight_names import COPIES, WRAPPERS
+
+logger = logging.getLogger(__name__)
 
 # Where checkpoints have it, MMCV's last but one.
 _PLACES = (("meta", "cfg"), ("meta", "config"), ("message_hub", "runtime_info", "cfg"))
@@ -47,7 +51,9 @@ def read_told(checkpoint: Mapping[str, Any], prefix: str, where: str, by_name: b
     for place in _PLACES:
         config: Any = checkpoint
         for key in place:
-            config = config.get(key) if isinstance(config, Mapping) else None
+            around, config = config, config.get(key) if isinstance(config, Mapping) else None
+        if config is None and isinstance(around, Mapping) and key in around:
+            logger.warning("%s has no config: %s is None, so it tells nothing of its encoder.", where, ".".join(place))
         if config is not None:
             found.append(_read_config(config, prefix, f"the config in {where} ({'.'.join(place)})", by_name))
     told = [one for one in found if one is not None]

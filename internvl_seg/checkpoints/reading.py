@@ -280,6 +280,11 @@ def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
             "If you trust its origin, load it yourself and save its tensors as .safetensors."
         ) from error
     except DAMAGE as error:
+        if not file.is_zip and "UntypedStorage" in str(error):
+            raise UnreadableWeightsError(
+                f"{path} holds tensors of a dtype, such as float8, that PyTorch does not read from files in the format "
+                "that it wrote before 1.6. If they are weights, they are quantised: take the model they were made from."
+            ) from error
         raise damaged(path, str(error)) from error
 
 

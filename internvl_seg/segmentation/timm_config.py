@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from ..checkpoints.config_json import entries, read_values
 from ..checkpoints.errors import ShapeMismatchError, WrongConfigError
-from ..checkpoints.told import UnfitValueError, check_fits, read_value
+from ..checkpoints.told import check_fits, read_value
+from ..common.kinds import UnfitValueError
 from ..encoder.block import hidden_channels
 
 _ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function", "act_layer")

@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from ..checkpoints.errors import HubUnavailableError
 from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_parameters, read_reference, write_reference
+from ..common.kinds import Kind, check_arguments, flag, integer, text, whole_numbers
 from ..encoder.intern_vit import resolve_indices
 from ..encoder.releases import building, drawing
-from .backbone import DTYPES, OUT_TYPES, features
+from .backbone import DTYPES, OUT_TYPES, check_init_cfg, features
 from .timm_config import base_name
 from .timm_weights import cast_weights, read_timm_weights
 
@@ -24,6 +25,7 @@ from .timm_weights import cast_weights, read_timm_weights
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 HUB = "hub"
+_KINDS: dict[str, Kind] = {"arch": text, "out_indices": whole_numbers, "norm": flag, "seed": integer}
 
 
 def _create(arch: str, pretrained: bool) -> Any:
@@ -96,16 +98,14 @@ class TimmViT(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if dtype not in DTYPES:
+        if not isinstance(dtype, str) or dtype not in DTYPES:
             raise ValueError(f"backbone.dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
         if out_type not in OUT_TYPES:
             raise ValueError(f"backbone.out_type={out_type!r} is not known; choose one of {', '.join(OUT_TYPES)}.")
         if not frozen:
             raise ValueError("backbone.frozen=False: a TimmViT is a frozen backbone; use 'InternViT' to tune.")
-        if init_cfg is not None and (init_cfg.get("type") != "Pretrained" or "checkpoint" not in init_cfg):
-            raise ValueError(
-                f"backbone.init_cfg={init_cfg} is not known; use dict(type='Pretrained', checkpoint=...) or None."
-            )
+        check_init_cfg(init_cfg)
+        check_arguments(_KINDS, locals())
         source = None if init_cfg is None or torch.get_default_device().type == "meta" else init_cfg["checkpoint"]
         # In fp32 first: timm resizes position embeddings when it reads weights.
         with building(None, torch.float32), drawing(seed):
