@@ -42,7 +42,7 @@ def merge_adapters(encoder: InternViT, source: Source, prefix: str) -> None:
     names = find_adapters(source, prefix)
     if not names:
         return
-    check_dtypes(source.reader, names, source.where)
+    check_dtypes([(name, source.reader.dtype(name)) for name in names], source.where)
     found = {name.removeprefix(prefix): source.reader.read(name) for name in names}
     check_weights([(prefix + name, tensor) for name, tensor in found.items()], source.where)
     layers = [layer for layer in LAYERS if any(f".{layer}.lora_A." in name for name in found)]

@@ -4,7 +4,7 @@ import logging
 import re
 from typing import Any
 
-from ..encoder.block import NORM_EPS
+from ..encoder.block import NORM_EPS, hidden_channels
 from ..encoder.intern_vit import InternViT
 from ..encoder.releases import find_release
 from .encoder_file import EncoderFile
@@ -110,9 +110,15 @@ def _check_told(file: EncoderFile, shown: dict[str, Any]) -> None:
             "the weights have {}",
             "It is of another model, or was changed: correct it, or put the weights where it is not.",
         )
-        heads = told.values.get("num_heads", 1)
-        if shown["embed_dim"] % heads:
-            raise WrongConfigError(f"{told.quote('num_heads')}, which does not divide {shown['embed_dim']} channels.")
+        for name in ("num_heads", "head_dim"):
+            if shown["embed_dim"] % told.values.get(name, 1):
+                raise WrongConfigError(f"{told.quote(name)}, which does not divide {shown['embed_dim']} channels.")
+        ratio = told.values.get("mlp_ratio")
+        if ratio is not None and hidden_channels(shown["embed_dim"], ratio) != shown["hidden"]:
+            raise WrongConfigError(
+                f"{told.quote('mlp_ratio')}, but the weights have {shown['hidden'] / shown['embed_dim']:g}. Correct it "
+                "there."
+            )
     for told in file.told[1:]:
         check_fits(file.told[0], told.values, f"{told.where} says {{}}", "Correct one of them.")
 
@@ -125,6 +131,8 @@ def _num_heads(file: EncoderFile, embed_dim: int, norm: str) -> int:
     for told in file.told:
         if "num_heads" in told.values:
             return int(told.values["num_heads"])
+        if "head_dim" in told.values:
+            return embed_dim // int(told.values["head_dim"])
     check_clear(file.told)
     release = find_release(embed_dim=embed_dim)
     if release is not None:
@@ -201,6 +209,7 @@ def _check_use(file: EncoderFile, encoder: InternViT) -> None:
     Raises:
         WrongConfigError: It would compute something else with them.
     """
-    used = {"num_heads": encoder.num_heads, "norm_eps": encoder.norm_eps}
+    head_dim = encoder.embed_dim // encoder.num_heads
+    used = {"num_heads": encoder.num_heads, "head_dim": head_dim, "norm_eps": encoder.norm_eps}
     for told in file.told:
         check_fits(told, used, "{} was asked for", "Ask for what it says, or correct it if it is wrong.")

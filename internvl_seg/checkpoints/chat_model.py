@@ -15,7 +15,7 @@ from ..encoder.position import resize_pos_embed
 from .architecture import check_encoder, find_architecture
 from .encoder_file import EncoderFile
 from .errors import CheckpointError, DestinationError
-from .exporting import rename_tensors, writing
+from .exporting import place_of, rename_tensors, writing
 from .formats import ANCHOR, OFFICIAL
 from .progress import ReadingProgress
 from .sources import open_source
@@ -103,7 +103,7 @@ def insert_encoder(encoder: InternViT, chat_model: str | os.PathLike[str], desti
         CheckpointError: Another subclass says what is wrong with the chat model's files; nothing was written.
         ValueError: The encoder has adapters.
     """
-    folder, path = Path(chat_model).expanduser(), Path(destination)
+    folder, path = Path(chat_model).expanduser(), place_of(destination)
     file = find_vision_encoder(folder)
     tensors = rename_tensors(encoder, file.format)
     _check_fits(encoder, file, folder)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..encoder.classifier import InternViTClassifier, Pooling, TokenClassifier
+from ..encoder.devices import find_device
 from ..encoder.intern_vit import InternViT
 from ..encoder.releases import building
 from .errors import KeyMismatchError, NotACheckpointError, ShapeMismatchError, list_names
@@ -15,9 +16,8 @@ from .finite_weights import check_weights
 from .formats import find_encoders
 from .loading import load_encoder
 from .plain_weights import check_dtype
-from .reading import TensorReader
 from .sources import Source, open_source
-from .stored import InMemory, Stored
+from .weight_names import RenamedReader, by_new_names, plain_names
 
 # What stands before those of its names in a config's model.
 MODEL_PREFIX = "head.classifier."
@@ -70,26 +70,9 @@ def _shape(source: Source, name: str, *sides: str) -> tuple[int, ...]:
 def _open(source: str | os.PathLike[str], **where: Any) -> Source:
     """Open a file with a classifier; its tensors have the official names, also in a checkpoint of a config's model."""
     opened = open_source(source, **where)
-    if any(name.startswith(MODEL_PREFIX) for name in opened.reader.names):
-        return replace(opened, reader=_InModel(opened.reader))
-    return opened
-
-
-class _InModel(TensorReader):
-    """The classifier in a checkpoint of a config's model.
-
-    Args:
-        reader: Of the checkpoint.
-    """
-
-    def __init__(self, reader: TensorReader) -> None:
-        self._reader = reader
-        self._names = {name.removeprefix(MODEL_PREFIX): name for name in reader.names}
-        self.names = frozenset(self._names)
-
-    def stored(self, name: str) -> Stored | InMemory:
-        """As any reader."""
-        return self._reader.stored(self._names[name])
+    plain = plain_names(opened.reader.names, opened.where)
+    official = by_new_names({name: new.removeprefix(MODEL_PREFIX) for new, name in plain.items()}, opened.where)
+    return replace(opened, reader=RenamedReader(opened.reader, official))
 
 
 def load_classifier(
@@ -130,6 +113,7 @@ def load_classifier(
         CheckpointError: A subclass says what is wrong; nothing was loaded.
         ValueError: An override does not fit, or there is none of that name.
     """
+    device = find_device(device)
     where: dict[str, Any] = {"revision": revision, "token": token, "cache_dir": cache_dir, "subfolder": subfolder}
     opened = _open(source, **where)
     if encoder is None:

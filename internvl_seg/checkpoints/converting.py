@@ -14,10 +14,10 @@ from ..encoder.dtypes import find_dtype
 from ..encoder.intern_vit import InternViT
 from .adapters import find_adapters, merge_adapters
 from .chat_model import find_vision_encoder, insert_encoder
-from .containers import CONTAINERS
+from .containers import find_weights
 from .encoder_file import EncoderFile
 from .errors import KeyMismatchError, NotACheckpointError, list_names
-from .exporting import ENCODER_FORMATS, describe, export_encoder, write_tensors
+from .exporting import ENCODER_FORMATS, describe, export_encoder, place_of, write_tensors
 from .file_kinds import check_kind
 from .finite_weights import check_weights
 from .loading import load_encoder
@@ -64,8 +64,8 @@ def _beside_tensors(path: Path) -> list[tuple[str, str]]:
     if not path.is_file() or path.name.endswith(INDEX_SUFFIX) or check_kind(path) != "torch":
         return []
     checkpoint = look(path).content
-    containers = [key for key in CONTAINERS if isinstance(checkpoint.get(key), dict)]
-    return [(str(key), "not weights") for key in checkpoint if containers and key not in (*containers, OWN)]
+    keys = find_weights(checkpoint, path)
+    return [(str(key), "not weights") for key in checkpoint if keys and key not in (keys[0], OWN)]
 
 
 def _find_reference(source: Source) -> str:
@@ -200,8 +200,8 @@ def convert_checkpoint(
     if into is not None and (to is not None or dtype is not None):
         raise ValueError("into= keeps the formats and dtypes of the chat model: leave to= and dtype= out.")
     dtype = find_dtype(dtype)
-    opened, path = open_source(source), Path(destination)
-    options: dict[str, Any] = {"dtype": dtype} | ({"num_heads": num_heads} if num_heads else {})
+    opened, path = open_source(source), place_of(destination)
+    options: dict[str, Any] = {"dtype": dtype} | ({} if num_heads is None else {"num_heads": num_heads})
     if into is not None:
         place = find_vision_encoder(into)  # Before an encoder, which may be large, is read for nothing.
         model = _read_encoder(source, opened, encoder, options)

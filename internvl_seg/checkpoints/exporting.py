@@ -17,7 +17,7 @@ from torch import Tensor
 from ..encoder.block import NORM_EPS
 from ..encoder.intern_vit import InternViT
 from ..encoder.lora import is_lora
-from .errors import CheckpointError, DestinationError, list_names
+from .errors import CheckpointError, DestinationError, list_names, printable
 from .formats import HF_NATIVE, HF_REMOTE_CODE, OFFICIAL, Format
 from .reading import open_file
 from .told import OWN
@@ -43,11 +43,17 @@ def writing(destination: Path) -> Iterator[Path]:
     Raises:
         DestinationError: There is something already, or the disk does not take it.
     """
-    if destination.exists():
-        raise DestinationError(f"{destination} exists already. Remove it, or name another place.")
-    destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = destination.with_name(f".{destination.name}.tmp")
-    _remove(temporary)  # Of a run that was killed.
+    try:
+        if destination.exists():
+            raise DestinationError(f"{destination} exists already. Remove it, or name another place.")
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        temporary = destination.with_name(f".{destination.name}.tmp")
+        _remove(temporary)  # Of a run that was killed.
+    except (OSError, ValueError) as error:  # Below a file, too long, or with a character that no name has.
+        why = (error.strerror if isinstance(error, OSError) else None) or error
+        raise DestinationError(
+            f"{printable(str(destination))} cannot be written: {why}. Name another place."
+        ) from error
     try:
         yield temporary
         for path in (temporary, *temporary.rglob("*")) if temporary.is_dir() else (temporary,):
@@ -58,6 +64,18 @@ def writing(destination: Path) -> Iterator[Path]:
         raise DestinationError(f"{destination} could not be written ({error}); nothing of it is left.") from error
     finally:
         _remove(temporary)
+
+
+def place_of(destination: str | os.PathLike[str]) -> Path:
+    """The path of what is to be written.
+
+    Raises:
+        DestinationError: It is none.
+    """
+    name = os.fspath(destination) if isinstance(destination, (str, os.PathLike)) else destination
+    if not isinstance(name, str):
+        raise DestinationError(f"{name!r} is no place to write to: expected a text or a path.")
+    return Path(name)
 
 
 def _flush(path: Path) -> None:
@@ -226,7 +244,7 @@ def export_encoder(
             f"queries and keys {NORM_EPS} always: write 'official' or 'hf_remote_code'."
         )
     tensors = rename_tensors(encoder, ENCODER_FORMATS[to])
-    path = Path(destination)
+    path = place_of(destination)
     if to == "official":
         write_tensors(tensors, path, "module", describe(encoder))
         return

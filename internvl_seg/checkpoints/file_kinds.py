@@ -88,16 +88,16 @@ def check_text(path: Path, start: bytes) -> None:
     text = start.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith(b"version https://git-lfs") or b"/annex/objects/" in start[:60]:
         raise NotACheckpointError(
-            f"{path} is a Git LFS pointer, which stands for the weights, not the weights themselves. Fetch them: run "
+            f"{path} is a Git LFS pointer, which stands for the file, not the file itself. Fetch it: run "
             "'git lfs install' and 'git lfs pull' in its repository, or 'hf download OWNER/NAME'."
             if start.startswith(b"version")
             else f"{path} is a pointer of git-annex. Fetch what it stands for: 'git annex get'."
         )
     if text.startswith((b"<!doctype", b"<html", b"<head", b"<?xml", b"<error", b"<!--")):
         raise NotACheckpointError(
-            f"{path} is a page ({'XML' if text.startswith((b'<?xml', b'<error')) else 'HTML'}), not the weights: the "
-            "download gave a login, an error or the page about the file. Open it in a browser to see what it says, and "
-            "download the file itself ('hf download OWNER/NAME FILE', or the link that ends in /resolve/main/FILE)."
+            f"{path} is a page ({'XML' if text.startswith((b'<?xml', b'<error')) else 'HTML'}), not the file itself: "
+            "the download gave a login, an error or the page about the file. Open it in a browser to see what it says, "
+            "and download the file itself ('hf download OWNER/NAME FILE', or the link that ends in /resolve/main/FILE)."
         )
 
 

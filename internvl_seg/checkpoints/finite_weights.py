@@ -29,10 +29,11 @@ def non_finite(
             return NonFiniteWeightsError(f"{where}: {name}: {describe_non_finite(tensor)}. {_DAMAGED}")
     largest = max(float(part.read().abs().max()) for part in stored.values())
     dtype = str(data.dtype).removeprefix("torch.")
-    other = "bfloat16" if data.dtype == torch.float16 else "float32"
+    wider = [other for other in ("bfloat16", "float32") if largest <= torch.finfo(getattr(torch, other)).max]
+    advice = f"Use dtype={wider[0]!r} (torch.{wider[0]}), which holds them." if wider else _DAMAGED
     return NonFiniteWeightsError(
         f"{where}: {' + '.join(stored)}: values up to {largest:.3g} overflow {dtype}, whose largest is "
-        f"{torch.finfo(data.dtype).max:.3g}. Use dtype={other!r} (torch.{other}), which holds them."
+        f"{torch.finfo(data.dtype).max:.3g}. {advice}"
     )
 
 

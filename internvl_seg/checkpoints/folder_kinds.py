@@ -37,6 +37,11 @@ def find_in_folder(folder: Path) -> Path:
             f"{folder} holds shards, such as {shards[0]}, but not the index that says what is in which: download "
             f"{shards[0].split('-')[0]}.{'safetensors' if shards[0].endswith('s') else 'bin'}.index.json, too."
         )
+    if not names:
+        raise NotACheckpointError(
+            f"{folder} is empty. Put the weights there ('hf download OWNER/NAME --local-dir {folder}'), or name the "
+            "folder or file that they are in."
+        )
     raise NotACheckpointError(
         f"{folder} holds none of {', '.join(WEIGHT_FILES)}; it holds {list_names(names) or 'nothing'}. "
         "Name the checkpoint file itself."

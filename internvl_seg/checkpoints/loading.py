@@ -1,7 +1,10 @@
 """Reading an InternViT out of any released file, exactly or not at all."""
 
+import functools
 import inspect
+import logging
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..encoder.allocation import allocate
+from ..encoder.devices import find_device
 from ..encoder.dtypes import find_dtype
 from ..encoder.intern_vit import InternViT, Size
 from ..encoder.linear import Linear
@@ -18,12 +22,13 @@ from ..encoder.streamed_blocks import StreamedBlocks
 from .architecture import check_encoder, count_blocks, find_architecture
 from .encoder_file import EncoderFile
 from .errors import ChangedCheckpointError, UnknownArchitectureError
-from .formats import ANCHOR
 from .progress import ReadingProgress
 from .reference import hash_stored_embeddings
 from .sharded import local_rows
 from .sources import open_source
 from .stored import Stored
+
+logger = logging.getLogger(__name__)
 
 
 def assign_parameter(module: nn.Module, name: str, data: Tensor) -> None:
@@ -80,7 +85,8 @@ def load_encoder(
         source: A name of ``list_encoders()``, a hub id, a folder, or a ``.pth``, ``.safetensors`` or index file; of the
             hub also a revision (``owner/name@v1.0``) or one file (``owner/name:folder/weights.pth``).
         img_size: Side, or (height, width), in pixels to which the position grid is resized; the file's if None.
-        dtype: Of the weights, also as text ('bfloat16'); the file's if None.
+        dtype: Of the weights, also as text ('bfloat16'). If None the file's; where it has several, the log says so,
+            and it is the one that holds the values of all, which of bfloat16 and float32 is float32.
         device: Where to put the weights.
         quantization: Weights of fewer bits, for inference, as :func:`internvl_seg.encoder.quantize_encoder` makes them.
         blocks_in_memory: For inference in little memory: keep so many blocks, at least 1, and read the others from the
@@ -111,7 +117,7 @@ def load_encoder(
             f"quantization={quantization!r} and blocks_in_memory={blocks_in_memory} exclude each other: blocks are "
             "read as they are in the file. Leave one of them out."
         )
-    dtype = find_dtype(dtype)
+    dtype, device = find_dtype(dtype), find_device(device)
     opened = open_source(source, revision=revision, token=token, cache_dir=cache_dir, subfolder=subfolder)
     file = EncoderFile.find(opened)
     if img_size is not None:
@@ -119,7 +125,7 @@ def load_encoder(
     with building("meta", None):
         encoder = InternViT(**find_architecture(file, overrides))
     _check(file, encoder)
-    dtype = dtype or file.dtype(ANCHOR)
+    dtype = dtype or find_common_dtype(file, encoder)
     parameters = dict(encoder.named_parameters())
     if blocks_in_memory is not None:
         _stream(encoder, file, dtype, device, blocks_in_memory)
@@ -136,6 +142,19 @@ def load_encoder(
     if quantization is not None or blocks_in_memory is not None:
         encoder.requires_grad_(False)
     return encoder.eval()
+
+
+def find_common_dtype(file: EncoderFile, encoder: InternViT) -> torch.dtype:
+    """The dtype of an encoder's weights in a file: of several the one that holds the values of all of them."""
+    counts = Counter(file.dtype(name) for name, _ in encoder.named_parameters())
+    widest = functools.reduce(torch.promote_types, counts)
+    if len(counts) > 1:
+        told = ", ".join(f"{count} as {str(dtype).removeprefix('torch.')}" for dtype, count in counts.most_common())
+        logger.warning(
+            "%s holds %d weights, %s: the encoder is %s, which holds them all. Pass dtype= for another one.",
+            *(file.source.where, counts.total(), told, str(widest).removeprefix("torch.")),
+        )
+    return widest
 
 
 def _quantize_if_complete(encoder: InternViT, name: str, kind: str) -> None:

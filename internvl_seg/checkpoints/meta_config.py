@@ -1,22 +1,23 @@
 """What the config of a run, which MMEngine keeps as text in a checkpoint, says of the encoder in it."""
 
 import inspect
+import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..common.kinds import height_and_width, whole
 from ..encoder.block import hidden_channels
 from ..encoder.intern_vit import InternViT
 from ..encoder.releases import find_release_of_name
 from .config_text import ConfigTextError, parse_config_text
 from .errors import WrongConfigError
-from .told import KINDS, Told, height_and_width, read_value, whole
+from .told import KINDS, Told, read_value
+from .weight_names import COPIES, WRAPPERS
+
+logger = logging.getLogger(__name__)
 
 # Where checkpoints have it, MMCV's last but one.
 _PLACES = (("meta", "cfg"), ("meta", "config"), ("message_hub", "runtime_info", "cfg"))
-# What wraps a model puts these into names of weights; the config has none of them.
-_WRAPPERS = frozenset({"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-# One of several copies of a model, or the model within a trainer's.
-_COPIES = frozenset({"model", "teacher", "student", "ema", "ema_model", "model_ema", "net", "network"})
 # Where an encoder may be an expression.
 _MODELS = (("model",), ("model", "backbone"))
 # Deeper is no config.
@@ -24,7 +25,10 @@ _DEEPEST = 24
 
 # What the official code (MMSegmentation 0.x) calls its encoder.
 _OFFICIAL = "InternViT6B"
-_DEFAULTS = {name: inspect.signature(InternViT).parameters[name].default for name in KINDS if name != "hidden"}
+_TIMM = "TimmViT"
+_DEFAULTS = {
+    name: inspect.signature(InternViT).parameters[name].default for name in KINDS if name not in ("hidden", "head_dim")
+}
 
 
 def read_told(checkpoint: Mapping[str, Any], prefix: str, where: str, by_name: bool = False) -> Told | None:
@@ -47,7 +51,9 @@ def read_told(checkpoint: Mapping[str, Any], prefix: str, where: str, by_name: b
     for place in _PLACES:
         config: Any = checkpoint
         for key in place:
-            config = config.get(key) if isinstance(config, Mapping) else None
+            around, config = config, config.get(key) if isinstance(config, Mapping) else None
+        if config is None and isinstance(around, Mapping) and key in around:
+            logger.warning("%s has no config: %s is None, so it tells nothing of its encoder.", where, ".".join(place))
         if config is not None:
             found.append(_read_config(config, prefix, f"the config in {where} ({'.'.join(place)})", by_name))
     told = [one for one in found if one is not None]
@@ -65,7 +71,7 @@ def _read_config(config: Any, prefix: str, where: str, by_name: bool) -> Told | 
             return None if silent else _unclear(where, f"it cannot be read: {str(error).rstrip('.')}")
     elif not config:
         return _unclear(where, "it is of a class that is not read")
-    encoders = [(path, node) for path, node in _walk(config) if _is_encoder(path, node)]
+    encoders = [(path, node) for path, node in _walk(config) if _is_encoder(path, node) or (by_name and _is_timm(node))]
     chosen = _find(encoders, ("model", *prefix.split(".")[:-1]), by_name)
     odd = [".".join(path) for path, node in _walk(config) if _is_expression(path, node)]
     if odd and (len(chosen) != 1 or chosen[0][0][:1] != ("model",)):
@@ -78,7 +84,10 @@ def _read_config(config: Any, prefix: str, where: str, by_name: bool) -> Told | 
 
 
 def _values(told: Told | None) -> tuple[Any, ...]:
-    return () if told is None else (told.values, bool(told.unclear))
+    if told is None:
+        return ()
+    # Which blocks' maps are taken is the model's choice, not the encoder's.
+    return {name: value for name, value in told.values.items() if name != "out_indices"}, bool(told.unclear)
 
 
 def _unclear(where: str, why: str) -> Told:
@@ -117,6 +126,10 @@ def _is_encoder(path: tuple[str, ...], node: Any) -> bool:
     return "arch" in node or kind == _OFFICIAL or path[-1:] == ("backbone",)
 
 
+def _is_timm(node: Any) -> bool:
+    return isinstance(node, Mapping) and _kind(node) == _TIMM
+
+
 def _is_expression(path: tuple[str, ...], node: Any) -> bool:
     """Whether a part of a config may be an encoder's, but is an expression that would have to be run."""
     return isinstance(node, str) and (path in _MODELS or (_is_like(node) and "(" in node))
@@ -126,7 +139,7 @@ def _find(
     encoders: list[tuple[tuple[str, ...], Any]], names: tuple[str, ...], by_name: bool
 ) -> list[tuple[tuple[str, ...], Any]]:
     """Those of a config's encoders that have an encoder's names, as closely as there are any."""
-    for left_out in (_WRAPPERS, _WRAPPERS | _COPIES):
+    for left_out in (WRAPPERS, WRAPPERS | COPIES):
         wanted = [name for name in names if name not in left_out]
         found = [(path, node) for path, node in encoders if [key for key in path if key not in left_out] == wanted]
         if found or by_name:
@@ -135,9 +148,23 @@ def _find(
 
 
 def _told_by_node(node: Mapping[str, Any], key: str, where: str) -> Told | None:
-    if _kind(node) == _OFFICIAL and "arch" not in node:
-        return _told_by_official(node, key, where)
-    return _told_by_own(node, key, where)
+    if _kind(node) == _TIMM:
+        told: Told | None = _told_by_timm(node, key, where)
+    elif _kind(node) == _OFFICIAL and "arch" not in node:
+        told = _told_by_official(node, key, where)
+    else:
+        told = _told_by_own(node, key, where)
+    taken = node.get("out_indices", None if _kind(node) == _OFFICIAL else (-1,))
+    if told is not None and not told.unclear and isinstance(taken, (list, tuple)):
+        told.keys["out_indices"], told.values["out_indices"] = f"{key}.out_indices", tuple(taken)
+    return told
+
+
+def _told_by_timm(node: Mapping[str, Any], key: str, where: str) -> Told | None:
+    if not isinstance(arch := node.get("arch"), str):
+        return None
+    values = {"arch": arch.removeprefix("timm/").partition(".")[0], "norm": node.get("norm", False)}
+    return Told(where, {name: f"{key}.{name}" for name in values}, values)
 
 
 def _told_by_own(node: Mapping[str, Any], key: str, where: str) -> Told:

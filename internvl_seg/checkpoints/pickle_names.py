@@ -76,6 +76,8 @@ ODD_TENSORS = {
     "torch._utils._rebuild_wrapper_subclass": "a tensor of a class of its own",
     "torch._tensor._rebuild_from_type_v2": "a tensor of a class of its own",
 }
+# What makes a NumPy array.
+ARRAYS = frozenset(f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core"))
 _PARTS_OF_SHARDED = re.compile(r"torch\.distributed\.(tensor|_tensor|device_mesh|_shard|fsdp|_mesh_layout)\.?")
 _PARTS_OF_QUANTISED = re.compile(r"(torchao|bitsandbytes|quanto|optimum\.quanto|hqq)\.")
 # What takes over the process that reads a pickle: none of it is ever beside weights.
@@ -91,6 +93,8 @@ _HOSTILE = re.compile(
 
 def describe_odd(made: Made) -> str:
     """What a tensor is that is none of the plain ones."""
+    if made.by in ARRAYS:
+        return "a NumPy array"
     kinds = [arg.name for arg in made.args if isinstance(arg, Global) and "." in arg.name[6:]]
     of = f" ({kinds[-1]})" if kinds else ""
     return ODD_TENSORS.get(made.by, f"a tensor made by {made.by}") + of

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 
 import torch
 
@@ -58,17 +58,23 @@ def check_plain(reader: TensorReader, names: Collection[str], where: str, quanti
             "Gather them with the zero_to_fp32.py beside the checkpoint, or set "
             "stage3_gather_16bit_weights_on_model_save."
         )
-    check_dtypes(reader, names, where, quantised_by)
+    check_dtypes([(name, reader.dtype(name)) for name in names], where, quantised_by)
 
 
-def check_dtypes(reader: TensorReader, names: Collection[str], where: str, quantised_by: str = "") -> None:
+def check_dtypes(
+    dtypes: Iterable[tuple[str, torch.dtype]], where: str | os.PathLike[str], quantised_by: str = ""
+) -> None:
     """Check the dtypes alone, as :func:`check_plain` does; counters and indices may be integers.
+
+    Args:
+        dtypes: Of tensors, with their names.
+        where: The file, for messages.
+        quantised_by: What its config says of that, if anything.
 
     Raises:
         UnreadableWeightsError: Weights are of a dtype that is not computed with.
     """
-    for name in sorted(names):
-        dtype = reader.dtype(name)
+    for name, dtype in sorted(dtypes, key=lambda pair: pair[0]):
         if dtype.is_floating_point or dtype.is_complex or _WEIGHT.search(name):
             check_dtype(name, dtype, where, quantised_by)
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 
 from . import meta_config
-from .containers import CONTAINERS
 from .errors import ShapeMismatchError, WrongConfigError
 from .told import OWN, Told, check_clear, read_own
 
@@ -61,24 +60,19 @@ def find_grid(
     return side, side
 
 
-def tell_grids(checkpoint: Any, where: str) -> None:
-    """Put what a whole checkpoint tells of position grids into its state dict's metadata.
+def tell_grids(checkpoint: Mapping[str, Any], state: Mapping[str, Any], where: str) -> OrderedDict[str, Any]:
+    """A state dict whose metadata hold what its checkpoint tells of position grids.
 
     There a backbone looks for it when it loads its part, and sees no more of the checkpoint than that.
 
     Args:
-        checkpoint: As it was read; it is changed in place.
+        checkpoint: As it was read; empty if there is nothing around the state dict.
+        state: The state dict in it.
         where: Its file, for errors.
 
     Raises:
         WrongConfigError: What is told cannot be read, or does not fit.
     """
-    holder, key, state = None, "", checkpoint
-    for name in CONTAINERS:
-        if isinstance(state, dict) and isinstance(state.get(name), dict):
-            holder, key, state = state, name, state[name]
-    if holder is None:
-        return
     metadata = dict(getattr(state, "_metadata", None) or {})
     for name in [name for name in state if isinstance(name, str) and name.rpartition(".")[2] == "pos_embed"]:
         prefix = name.removesuffix("pos_embed")
@@ -92,7 +86,7 @@ def tell_grids(checkpoint: Any, where: str) -> None:
             metadata[prefix[:-1]] = {**metadata.get(prefix[:-1], {}), GRID: list(grid)}
     renewed = OrderedDict(state)
     renewed._metadata = metadata  # type: ignore[attr-defined]  # As PyTorch's own state dicts have it.
-    holder[key] = renewed
+    return renewed
 
 
 def grid_of_state(metadata: Mapping[str, Any], positions: int) -> tuple[int, int] | None:

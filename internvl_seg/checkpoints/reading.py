@@ -20,7 +20,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from .containers import tensors_of
+from .containers import tell_others, tensors_of
 from .errors import (
     NotACheckpointError,
     TruncatedCheckpointError,
@@ -135,6 +135,7 @@ class PickleReader(TensorReader):
         self._file = look(path)
         content = self._file.content
         self._tensors: dict[str, Any] = tensors_of(content, path)
+        tell_others(content, path)
         self.about = {
             key: content[key] for key in ("meta", "message_hub", OWN) if isinstance(content, dict) and key in content
         }
@@ -237,6 +238,11 @@ def _advice(what: str) -> str:
             "Each process has a share of it. Where it was trained, save whole tensors: torch.distributed.checkpoint."
             "state_dict.get_model_state_dict(model, options=StateDictOptions(full_state_dict=True))."
         )
+    if what == "a NumPy array":
+        return (
+            "Make tensors of all arrays where they were saved: torch.save({name: torch.from_numpy(array) for name, "
+            "array in arrays.items()}, 'weights.pth')."
+        )
     return "Save it as an ordinary tensor: tensor.to_dense(), or tensor.dequantize(), or torch.Tensor.contiguous()."
 
 
@@ -274,6 +280,11 @@ def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
             "If you trust its origin, load it yourself and save its tensors as .safetensors."
         ) from error
     except DAMAGE as error:
+        if not file.is_zip and "UntypedStorage" in str(error):
+            raise UnreadableWeightsError(
+                f"{path} holds tensors of a dtype, such as float8, that PyTorch does not read from files in the format "
+                "that it wrote before 1.6. If they are weights, they are quantised: take the model they were made from."
+            ) from error
         raise damaged(path, str(error)) from error
 
 

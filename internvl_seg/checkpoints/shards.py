@@ -14,15 +14,26 @@ from .reading import TensorReader, open_file
 from .stored import InMemory, Stored
 
 
+def is_inside(name: Any) -> bool:
+    """Whether a name is that of a file or folder within another folder, on every system."""
+    parts = re.split(r"[/\\]", name) if isinstance(name, str) and len(name) < 1000 else [".."]
+    # Absolute names of every system begin with an empty part or a drive.
+    return (
+        ".." not in parts
+        and bool(parts[0])
+        and bool(parts[-1].strip(". "))
+        and "\0" not in name
+        and ":" not in parts[0]
+    )
+
+
 def check_inside(name: Any, index: Path | str) -> str:
     """Check that a file that an index names is within the index' folder.
 
     Raises:
         NotACheckpointError: It is not, or no name of a file.
     """
-    parts = re.split(r"[/\\]", name) if isinstance(name, str) and len(name) < 1000 else [".."]
-    # Absolute names of every system begin with an empty part or a drive.
-    if ".." in parts or not parts[0] or not parts[-1].strip(". ") or "\0" in name or ":" in parts[0]:
+    if not is_inside(name):
         told = printable(name) if isinstance(name, str) else type(name).__name__
         raise NotACheckpointError(
             f"{index} names {told!r}, expected a file in its own folder. It was not opened; download the index again, "
@@ -49,6 +60,11 @@ class ShardedReader(TensorReader):
             raise NotACheckpointError(f"{index} is not an index of shards: it has no JSON key 'weight_map'.")
         for shard in shards.values() if not all(isinstance(s, str) for s in shards.values()) else set(shards.values()):
             check_inside(shard, index)
+        if indices := [shard for shard in set(shards.values()) if shard.endswith(".json")]:
+            what = "itself" if index.name in indices else f"{printable(indices[0])}, another index,"
+            raise NotACheckpointError(
+                f"{index} names {what} as a file of weights. It was damaged or written by hand: download it again."
+            )
         self._shard_of: dict[str, str] = shards
         self.names = frozenset(shards)
         self.shards = frozenset(shards.values())

@@ -2,12 +2,14 @@
 
 import logging
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub.errors import EntryNotFoundError
 
+from ..common.kinds import short
 from ..encoder.releases import get_release, list_encoders
 from .config_json import read_config_json
 from .errors import (
@@ -21,7 +23,7 @@ from .errors import (
 from .folder_kinds import WEIGHT_FILES, check_one_set, find_in_folder
 from .hub import HubSource
 from .reading import TensorReader, open_file
-from .shards import ShardedReader, check_inside
+from .shards import ShardedReader, is_inside
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +45,10 @@ class Source:
     config: dict[str, Any] = field(default_factory=dict)
 
 
-def _open_local_file(path: Path) -> Source:
+def _open_local_file(path: Path, around: Path | None = None) -> Source:
+    """Open a file; the ``config.json`` beside it counts, or else one in the folder around that."""
     folder = path.parent
+    config = read_config_json(folder / "config.json") or read_config_json(around and around / "config.json")
 
     def fetch(shard: str) -> Path:
         found = folder / shard
@@ -64,10 +68,18 @@ def _open_local_file(path: Path) -> Source:
         return found
 
     if not path.name.endswith(INDEX_SUFFIX):
-        return Source(str(path), open_file(path), read_config_json(folder / "config.json"))
+        return Source(str(path), open_file(path), config)
     reader = ShardedReader(path, fetch)
     check_one_set(path, reader.shards)
-    return Source(str(path), reader, read_config_json(folder / "config.json"))
+    return Source(str(path), reader, config)
+
+
+def _no_file(path: Path) -> str:
+    what = f"a link to {path.readlink()}, which is not there" if path.is_symlink() else "no file"
+    return (
+        f"{path} is {what}. Weights of that name go before all others in {path.parent}, which are not read in their "
+        "place: put them there, remove it, or name the file that is wanted."
+    )
 
 
 def _open_folder(folder: Path) -> Source:
@@ -75,14 +87,20 @@ def _open_folder(folder: Path) -> Source:
         for name in WEIGHT_FILES:
             if (folder / name).is_file():
                 return _open_local_file(folder / name)
-        return _open_local_file(find_in_folder(folder))
+            if os.path.lexists(folder / name):  # What comes after it may be of an older model.
+                raise CheckpointNotFoundError(_no_file(folder / name))
+        return _open_local_file(found := find_in_folder(folder), folder if found.parent != folder else None)
     except OSError as error:
         raise NotACheckpointError(f"{folder} cannot be read: {error.strerror or error}.") from error
 
 
 def _open_hub(hub: HubSource) -> Source:
     if hub.file is not None:
-        return _open_hub_file(hub, check_inside(hub.file, hub.repo))
+        if not is_inside(hub.file):
+            raise CheckpointNotFoundError(
+                f"{printable(hub.file)!r} is no file within {hub.repo}. Name one as '{hub.repo}:folder/weights.pth'."
+            )
+        return _open_hub_file(hub, hub.file)
     found: dict[str, Path] = {}
     unavailable: HubUnavailableError | None = None
     for name in ("config.json", *WEIGHT_FILES):
@@ -151,9 +169,19 @@ def open_source(
         CheckpointError: A subclass says what is wrong with the file, the folder or the hub.
         ValueError: There are two revisions.
     """
-    name = os.fspath(source)
+    name = os.fspath(source) if isinstance(source, (str, os.PathLike)) else source
+    if not isinstance(name, str):
+        raise CheckpointNotFoundError(
+            f"There is no checkpoint {short(name)}: expected a text or a path, found {type(name).__name__}."
+        )
+    if subfolder and not is_inside(subfolder):
+        raise CheckpointNotFoundError(
+            f"subfolder={short(subfolder)} is no folder within {printable(name)}. Name one that is."
+        )
     path = find_local(name)
     if path is not None:
+        if subfolder and path.is_file():
+            logger.warning("%s is a file: subfolder=%r says nothing of it.", path, subfolder)
         if revision is not None:
             logger.warning("%s is here, not on the hub: revision=%r says nothing of it.", path, revision)
         return _open_local_file(path) if path.is_file() else _open_folder(_subfolder(path, subfolder))
@@ -163,11 +191,21 @@ def open_source(
     is_file = name.endswith(_SUFFIXES) and hub is not None and hub.file is None
     if hub is not None and not is_file:
         return _open_hub(hub.with_options(revision, token, cache_dir, subfolder))
+    if scheme := re.match(r"(?!hf:|https://huggingface\.co/)(\w+)://", name):
+        raise CheckpointNotFoundError(
+            f"{printable(name)} is an address, and nothing is fetched from {scheme[1]}:// here. Download the file, and "
+            "name it where it lies; of the Hugging Face hub name 'owner/name' or 'owner/name:file'."
+        )
     parts = name.removeprefix("hf://").removeprefix("https://huggingface.co/").split("/")
     raise CheckpointNotFoundError(
         f"There is no checkpoint {name!r}: it is no file or folder here, no hub id (owner/name, owner/name@revision, "
         f"owner/name:file) and no release ({', '.join(list_encoders())})."
         + (_hint(parts) if len(parts) > 2 and all(parts) and name.endswith(_SUFFIXES) else "")
+        + (
+            f" The repository of that address is named {'/'.join(parts)!r}."
+            if len(parts) == 2 and "://" in name
+            else ""
+        )
     )
 
 
@@ -196,6 +234,6 @@ def find_local(name: str) -> Path | None:
 def _subfolder(folder: Path, name: str | None) -> Path:
     if not name:
         return folder
-    if not (folder / check_inside(name, folder)).is_dir():
+    if not (folder / name).is_dir():
         raise CheckpointNotFoundError(f"{folder} has no subfolder {name!r}.")
     return folder / name

@@ -6,14 +6,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..common.kinds import UnfitValueError, epsilon, flag, height_and_width, ratio, short, whole
 from ..encoder.block import NORMS
 from .errors import WrongConfigError
 
 # Key under which files of this package hold what names and shapes do not tell: beside the weights in a ``torch.save``
 # file, in the metadata of a ``.safetensors`` one.
 OWN = "internvl_seg"
-# More of anything is no encoder.
-_MOST = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -38,55 +37,11 @@ class Told:
         return f"{self.where} says {self.keys[name]} = {self.values[name]!r}"
 
 
-class UnfitValueError(ValueError):
-    """A value is none of its kind; the text says what was expected."""
-
-
-def whole(value: object) -> int:
-    """A whole number above 0."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= _MOST:
-        raise UnfitValueError(f"a whole number from 1 to {_MOST:,}")
-    return value
-
-
-def epsilon(value: object) -> float:
-    """What a norm adds."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < 1:
-        raise UnfitValueError("a number between 0 and 1")
-    return float(value)
-
-
-def ratio(value: object) -> float:
-    """A finite number above 0."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= _MOST:
-        raise UnfitValueError("a number above 0")
-    return float(value)
-
-
-def flag(value: object) -> bool:
-    """True or False."""
-    if not isinstance(value, bool):
-        raise UnfitValueError("true or false")
-    return value
-
-
 def norm_name(value: object) -> str:
     """A norm that an encoder may have."""
     if not isinstance(value, str) or value not in NORMS:
         raise UnfitValueError(f"{' or '.join(NORMS)}, as an InternViT has")
     return value
-
-
-def height_and_width(value: object) -> tuple[int, int]:
-    """Height and width: a number for both, two of them, or an object with both."""
-    try:
-        if isinstance(value, Mapping):
-            return whole(value.get("height")), whole(value.get("width"))
-        if isinstance(value, (list, tuple)) and len(value) == 2:
-            return whole(value[0]), whole(value[1])
-        return whole(value), whole(value)
-    except UnfitValueError as error:
-        raise UnfitValueError(f"{error}, or [height, width] of such") from error
 
 
 def side(value: object) -> int:
@@ -103,6 +58,7 @@ KINDS: dict[str, Callable[[object], Any]] = {
     "embed_dim": whole,
     "depth": whole,
     "num_heads": whole,
+    "head_dim": whole,
     "hidden": whole,
     "mlp_ratio": ratio,
     "norm": norm_name,
@@ -131,12 +87,7 @@ def read_value(
     try:
         return kind(value)
     except UnfitValueError as error:
-        raise WrongConfigError(f"{where} says {key} = {_short(value)}, expected {error}.{remedy}") from error
-
-
-def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) < 80 else f"{text[:77]}..."
+        raise WrongConfigError(f"{where} says {key} = {short(value)}, expected {error}.{remedy}") from error
 
 
 def read_own(about: object, where: str) -> Told | None:

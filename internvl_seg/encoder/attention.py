@@ -20,7 +20,7 @@ def check_kernel(name: str) -> None:
         ValueError: There is no such kernel.
         KernelUnavailableError: It needs something that is not installed.
     """
-    if name != "auto" and name not in KERNELS:
+    if not isinstance(name, str) or (name != "auto" and name not in KERNELS):
         raise ValueError(f"attention={name!r} is not a kernel; choose 'auto' or one of {', '.join(KERNELS)}.")
     if not is_installed(name):
         raise KernelUnavailableError(

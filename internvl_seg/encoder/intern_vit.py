@@ -4,12 +4,14 @@ Parameters have the names of the official ``.pth`` files, so a state dict needs 
 """
 
 from collections.abc import Iterable, Sequence
+from numbers import Integral
 from typing import Literal, overload
 
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from ..common.kinds import Kind, check_arguments, epsilon, height_and_width, number, rate, ratio, short, whole
 from .attention import check_kernel
 from .block import NORM_EPS, NORMS, Block, NormType, hidden_channels
 from .linear import Conv2d
@@ -17,6 +19,15 @@ from .position import resize_pos_embed
 from .streamed_blocks import StreamedBlocks
 
 Size = int | tuple[int, int]
+# Of the arguments whose values are many; in an order in which each error is about what is wrong first.
+_KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("patch_size", "in_chans", "embed_dim", "depth", "num_heads"), whole),
+    "img_size": height_and_width,
+    "mlp_ratio": ratio,
+    "init_values": number,
+    "drop_path_rate": rate,
+    "norm_eps": epsilon,
+}
 
 
 def resolve_indices(indices: Sequence[int], depth: int) -> list[int]:
@@ -25,6 +36,10 @@ def resolve_indices(indices: Sequence[int], depth: int) -> list[int]:
     Raises:
         ValueError: There are none, or one lies outside an encoder of this depth.
     """
+    if not isinstance(indices, Sequence) or not all(type(i) is not bool and isinstance(i, Integral) for i in indices):
+        raise ValueError(
+            f"indices={short(indices)} is not a list of whole numbers: name the blocks to tap, such as [-1]."
+        )
     if not indices:
         raise ValueError("indices is empty: name at least one block to tap.")
     for position, index in enumerate(indices):
@@ -105,20 +120,13 @@ class InternViT(nn.Module):
     ) -> None:
         super().__init__()
         check_kernel(attention)
-        if norm not in NORMS:
+        if not isinstance(norm, str) or norm not in NORMS:
             raise ValueError(f"norm={norm!r} is not known; choose one of {', '.join(NORMS)}.")
-        counts = {"patch_size": patch_size, "in_chans": in_chans, "embed_dim": embed_dim, "num_heads": num_heads}
-        for name, count in counts.items():
-            if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-                raise ValueError(f"{name}={count!r} is no whole number above 0.")
-        if not 0 < norm_eps < 1:
-            raise ValueError(f"norm_eps={norm_eps!r} is not between 0 and 1; the released encoders have {NORM_EPS}.")
+        check_arguments(_KINDS, locals())
         if hidden_channels(embed_dim, mlp_ratio) < 1:
             raise ValueError(f"mlp_ratio={mlp_ratio!r} leaves the MLP no channels.")
         if embed_dim % num_heads:
             raise ValueError(f"embed_dim={embed_dim} is not a multiple of num_heads={num_heads}.")
-        if depth < 1:
-            raise ValueError(f"depth={depth}: an encoder has at least one block.")
         self.embed_dim = embed_dim
         self.num_heads = num_heads
         self.patch_size = patch_size
@@ -126,8 +134,7 @@ class InternViT(nn.Module):
         self.grad_checkpointing = grad_checkpointing
         self.quantization: str | None = None
         self.stored_embeddings: dict[str, str] | None = None
-        height, width = (img_size, img_size) if isinstance(img_size, int) else img_size
-        self.grid_size = self._grid_of(height, width, "img_size")
+        self.grid_size = self._grid_of(*height_and_width(img_size), "img_size")
 
         self.patch_embed = PatchEmbed(patch_size, in_chans, embed_dim)
         self.cls_token = nn.Parameter(torch.empty(1, 1, embed_dim))

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ..common.kinds import check_arguments, integer
 from .block import NORM_EPS, NormType
 from .dtypes import find_dtype
 from .intern_vit import InternViT, Size
@@ -155,7 +156,11 @@ def drawing(seed: int) -> Iterator[None]:
     """Within this context random numbers are those of a seed; those after it are as if none had been drawn.
 
     Threads that draw so wait for each other; no other may draw from PyTorch's generator meanwhile.
+
+    Raises:
+        ValueError: The seed is no whole number.
     """
+    check_arguments({"seed": integer}, {"seed": seed})
     devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
     with _ALONE, torch.random.fork_rng(devices=list(devices)):
         torch.manual_seed(seed)

@@ -34,9 +34,10 @@ class StreamedBlocks(nn.ModuleList):
         self, blocks: Iterable[nn.Module], read: Read, make: Callable[[nn.Module], None], in_memory: int
     ) -> None:
         super().__init__(blocks)
-        if in_memory < 1:
+        if type(in_memory) is not int or in_memory < 1:
             raise ValueError(
-                f"blocks_in_memory={in_memory}: a block has to be in memory to compute; 2 or more are fast."
+                f"blocks_in_memory={in_memory!r} is no whole number from 1 on: a block has to be in memory to compute; "
+                "2 or more are fast."
             )
         places = min(in_memory, 2) if in_memory < len(self) else 0
         self.read, self.in_memory = read, in_memory

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..common.finite import check_finite
 from ..encoder import InternViT
+from ..encoder.devices import find_device
 from ..segmentation.backbone import non_finite_advice
 from ..training.config import ConfigError
 from .model import build_model, find_meta, find_pipeline, in_scope, read_config, read_weights
@@ -83,7 +84,9 @@ class Classifier:
         Raises:
             ConfigError: The config does not describe a classifier; the message names file and key.
             CheckpointError: The weights could not be read, or are another model's.
+            ValueError: There is no such device here.
         """
+        place = find_device(device or get_device())
         with in_scope("mmpretrain"):
             config = read_config(config, options, ("ImageClassifier",), "mmpretrain")
             model = build_model(config, "ImageClassifier", encoder)
@@ -91,7 +94,7 @@ class Classifier:
         count = model.head.num_classes
         if len(classes) != count:
             classes = [f"class {i}" for i in range(count)]
-        return cls(model.to(device or get_device()).eval(), find_pipeline(config), classes)
+        return cls(model.to(place).eval(), find_pipeline(config), classes)
 
     @property
     def encoder(self) -> InternViT:

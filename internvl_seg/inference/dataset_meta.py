@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from ..checkpoints.told import UnfitValueError, read_value
+from ..checkpoints.told import read_value
+from ..common.kinds import UnfitValueError
 
 
 def read_dataset_meta(meta: object, where: str) -> dict[str, Any]:
@@ -22,10 +23,24 @@ def read_dataset_meta(meta: object, where: str) -> dict[str, Any]:
         WrongConfigError: It is something else.
     """
     told = read_value(_mapping, meta, where, "meta")
-    found: dict[str, Any] = read_value(_mapping, told.get("dataset_meta"), where, "meta.dataset_meta")
+    return read_metainfo(told.get("dataset_meta"), where, "meta.dataset_meta")
+
+
+def read_metainfo(metainfo: object, where: str, name: str) -> dict[str, Any]:
+    """Names and colours of classes, as :func:`read_dataset_meta` gives them.
+
+    Args:
+        metainfo: A dict with ``classes`` and ``palette``, or without.
+        where: Where it stands, for errors.
+        name: Its key there, for errors.
+
+    Raises:
+        WrongConfigError: It is something else.
+    """
+    found: dict[str, Any] = read_value(_mapping, metainfo, where, name)
     for key, kind in (("classes", _names), ("palette", _colours)):
         if found.get(key) is not None:
-            found[key] = read_value(kind, found[key], where, f"meta.dataset_meta.{key}")
+            found[key] = read_value(kind, found[key], where, f"{name}.{key}")
     return found
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.fileio import list_from_file
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from torch import nn
 
@@ -20,7 +21,7 @@ from ..encoder import InternViT
 from ..segmentation.backbone import reading_weights_later
 from ..training.config import ConfigError, load_config, without_annotations
 from ..training.explaining import explaining
-from .dataset_meta import read_dataset_meta
+from .dataset_meta import read_dataset_meta, read_metainfo
 
 # MMEngine has one scope, in which it looks names up, for all threads.
 _BUILDING = threading.RLock()
@@ -107,11 +108,19 @@ def find_test_set(config: Config) -> dict[str, Any]:
 
 
 def find_meta(meta: dict[str, Any], config: Config) -> dict[str, Any]:
-    """What a checkpoint was trained on, if it says so, or else what the config's test set is."""
+    """What a checkpoint was trained on, if it says so, or else what the config's test set is.
+
+    Raises:
+        WrongConfigError: The config's ``metainfo`` is something else than names and colours of classes.
+    """
     dataset = find_test_set(config)
     with DATASETS.switch_scope_and_registry(None) as registry:  # Of the default scope, as build() looks there.
         known = getattr(registry.get(dataset.get("type", "")), "METAINFO", {})
-    return meta or {**known, **dataset.get("metainfo", {})}
+    told = dataset.get("metainfo")
+    if isinstance(told, dict):  # A text in it is the name of a file with one name a line, as for MMEngine.
+        told = {key: list_from_file(v) if isinstance(v, str) and Path(v).is_file() else v for key, v in told.items()}
+    where = "test_dataloader.dataset.metainfo"
+    return meta or {**known, **read_metainfo(told, str(config.filename or "The config"), where)}
 
 
 def find_pipeline(config: Config, tta: bool = False) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..data.palette import distinct_palette
 from ..encoder import InternViT
+from ..encoder.devices import find_device
 from ..segmentation.inference import Inference
 from ..segmentation.picture import Picture
 from ..segmentation.segmentor import StreamingEncoderDecoder
@@ -101,13 +102,15 @@ class Segmenter:
         Raises:
             ConfigError: The config does not describe a segmentor; the message names file and key.
             CheckpointError: The weights could not be read, or are another model's.
+            ValueError: There is no such device here.
         """
+        place = find_device(device or get_device())
         with in_scope("mmseg"):
             config = read_config(config, options, ("StreamingEncoderDecoder", "EncoderDecoder"), "mmseg")
             model = build_model(config, "StreamingEncoderDecoder", encoder)
             meta = find_meta(read_weights(model, checkpoint, config), config)
         classes, palette = _classes_of(meta, model.num_classes)
-        return cls(model.to(device or get_device()).eval(), find_pipeline(config, tta), classes, palette)
+        return cls(model.to(place).eval(), find_pipeline(config, tta), classes, palette)
 
     @property
     def encoder(self) -> InternViT:

@@ -1,6 +1,7 @@
 """``InternViT`` as a backbone of MMEngine configs."""
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any
@@ -12,8 +13,9 @@ from torch import Tensor
 
 from ..checkpoints import load_encoder
 from ..checkpoints.classifier import MODEL_PREFIX, PARTS
-from ..checkpoints.loading import assign_parameter, give_memory, read_weights
+from ..checkpoints.loading import assign_parameter, check_overrides, give_memory, read_weights
 from ..checkpoints.reference import hash_encoder, hash_file
+from ..common.kinds import short
 from ..encoder import InternViT, get_release
 from ..encoder.compiling import compile_blocks
 from ..encoder.cpu import has_bf16_products
@@ -44,6 +46,21 @@ def reading_weights_later() -> Iterator[None]:
         yield
     finally:
         _READ_LATER.reset(token)
+
+
+def check_init_cfg(init_cfg: object) -> None:
+    """Check where a backbone's weights come from.
+
+    Raises:
+        ValueError: It is neither None nor ``dict(type='Pretrained', checkpoint=...)`` with a text or a path.
+    """
+    known = isinstance(init_cfg, Mapping) and init_cfg.get("type") == "Pretrained"
+    checkpoint = init_cfg.get("checkpoint") if known and isinstance(init_cfg, Mapping) else None
+    if init_cfg is not None and (not isinstance(checkpoint, (str, os.PathLike)) or not os.fspath(checkpoint)):
+        raise ValueError(
+            f"backbone.init_cfg={short(init_cfg)} is not known; use dict(type='Pretrained', checkpoint=...) with the "
+            "name of an encoder, a file or a folder, or None."
+        )
 
 
 @MODELS.register_module(name="InternViT")
@@ -109,14 +126,11 @@ class InternViTBackbone(InternViT):
         init_cfg: dict[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
-        if dtype not in DTYPES:
+        if not isinstance(dtype, str) or dtype not in DTYPES:
             raise ValueError(f"backbone.dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
         if out_type not in OUT_TYPES:
             raise ValueError(f"backbone.out_type={out_type!r} is not known; choose one of {', '.join(OUT_TYPES)}.")
-        if init_cfg is not None and (init_cfg.get("type") != "Pretrained" or "checkpoint" not in init_cfg):
-            raise ValueError(
-                f"backbone.init_cfg={init_cfg} is not known; use dict(type='Pretrained', checkpoint=...) or None."
-            )
+        check_init_cfg(init_cfg)
         if lora is not None and not frozen:
             raise ValueError(f"backbone.lora={lora} adapts a frozen encoder: set backbone.frozen=True.")
         if encoder is not None and (not frozen or lora is not None):
@@ -133,10 +147,15 @@ class InternViTBackbone(InternViT):
                     f"backbone.{name}={value!r} is for inference with weights from a file: set frozen=True, leave lora "
                     "out, and set init_cfg=dict(type='Pretrained', checkpoint=...), which may name a whole segmentor."
                 )
+        if not isinstance(arch, (str, Mapping)):
+            raise ValueError(
+                f"backbone.arch={short(arch)} is neither a name of list_encoders() nor a dict of arguments."
+            )
         arguments = get_release(arch).arguments() if isinstance(arch, str) else dict(arch)
         arguments |= {"drop_path_rate": drop_path_rate, "attention": attention, "grad_checkpointing": with_cp}
         if img_size is not None:
             arguments["img_size"] = img_size
+        check_overrides(arguments)
         # Weights that a file holds need not be drawn first. A model built on the meta device is only looked at.
         drawn = encoder is None and init_cfg is None and not _READ_LATER.get()
         from_file = not drawn and encoder is None and torch.get_default_device().type != "meta"
@@ -243,6 +262,10 @@ class InternViTBackbone(InternViT):
         )
         with torch.set_grad_enabled(torch.is_grad_enabled() and learns), rounding:
             return features(self, images)
+
+    def config_values(self) -> dict[str, Any]:
+        """What decides what it gives of the same weights, by the names of a config's values."""
+        return {"num_heads": self.num_heads, "norm_eps": self.norm_eps, "out_indices": tuple(self.out_indices)}
 
     def sha256(self) -> str:
         """Hash of the encoder; taken once, while it is frozen."""

@@ -14,15 +14,18 @@ from torch import Tensor, nn
 
 from ..checkpoints.errors import HubUnavailableError
 from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_parameters, read_reference, write_reference
+from ..common.kinds import Kind, check_arguments, flag, integer, text, whole_numbers
 from ..encoder.intern_vit import resolve_indices
 from ..encoder.releases import building, drawing
-from .backbone import DTYPES, OUT_TYPES, features
+from .backbone import DTYPES, OUT_TYPES, check_init_cfg, features
+from .timm_config import base_name
 from .timm_weights import cast_weights, read_timm_weights
 
 # How the images of all configs come, on the scale of 0 to 1: ImageNet's mean and standard deviation.
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 HUB = "hub"
+_KINDS: dict[str, Kind] = {"arch": text, "out_indices": whole_numbers, "norm": flag, "seed": integer}
 
 
 def _create(arch: str, pretrained: bool) -> Any:
@@ -95,16 +98,14 @@ class TimmViT(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if dtype not in DTYPES:
+        if not isinstance(dtype, str) or dtype not in DTYPES:
             raise ValueError(f"backbone.dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
         if out_type not in OUT_TYPES:
             raise ValueError(f"backbone.out_type={out_type!r} is not known; choose one of {', '.join(OUT_TYPES)}.")
         if not frozen:
             raise ValueError("backbone.frozen=False: a TimmViT is a frozen backbone; use 'InternViT' to tune.")
-        if init_cfg is not None and (init_cfg.get("type") != "Pretrained" or "checkpoint" not in init_cfg):
-            raise ValueError(
-                f"backbone.init_cfg={init_cfg} is not known; use dict(type='Pretrained', checkpoint=...) or None."
-            )
+        check_init_cfg(init_cfg)
+        check_arguments(_KINDS, locals())
         source = None if init_cfg is None or torch.get_default_device().type == "meta" else init_cfg["checkpoint"]
         # In fp32 first: timm resizes position embeddings when it reads weights.
         with building(None, torch.float32), drawing(seed):
@@ -113,6 +114,7 @@ class TimmViT(nn.Module):
             read_timm_weights(self.model, source, arch)
         self.model.requires_grad_(False).eval()
         cast_weights(self.model, DTYPES[dtype], arch if source in (None, HUB) else source)
+        self.arch = arch
         self.init_cfg = init_cfg
         self.frozen = True
         self.norm = norm
@@ -127,6 +129,10 @@ class TimmViT(nn.Module):
         self._shift = ((torch.tensor(_MEAN) - mean) / std).view(3, 1, 1)
         self.register_state_dict_post_hook(_leave_out)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_check)  # type: ignore[no-untyped-call]
+
+    def config_values(self) -> dict[str, Any]:
+        """What decides what it gives of the same weights, by the names of a config's values."""
+        return {"arch": base_name(self.arch), "norm": self.norm, "out_indices": tuple(self.out_indices)}
 
     def train(self, mode: bool = True) -> "TimmViT":
         """Stay in eval mode."""

@@ -15,10 +15,12 @@ from torch.utils._pytree import tree_leaves
 
 from ..checkpoints.errors import CheckpointError, KeyMismatchError, ShapeMismatchError, list_names
 from ..checkpoints.finite_weights import check_weights, non_finite
-from ..checkpoints.plain_weights import check_dtype
+from ..checkpoints.plain_weights import check_dtype, explain_names
 from ..checkpoints.sources import open_source
 from ..checkpoints.stored import InMemory
+from ..checkpoints.weight_names import plain_names
 from ..common.finite import is_finite
+from .timm_config import apply_timm_config, fit_positions
 
 _IN_BLOCK = re.compile(r"(?:^|\.)\d+\.")
 # What timm leaves out of blocks because it changes no feature, or is computed anew.
@@ -33,11 +35,17 @@ def read_timm_weights(model: nn.Module, path: str, arch: str) -> None:
         path: File or folder.
         arch: timm's name of the model, for errors.
 
+    A ``config.json`` beside it counts (:func:`internvl_seg.segmentation.timm_config.apply_timm_config`).
+
     Raises:
         CheckpointError: A subclass says what is wrong.
     """
-    reader = open_source(path).reader
-    state = {name: reader.read(name) for name in reader.names}
+    source = open_source(path)
+    explain_names(source.reader.names, path)
+    size = apply_timm_config(model, source.config, arch, path)
+    names = plain_names(source.reader.names, path, model.state_dict().keys())
+    state = {name: source.reader.read(stored) for name, stored in names.items()}
+    fit_positions(model, state, size, path)
     try:
         missing, unexpected = model.load_state_dict(_rename(model, state, path, arch), strict=False)
     except CheckpointError:

@@ -25,8 +25,7 @@ from torch import nn
 
 from ..checkpoints.finite_weights import check_weights
 from ..checkpoints.in_place import find_places, reading_in_place
-from ..checkpoints.position_grid import tell_grids
-from ..checkpoints.whole_model import load_whole
+from ..checkpoints.whole_model import load_whole, take_state
 from .checkpoint_fields import AVERAGES, check_fields, read_meta
 from .checkpoint_hook import CheckpointHook
 from .exactness import why_inexact
@@ -203,11 +202,10 @@ class ResumableRunner(Runner):
         Raises:
             CheckpointError: They are no weights of this model, or NaN or infinite.
         """
-        state = read_state(checkpoint, filename)
+        read_state(checkpoint, filename)  # It is looked at before hooks take it for a checkpoint.
         # Before hooks exchange tensors in it, as one that averages weights does.
         places = find_places(Path(filename).expanduser(), checkpoint)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
-        tell_grids(checkpoint, filename)
         # Not its wrappers: of several processes, or of test-time augmentation.
         model = self.model
         while hasattr(model, "module"):
@@ -215,8 +213,9 @@ class ResumableRunner(Runner):
         if self.needs_all_weights and not is_sharded(self.model):
             load_whole(model, checkpoint, places, filename, self.cfg.filename)
         else:
+            state = take_state(model, checkpoint, filename, self.cfg.filename, whole=self.needs_all_weights)
             with reading_in_place(places):
-                _load_checkpoint_to_model(model, checkpoint, strict, revise_keys=revise_keys)
+                _load_checkpoint_to_model(model, {"state_dict": state}, strict, revise_keys=revise_keys)
             check_taken(model, state, filename, revise_keys)
         self._has_loaded: bool = True
         self.logger.info(f"Load checkpoint from {filename}")

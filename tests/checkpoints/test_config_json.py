@@ -189,3 +189,76 @@ def test_heads_are_guessed_for_plain_vits_alone(width: int, norm: Any, tmp_path:
     torch.save(encoder.state_dict(), tmp_path / "encoder.pth")
     with pytest.raises(CheckpointError, match="does not tell how many attention heads"):
         load_encoder(tmp_path / "encoder.pth")
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"num_heads": 4}, "num_heads = 4"),
+        ({"head_dim": 8}, "head_dim = 8"),
+        ({"head_dim": 5}, "head_dim = 5, which does not divide 32"),
+        ({"num_key_value_heads": 1}, "num_key_value_heads = 1, but num_attention_heads = 2"),
+        ({"depth": 7}, "depth = 7"),
+        ({"embed_dim": 64}, "embed_dim = 64"),
+        ({"mlp_ratio": 3}, r"mlp_ratio = 3\.0, but the weights have 4"),
+        ({"norm_eps": 1e-2}, r"norm_eps = 0\.01"),
+        ({"rms_norm_eps": 1e-2}, r"norm_eps = 0\.01"),
+        ({"activation": "relu"}, "activation = 'relu'"),
+        ({"hidden_activation": "relu"}, "hidden_activation = 'relu'"),
+        ({"model_type": "siglip_vision_model"}, "model_type = 'siglip_vision_model'"),
+        ({"model_type": 3}, "model_type = 3"),
+        ({"rope_theta": 10000.0}, r"rope_theta = 10000\.0"),
+        ({"use_swiglu_ffn": True}, "use_swiglu_ffn = True"),
+        ({"architecture": "vit_base_patch16_clip_quickgelu_224"}, "quickgelu"),
+        ({"model_args": {"num_heads": 4}}, r"model_args\.num_heads = 4"),
+        ({"model_args": {"act_layer": "quick_gelu"}}, r"model_args\.act_layer = 'quick_gelu'"),
+        ({"model_args": {"norm_layer": "rmsnorm"}}, r"model_args\.norm_layer = 'rmsnorm', and what an InternViT would"),
+        ({"model_args": 3}, "model_args = a int"),
+        ({"vit_config": {"num_attention_heads": 4}}, "num_attention_heads = 4, but 2 was asked for"),
+        ({"vision_tower": {"vision_config": {"hidden_act": "relu"}}}, "hidden_act = 'relu'"),
+        ({"vision_config": {"num_heads": 2}, "visual": {"num_heads": 4}}, "vision_config and visual, which differ"),
+    ],
+    ids=repr,
+)
+def test_what_others_call_it_is_read(content: Any, message: str, written: Path, tmp_path: Path) -> None:
+    asked = {"num_heads": 2} if "vit_config" in content else {}
+    with pytest.raises(WrongConfigError, match=message):
+        load_encoder(change(written, tmp_path, content), **asked)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"num_heads": 4},
+        {"head_dim": 8},
+        {"vit_config": {"num_heads": 4}},
+        {"architecture": "vit_intern300m_patch14_448", "model_args": {"num_heads": 4, "num_classes": 5}},
+        {"model_type": "my_own_vit", "num_heads": 4, "vision_tower": "a name", "rope_scaling": None},
+    ],
+    ids=repr,
+)
+def test_heads_by_other_names(content: Any, written: Path, tmp_path: Path) -> None:
+    place = change(written, tmp_path, json.dumps(content).encode())
+    assert load_encoder(place).num_heads == 4
+
+
+def test_a_config_that_is_not_there_is_not_passed_over(
+    written: Path, tmp_path: Path, documented_error: DocumentedError
+) -> None:
+    place = change(written, tmp_path, {})
+    for content, message in (
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 3\n", "Git LFS pointer"),
+        (b"<!DOCTYPE html><html>", r"a page \(HTML\), not the file itself"),
+    ):
+        (place / "config.json").write_bytes(content)
+        with pytest.raises(NotACheckpointError, match=message):
+            load_encoder(place)
+    (place / "config.json").unlink()
+    (place / "config.json").symlink_to(tmp_path / "blob")
+    if written.name == FORMATS[0]:
+        with documented_error("config.json is a link to nothing", NotACheckpointError):
+            load_encoder(place)
+    (place / "config.json").unlink()
+    (place / "config.json").mkdir()
+    with pytest.raises(NotACheckpointError, match=r"config\.json cannot be read: Is a directory"):
+        load_encoder(place)

@@ -180,3 +180,25 @@ def test_what_from_pretrained_takes(saved: Path, caplog: pytest.LogCaptureFixtur
     for name in ("int8", "bf16", "float8_e4m3fn", "Tensor", 3):
         with pytest.raises(ValueError, match="is no dtype of weights"):
             load_encoder(saved, dtype=name)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "model.safetensors.index.json"])
+def test_a_link_to_nothing_is_not_passed_over(name: str, tmp_path: Path, documented_error: DocumentedError) -> None:
+    torch.save(random_encoder().state_dict(), tmp_path / "pytorch_model.bin")
+    (tmp_path / name).symlink_to(tmp_path / "blob")
+    if name == "model.safetensors":
+        with documented_error("a folder's weights are a link to nothing", errors.CheckpointNotFoundError):
+            load_encoder(tmp_path, num_heads=2)
+    with pytest.raises(errors.CheckpointNotFoundError, match=rf"{name} is a link to .*blob, which is not there"):
+        load_encoder(tmp_path, num_heads=2)
+    (tmp_path / name).unlink()
+    (tmp_path / name).mkdir()
+    with pytest.raises(errors.CheckpointNotFoundError, match=f"{name} is no file"):
+        load_encoder(tmp_path, num_heads=2)
+
+
+def test_a_config_around_the_folder_of_deepspeed_counts(tmp_path: Path) -> None:
+    (tmp_path / "global_step3").mkdir()
+    torch.save({"module": random_encoder().state_dict()}, tmp_path / "global_step3" / "mp_rank_00_model_states.pt")
+    (tmp_path / "config.json").write_text('{"num_attention_heads": 4}')
+    assert load_encoder(tmp_path).num_heads == 4

@@ -1,6 +1,7 @@
 """Every format gives the tokens of the official code, and nothing else is needed to load it."""
 
 import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from internvl_seg.encoder.quantization import QUANTIZATIONS, quantize_encoder
 from ..conftest import Golden
 from ..error_table import DocumentedError
 from .conftest import assert_close, save_sharded
+from .encoders import random_encoder
 
 HF_MODELS = ("hf_remote_code_rms", "hf_remote_code_layernorm", "hf_native_layernorm")
 Write = Callable[..., Path]
@@ -323,3 +325,28 @@ def test_quantized_while_it_is_read_or_later_is_the_same(
 def test_quantized_blocks_are_not_streamed(hf_folder: Write, documented_error: DocumentedError) -> None:
     with documented_error("quantization of blocks that are read when they are needed", ValueError):
         load_encoder(hf_folder(HF_MODELS[0]), quantization="int8", blocks_in_memory=2)
+
+
+@pytest.mark.parametrize(
+    ("other", "where", "wanted"),
+    [
+        (torch.bfloat16, "patch_embed", torch.float32),
+        (torch.bfloat16, "blocks", torch.float32),
+        (torch.float64, "blocks.1.norm1", torch.float64),
+        (torch.float16, "cls_token", torch.float32),
+    ],
+)
+def test_of_several_dtypes_no_value_is_rounded(
+    other: torch.dtype, where: str, wanted: torch.dtype, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = {n: t.to(other) if n.startswith(where) else t.detach() for n, t in random_encoder().state_dict().items()}
+    torch.save(state, tmp_path / "encoder.pth")
+    with caplog.at_level(logging.WARNING):
+        encoder = load_encoder(tmp_path / "encoder.pth", num_heads=2)
+    assert {parameter.dtype for parameter in encoder.parameters()} == {wanted}
+    assert all(torch.equal(tensor, state[name].to(wanted)) for name, tensor in encoder.state_dict().items())
+    assert f"the encoder is {str(wanted).removeprefix('torch.')}, which holds them all. Pass dtype=" in caplog.text
+    assert load_encoder(tmp_path / "encoder.pth", num_heads=2, dtype="bfloat16").dtype == torch.bfloat16
+    state["blocks.2.mlp.fc1.weight"] = state["blocks.2.mlp.fc1.weight"].to(torch.float64)
+    torch.save(state, tmp_path / "encoder.pth")  # A block that is not asked for is no matter.
+    assert load_encoder(tmp_path / "encoder.pth", num_heads=2, depth=2).dtype == wanted

@@ -246,3 +246,12 @@ def test_a_backbone_takes_the_grid_that_a_state_dict_tells(tmp_path: Path, docum
     state._metadata[""]["grid_size"] = [9, 15]
     with pytest.raises(ShapeMismatchError, match=r"the grid \[9, 15\], but it has 144 positions"):
         square.load_state_dict(state)
+
+
+def test_a_config_that_is_none_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run_of(tmp_path / "iter_2.pth", 126)
+    checkpoint = torch.load(tmp_path / "iter_2.pth")
+    checkpoint["meta"]["cfg"] = None
+    torch.save(checkpoint, tmp_path / "iter_2.pth")
+    assert load_encoder(tmp_path / "iter_2.pth", num_heads=8).num_heads == 8
+    assert "has no config: meta.cfg is None" in caplog.text

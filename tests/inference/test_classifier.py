@@ -13,6 +13,7 @@ from mmpretrain.registry import MODELS
 from PIL import Image
 
 from internvl_seg import Classifier, Segmenter
+from internvl_seg.checkpoints.errors import NonFiniteWeightsError, UnreadableWeightsError
 from internvl_seg.checkpoints.whole_model import WrongWeightsError
 from internvl_seg.inference.commands import infer
 from internvl_seg.inference.pictures import PictureError
@@ -56,6 +57,20 @@ def test_probabilities_are_mmpretrains(config: Path) -> None:
         assert one.probabilities == sorted(one.probabilities, reverse=True)
         assert sum(one.probabilities) == pytest.approx(1)
     assert len({one.labels[0] for one in found}) > 1
+
+
+def test_an_official_file_is_checked_as_one_of_this_package(config: Path) -> None:
+    state = torch.load("model.pth", weights_only=True)["state_dict"]
+    official = {n.removeprefix("head.classifier.").removeprefix("backbone."): t for n, t in state.items()}
+    torch.save({"module": official}, "official.pth")
+    found = Classifier.from_checkpoint(config, "official.pth", device="cpu").model.state_dict()
+    assert all(torch.equal(found[name], tensor) for name, tensor in state.items())
+    torch.save({"module": official | {"head.weight": official["head.weight"].to(torch.int8)}}, "official.pth")
+    with pytest.raises(UnreadableWeightsError, match=r"head\.weight as torch\.int8"):
+        Classifier.from_checkpoint(config, "official.pth", device="cpu")
+    torch.save({"module": official | {"head.bias": official["head.bias"] * float("nan")}}, "official.pth")
+    with pytest.raises(NonFiniteWeightsError, match=r"head\.bias"):
+        Classifier.from_checkpoint(config, "official.pth", device="cpu")
 
 
 def test_pictures_in_any_form(config: Path) -> None:

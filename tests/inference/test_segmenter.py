@@ -260,5 +260,44 @@ def test_paths_of_no_file(path: Any, config: Path) -> None:
     assert len(str(error.value)) < 1000
 
 
+@pytest.mark.parametrize("told", ["num_heads=4", "num_heads=2, norm_eps=1e-3"])
+def test_an_encoder_of_other_heads_or_epsilon(told: str, config: Path, checkpoint: Path) -> None:
+    saved = torch.load(checkpoint, weights_only=True)
+    saved["meta"]["cfg"] = CONFIG.replace("num_heads=2", told)
+    torch.save(saved, checkpoint)
+    with pytest.raises(WrongConfigError, match=r"weights\.pth \(meta\.cfg\) says .*, but .*config\.py has"):
+        Segmenter.from_checkpoint(config, checkpoint, device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("metainfo", "message"),
+    [
+        ("dict(classes=5)", r"metainfo\.classes = 5, expected a list of names"),
+        ("dict(classes='abcd')", r"metainfo\.classes = 'abcd', expected a list of names"),
+        ("dict(palette=[1, 2])", r"metainfo\.palette = \[1, 2\]"),
+        ("[1]", r"test_dataloader\.dataset\.metainfo = \[1\], expected a dict"),
+    ],
+)
+def test_what_a_config_says_of_classes_is_of_its_kind(
+    metainfo: str, message: str, config: Path, checkpoint: Path
+) -> None:
+    config.write_text(CONFIG.replace("data_root='data'", f"data_root='data', metainfo={metainfo}"))
+    with pytest.raises(WrongConfigError, match=rf"config\.py says .*{message}"):
+        Segmenter.from_checkpoint(config, checkpoint, device="cpu")
+
+
+def test_a_config_may_name_a_file_of_classes(config: Path, checkpoint: Path, tmp_path: Path) -> None:
+    (tmp_path / "classes.txt").write_text("\n".join(ABCD))
+    told = f"dict(classes={str(tmp_path / 'classes.txt')!r})"
+    config.write_text(CONFIG.replace("data_root='data'", f"data_root='data', metainfo={told}"))
+    assert Segmenter.from_checkpoint(config, checkpoint, device="cpu").classes == ABCD
+
+
+def test_devices_that_are_not_here(config: Path, checkpoint: Path) -> None:
+    for device in ("foo", "meta"):
+        with pytest.raises(ValueError, match=f"device='{device}'"):
+            Segmenter.from_checkpoint(config, checkpoint, device=device)
+
+
 def test_it_is_part_of_the_package() -> None:
     assert internvl_seg.Segmenter is Segmenter
