@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..common.devices import find_device
 from ..encoder.classifier import InternViTClassifier, Pooling, TokenClassifier
-from ..encoder.devices import find_device
 from ..encoder.intern_vit import InternViT
 from ..encoder.releases import building
 from .errors import KeyMismatchError, NotACheckpointError, ShapeMismatchError, list_names

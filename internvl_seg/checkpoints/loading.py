@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..common.devices import find_device
 from ..encoder.allocation import allocate
-from ..encoder.devices import find_device
 from ..encoder.dtypes import find_dtype
 from ..encoder.intern_vit import InternViT, Size
 from ..encoder.linear import Linear

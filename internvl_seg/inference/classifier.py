@@ -13,9 +13,9 @@ from mmengine.device import get_device
 from mmpretrain.models import ImageClassifier
 from torch import Tensor
 
+from ..common.devices import find_device
 from ..common.finite import check_finite
 from ..encoder import InternViT
-from ..encoder.devices import find_device
 from ..segmentation.backbone import non_finite_advice
 from ..training.config import ConfigError
 from .model import build_model, find_meta, find_pipeline, in_scope, read_config, read_weights

@@ -14,9 +14,9 @@ from mmengine.device import get_device
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..common.devices import find_device
 from ..data.palette import distinct_palette
 from ..encoder import InternViT
-from ..encoder.devices import find_device
 from ..segmentation.inference import Inference
 from ..segmentation.picture import Picture
 from ..segmentation.segmentor import StreamingEncoderDecoder

@@ -1,11 +1,12 @@
 """Devices that are not here are told in words."""
 
 from argparse import ArgumentTypeError
+from typing import Any
 
 import pytest
 import torch
 
-from internvl_seg.common.devices import device_name
+from internvl_seg.common.devices import device_name, find_device
 
 from ..error_table import DocumentedError
 
@@ -24,3 +25,14 @@ def test_what_is_here_is_taken() -> None:
 def test_what_is_not_here_is_refused(case: str, name: str, documented_error: DocumentedError) -> None:
     with documented_error(f"--device: {case}", ArgumentTypeError):
         device_name(name)
+
+
+@pytest.mark.parametrize("device", ["foo", "", "cuda:99", "meta", None, 1.5, []], ids=repr)
+def test_odd_devices(device: Any) -> None:
+    with pytest.raises(ValueError, match=r"device="):
+        find_device(device)
+
+
+def test_where_no_values_are(documented_error: DocumentedError) -> None:
+    with documented_error("weights are to be read where no values are", ValueError):
+        find_device("meta")
