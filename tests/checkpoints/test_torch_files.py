@@ -291,7 +291,7 @@ def test_weights_under_the_keys_of_trainers(
     torch.save({"model": weights, "model_ema": {"w": torch.zeros(2)}}, tmp_path / "x.pth")
     assert torch.equal(open_file(tmp_path / "x.pth").read("w"), weights["w"])
     assert "model_ema" in caplog.text
-    torch.save({"student": weights, "teacher": weights}, tmp_path / "x.pth")
+    torch.save({"student": {"w": torch.zeros(2)}, "teacher": weights}, tmp_path / "x.pth")
     with documented_error("a checkpoint holds two models", errors.NotACheckpointError):
         open_file(tmp_path / "x.pth")
     torch.save({"network": weights}, tmp_path / "x.pth")

@@ -142,7 +142,7 @@ def test_how_many_steps_end_it_is_in_the_config(config: Path) -> None:  # noqa: 
     with pytest.raises(NonFiniteError, match=r"Iteration 3: .*in the 2 steps up to here"):
         train(config, work_dir="run", options=options)
     options["custom_hooks"][-1]["stop_after"] = 0
-    with pytest.raises(ConfigError, match="stop_after=0"):
+    with pytest.raises(ConfigError, match="stop_after = 0: expected a whole number"):
         train(config, work_dir="run", options=options)
 
 

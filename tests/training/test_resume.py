@@ -197,7 +197,7 @@ def test_other_classes_are_named(run: Path, documented_error: DocumentedError) -
     with documented_error("a class was added before a run was resumed", OtherRunError):
         train("config.py", work_dir="four", resume=True, options=options)
     # As the message advises, what fits is taken.
-    options |= {"load_from": "four/iter_1.pth", "train_cfg.max_iters": 1, "optim_wrapper.optimizer.lr": 0.0}
+    options |= {"load_from": "four/iter_1.pth", "train_cfg.max_iters": 1, "optim_wrapper.optimizer.lr": 1e-30}
     train("config.py", work_dir="five", options=options | {"param_scheduler": None})
     found, expected = weights("five/iter_1.pth"), weights("four/iter_1.pth")
     assert torch.equal(found["backbone.cls_token"], expected["backbone.cls_token"])
