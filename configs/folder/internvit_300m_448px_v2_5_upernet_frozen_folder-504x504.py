@@ -1,5 +1,6 @@
 # Head tuning on your own images (README, "Train on your own folder").
-# To change: num_classes (as many as classes.txt has lines), data_root, and iterations to the number of images.
+# To change: num_classes (as many as classes.txt has lines), iterations to the number of images, and data_root
+# (--cfg-options data_root=FOLDER, or in each data set).
 # Taps at a quarter, half, three quarters and the last block are this project's choice; no mIoU is published.
 _base_ = [
     "../_base_/models/upernet_frozen_504x504.py",

@@ -1,5 +1,6 @@
 # Attention pooling of your own images, a folder a class (docs/classification.md).
-# To change: num_classes (folders in train) and data_root, and epochs to the number of images. No accuracy is published.
+# To change: num_classes (folders in train) and epochs to the number of images; data_root
+# (--cfg-options data_root=FOLDER, or in each data set). No accuracy is published.
 _base_ = [
     "../_base_/models/classifier_attention_pooling_frozen.py",
     "../_base_/datasets/imagefolder_448x448.py",

@@ -1,5 +1,6 @@
 # Full tuning on your own images, a folder a class (docs/classification.md).
-# To change: num_classes (folders in train; in two places) and data_root, and epochs to the number of images.
+# To change: num_classes (folders in train; in two places) and epochs to the number of images; data_root
+# (--cfg-options data_root=FOLDER, or in each data set).
 # No accuracy is published.
 _base_ = [
     "../_base_/models/classifier_linear_frozen_mixup.py",
