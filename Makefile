@@ -1,5 +1,6 @@
 # make demo   train, evaluate and draw on real images, from nothing, in one command
-# make test   run the tests
+# make test   run the tests, in less than 15 minutes on two cores
+# make test-slow   run the few that take half a minute or more
 # make lint   check style and types
 # make bench  run the benchmarks
 
@@ -10,7 +11,7 @@ READY := $(VENV)/.ready
 # The lock was made with this Python; others take the newest versions that requirements.txt allows.
 LOCK := $(shell $(PYTHON) -c "import sys; print('-c requirements.lock' if sys.version_info[:2] == (3, 11) else '')")
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test test-slow lint bench clean
 
 $(READY): requirements.txt requirements-dev.txt requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -24,7 +25,10 @@ demo: $(READY)
 	$(BIN)/python tools/demo.py $(if $(ENCODER),--encoder $(ENCODER)) $(if $(DATA),--data-root $(DATA))
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not slow'
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -55,6 +55,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_from_folder_to_page(folder: Path, tmp_path: Path) -> None:
     work_dir = tmp_path / "run"
@@ -77,6 +78,7 @@ def test_from_folder_to_page(folder: Path, tmp_path: Path) -> None:
     assert "python tools/test.py" in page
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("tiny")
 def test_losing_on_the_sample_set_is_an_error(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Path(demo.SCRATCH).open("a") as config:

@@ -81,6 +81,7 @@ def _go_on(folder: Path, work_dir: str) -> None:
     train("config.py", work_dir=work_dir, resume=True)
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_like_one_that_was_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     mixed = """

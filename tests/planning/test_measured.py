@@ -40,6 +40,7 @@ def measured(config: Path) -> dict[str, dict[str, int]]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_within_15_percent(case: str, config: Path, measured: dict[str, dict[str, int]]) -> None:
     plan = plan_memory(config, device="cpu", device_memory=4, options=CASES[case])

@@ -196,6 +196,7 @@ def test_more_images_of_a_class_than_there_are(config: Path) -> None:
         run(config, **{"probe.few_shot.per_class": [6]})
 
 
+@pytest.mark.slow
 def test_photographs_with_a_real_encoder(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     options = {

@@ -73,6 +73,7 @@ def heads(name: str) -> dict[str, dict[str, torch.Tensor]]:
     return {path.name: read_pickle(path)["state_dict"] for path in Path(name).glob("heads/*.pth")}
 
 
+@pytest.mark.slow
 def test_ten_kills(start: Start) -> None:
     whole = start("whole")
     whole.join()

@@ -28,6 +28,7 @@ atexit.register(report)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("config")
 def test_two_processes_train_and_test(monkeypatch: pytest.MonkeyPatch) -> None:
     Path("watch.py").write_text(WATCH)

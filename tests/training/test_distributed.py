@@ -131,6 +131,7 @@ def test_two_processes_train_and_score_as_one() -> None:
         assert share[rank, "sharded"] == pytest.approx(0.5, abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_sharded_run_resumes_and_its_checkpoint_is_a_plain_one(config: Path) -> None:  # noqa: F811
     config.write_text(CONFIG + EXTRA + RANDOM + LEARNING.replace("OPTIMIZER", "type='AdamW', lr=1e-3"))
     train("config.py", work_dir="first", options={"train_cfg.max_iters": 2})

@@ -81,6 +81,7 @@ def losses(work_dir: str) -> list[tuple[int, float]]:
     return sorted((entry["step"], entry["loss"]) for entry in entries if "loss" in entry)
 
 
+@pytest.mark.slow
 def test_eight_kills(start: Start) -> None:
     whole = start("whole")
     whole.join()
