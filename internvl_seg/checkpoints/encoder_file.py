@@ -63,7 +63,7 @@ class EncoderFile:
         """Names in the file of the encoder's parts, whatever else has the same prefix."""
         parts = ("pos_embed", "cls_token", "patch_embed.proj", "blocks")
         roots = tuple(self.prefix + self.format.rename(part)[0] for part in parts)
-        return [name for name in self.source.reader.names if name.startswith(roots)]
+        return [name for name in sorted(self.source.reader.names) if name.startswith(roots)]
 
     def names(self, parameter: str) -> list[str]:
         """Names in the file of an official parameter."""
