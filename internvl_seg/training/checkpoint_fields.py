@@ -2,6 +2,7 @@
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -164,6 +165,9 @@ def check_like(found: Any, own: Any, field: str, where: str | os.PathLike[str]) 
     elif isinstance(own, Tensor):
         if not isinstance(found, Tensor) or found.shape != own.shape or not is_finite(found):
             raise damaged(where, field, found, f"a tensor of shape {tuple(own.shape)} without NaN and infinity")
+    elif isinstance(own, Counter):  # Such as a schedule's milestones, which may be others.
+        if not isinstance(found, Mapping) or not all(map(_is_count, (*found, *found.values()))):
+            raise damaged(where, field, found, "counts of whole numbers")
     elif isinstance(own, Mapping):
         if not isinstance(found, Mapping) or set(own) - set(found):
             raise damaged(where, field, found, "a dict with " + ", ".join(map(repr, own)))
