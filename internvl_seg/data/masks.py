@@ -73,10 +73,9 @@ class LoadAnnotations(MMSegLoadAnnotations):
                 f"LoadAnnotations has reduce_zero_label={self.reduce_zero_label}, but the data set "
                 f"{results['reduce_zero_label']}. Set it in the data set alone."
             )
-        stored = ids.copy()
         if self.reduce_zero_label:
-            ids = np.where((stored == 0) | (stored == IGNORED), IGNORED, stored - 1).astype(ids.dtype)
-            stored = ids.copy()
+            ids = np.where((ids == 0) | (ids == IGNORED), IGNORED, ids - 1).astype(ids.dtype)
+        stored = ids.copy()
         for old, new in (results.get("label_map") or {}).items():
             ids[stored == old] = new
         results["gt_seg_map"] = ids

@@ -123,10 +123,11 @@ def _read_pretrained(model: Any, config: Mapping[str, Any], where: str) -> tuple
 
 
 def _colour(value: object) -> tuple[float, ...]:
-    numbers = isinstance(value, (list, tuple)) and len(value) == 3
-    if not numbers or not all(isinstance(v, (int, float)) and math.isfinite(v) and v >= 0 for v in value):  # type: ignore[attr-defined]
-        raise UnfitValueError("three numbers from 0 on")
-    return tuple(map(float, value))  # type: ignore[call-overload]
+    if isinstance(value, (list, tuple)) and len(value) == 3:
+        numbers = [float(v) for v in value if isinstance(v, (int, float)) and math.isfinite(v) and v >= 0]
+        if len(numbers) == 3:
+            return tuple(numbers)
+    raise UnfitValueError("three numbers from 0 on")
 
 
 def fit_positions(model: Any, state: dict[str, Tensor], size: tuple[int, int] | None, path: str) -> None:

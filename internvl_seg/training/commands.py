@@ -1,30 +1,22 @@
 """Training and evaluating a config: what ``tools/train.py`` and ``tools/test.py`` call."""
 
 import contextlib
-import csv
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_main_process
-from mmengine.logging import print_log
-from mmengine.registry import DATASETS, init_default_scope
 
-from ..checkpoints.config_text import parse_config_text
-from ..checkpoints.reading import read_pickle
 from ..classification.metric import ImageNetAccuracy
 from ..classification.table import print_accuracies
 from ..common.library_noise import leave_noise_out
-from ..data.csv_cells import escape_cell
 from ..data.folder_lock import locked_folder
 from ..data.preflight import check_before_training
-from ..data.writing import whole_file
 from ..segmentation.backbone import reading_weights_later
 from .captured_step import ReplayedStep, replay
-from .checkpoint_fields import read_meta
 from .checks import RunHook, check_config, check_form, check_test, scale_schedule
 from .class_count_hook import ClassCountHook
 from .class_names_hook import ClassNamesHook
@@ -38,18 +30,16 @@ from .config import (
     load_config,
     prepare_submission,
 )
-from .evaluators import count_with_ours, write_labels
+from .evaluators import count_with_ours, per_class, write_confusion, write_labels
 from .explaining import explaining
 from .finite_predictions_hook import FinitePredictionsHook
-from .last_checkpoint import POINTER, find_last_checkpoint, naming_an_older_one
-from .metric import SegmentationMetric
+from .last_checkpoint import POINTER
 from .non_finite_hook import NonFiniteStepHook
 from .output_names_hook import OutputNamesHook
 from .progress import ProgressBarHook
 from .results import sha256_of, versions, write_json
-from .run_config import RunConfig, run_config
+from .resuming import decide_checkpoint
 from .runner import ResumableRunner
-from .same_run import compare_classes, compare_configs, explain_length, refuse
 
 # Where each launcher says how many processes there are, and which one this is.
 _PROCESSES = {"pytorch": "WORLD_SIZE", "slurm": "SLURM_NTASKS", "mpi": "OMPI_COMM_WORLD_SIZE"}
@@ -97,48 +87,11 @@ def _enable_amp(config: Config) -> None:
         config.optim_wrapper.type = "CPUAmpOptimWrapper"
 
 
-def _decide_checkpoint(config: Config, resume: bool, processes: int) -> None:
-    """Let a run begin anew or go on from its last checkpoint: of the work folder, whatever ``load_from`` says.
-
-    Raises:
-        CheckpointError: The last checkpoint cannot be read, or is of another run.
-    """
-    hook = config.get("default_hooks", {}).get("checkpoint")
-    last = find_last_checkpoint(config.work_dir, hook) if resume else None
-    config.resume = last is not None
-    if last is None:
-        if resume and config.get("load_from"):
-            print_log(f"No checkpoint in {config.work_dir}: the run begins, with the weights of {config.load_from}.")
-        return
-    with naming_an_older_one(last, config.work_dir, hook):
-        meta = read_meta(read_pickle(last), last)
-    now = parse_config_text(cast(RunConfig, run_config(config)).pretty_text)
-    differences = list(compare_configs(meta, now, processes))
-    advice = ""
-    if differences:
-        differences = [*compare_classes(meta, _metainfo(config)), *differences]
-        resolved = Path(config.work_dir, Path(config.filename).name)
-        advice = explain_length(last, meta, now, differences, resolved)
-    refuse(last, differences, advice)
-    config.load_from = os.fspath(last)
-    if meta.get("seed") is not None:
-        # What is drawn and how it is augmented depends on it, and a run without a seed of its own drew one.
-        config.randomness = {**(config.get("randomness") or {}), "seed": meta["seed"]}
-
-
 def _folders_of_hooks(config: Config) -> dict[str, Any]:
     """Where hooks write to, by their keys."""
     hooks = {f"default_hooks.{name}": hook for name, hook in (config.get("default_hooks") or {}).items()}
     hooks |= {f"custom_hooks[{i}]": hook for i, hook in enumerate(config.get("custom_hooks") or [])}
     return {f"{key}.out_dir": hook.get("out_dir") for key, hook in hooks.items() if isinstance(hook, dict)}
-
-
-def _metainfo(config: Config) -> dict[str, Any] | None:
-    """What the training set says of itself, such as its classes; None if it cannot be built without its samples."""
-    init_default_scope(config.get("default_scope", "mmseg"))
-    with contextlib.suppress(Exception):  # The set may be of anybody's, and this is only for a message.
-        return dict(DATASETS.build({**config.train_dataloader.dataset, "lazy_init": True}).metainfo)
-    return None
 
 
 def train(
@@ -191,7 +144,7 @@ def train(
         )
     processes = int(os.environ.get(_PROCESSES.get(launcher, ""), 1))
     with locked_folder(Path(config.work_dir), "tools/train.py", print) if is_first else contextlib.nullcontext():
-        _decide_checkpoint(config, resume or bool(config.get("resume")), processes)
+        decide_checkpoint(config, resume or bool(config.get("resume")), processes)
         _run(config, "train")
 
 
@@ -220,30 +173,6 @@ def replay_step(
     if amp:
         _enable_amp(config)
     return replay(config, capture)
-
-
-def _write_confusion(work_dir: Path, metrics: Sequence[Any]) -> str | None:
-    """Write the confusion matrix of the first metric that counted one, and give its path."""
-    for metric in metrics:
-        if isinstance(metric, SegmentationMetric) and metric.confusion.size:
-            classes = [escape_cell(name) for name in metric.dataset_meta["classes"]]
-            path = work_dir / "confusion_matrix.csv"
-            rows = zip(classes, metric.confusion.tolist(), strict=True)
-            with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-                csv.writer(file).writerows([["label / prediction", *classes], *([name, *row] for name, row in rows)])
-            return os.fspath(path)
-    return None
-
-
-def _per_class(metrics: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """All that metrics say of each class; where two differ in a number, the later one's stands under its prefix."""
-    found: dict[str, dict[str, Any]] = {}
-    for metric in metrics:
-        for name, numbers in getattr(metric, "per_class", {}).items():
-            known = found.setdefault(name, {})
-            for key, value in numbers.items():
-                known[key if known.get(key, value) == value else f"{metric.prefix}/{key}"] = value
-    return found
 
 
 def evaluate(
@@ -323,8 +252,8 @@ def evaluate(
     if is_main_process():
         results = {
             "metrics": {name: float(value) for name, value in metrics.items()},
-            "confusion_matrix": _write_confusion(Path(runner.work_dir), runner.test_evaluator.metrics),
-            "per_class": _per_class(runner.test_evaluator.metrics),
+            "confusion_matrix": write_confusion(Path(runner.work_dir), runner.test_evaluator.metrics),
+            "per_class": per_class(runner.test_evaluator.metrics),
             "config": os.fspath(config_file),
             "resolved_config": os.path.join(runner.work_dir, Path(config_file).name),
             "checkpoint": os.fspath(checkpoint),

@@ -1,11 +1,18 @@
-"""What a config's evaluators are made into before a test: ours where it counts the same, and one that writes."""
+"""A config's evaluators: what they are made into before a test, and what they leave after it."""
 
+import csv
+import os
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmseg.evaluation import IoUMetric
 
+from ..data.csv_cells import escape_cell
+from ..data.writing import whole_file
 from .config import ConfigError
+from .metric import SegmentationMetric
 
 # MMSegmentation's metric by the names under which configs have it, and its class, which pure Python configs have. In
 # trainings the registry gives ours for the names.
@@ -49,3 +56,27 @@ def write_labels(config: Config, folder: str, scored: bool = True) -> None:
         return
     writer = {"type": _OURS, "format_only": True, "output_dir": folder}
     config.test_evaluator = [*(found if scored else []), writer]
+
+
+def write_confusion(work_dir: Path, metrics: Sequence[Any]) -> str | None:
+    """Write the confusion matrix of the first metric that counted one, and give its path."""
+    for metric in metrics:
+        if isinstance(metric, SegmentationMetric) and metric.confusion.size:
+            classes = [escape_cell(name) for name in metric.dataset_meta["classes"]]
+            path = work_dir / "confusion_matrix.csv"
+            rows = zip(classes, metric.confusion.tolist(), strict=True)
+            with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+                csv.writer(file).writerows([["label / prediction", *classes], *([name, *row] for name, row in rows)])
+            return os.fspath(path)
+    return None
+
+
+def per_class(metrics: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """All that metrics say of each class; where two differ in a number, the later one's stands under its prefix."""
+    found: dict[str, dict[str, Any]] = {}
+    for metric in metrics:
+        for name, numbers in getattr(metric, "per_class", {}).items():
+            known = found.setdefault(name, {})
+            for key, value in numbers.items():
+                known[key if known.get(key, value) == value else f"{metric.prefix}/{key}"] = value
+    return found

@@ -23,24 +23,20 @@ from mmengine.utils import ManagerMeta, get_object_from_string
 from mmengine.visualization import Visualizer
 from torch import nn
 
-from ..checkpoints.finite_weights import check_weights
 from ..checkpoints.in_place import find_places, reading_in_place
 from ..checkpoints.whole_model import load_whole, take_state
-from .checkpoint_fields import AVERAGES, check_fields, read_meta
 from .checkpoint_hook import CheckpointHook
 from .exactness import why_inexact
-from .hook_states import hook_states, load_hook_states
+from .hook_states import hook_states
 from .last_checkpoint import find_last_checkpoint, naming_an_older_one
 from .loading import load_from_local
 from .loop import ResumableEpochLoop, ResumableTrainLoop
-from .optimizer_states import check_optimizers, load_optimizers
 from .results import versions
-from .resuming import check_averages, is_within_accumulation, load_schedulers, scheduler_states
+from .resuming import is_within_accumulation, resume_from, scheduler_states
 from .run_config import run_config
-from .same_run import check_length, compare_classes, compare_samples, compare_weights, refuse
 from .saving import plain, write_checkpoint
 from .sharding import WRAPPER, ScatterHook, gather, is_sharded, shard
-from .some_weights import check_taken, read_state
+from .some_weights import check_named, check_taken
 from .stream import seed_everything
 from .sync_bn import synchronise_batch_norm
 
@@ -187,10 +183,10 @@ class ResumableRunner(Runner):
                 are NaN or infinite.
         """
         checkpoint = load_from_local(filename, map_location)
-        self._take_weights(checkpoint, filename, strict, revise_keys)
+        self.take_weights(checkpoint, filename, strict, revise_keys)
         return checkpoint
 
-    def _take_weights(
+    def take_weights(
         self,
         checkpoint: dict[str, Any],
         filename: str,
@@ -202,7 +198,7 @@ class ResumableRunner(Runner):
         Raises:
             CheckpointError: They are no weights of this model, or NaN or infinite.
         """
-        read_state(checkpoint, filename)  # It is looked at before hooks take it for a checkpoint.
+        check_named(checkpoint, filename)  # It is looked at before hooks take it for a checkpoint.
         # Before hooks exchange tensors in it, as one that averages weights does.
         places = find_places(Path(filename).expanduser(), checkpoint)
         self.call_hook("after_load_checkpoint", checkpoint=checkpoint)
@@ -243,57 +239,9 @@ class ResumableRunner(Runner):
         """
         hook = self.cfg.get("default_hooks", {}).get("checkpoint")
         with naming_an_older_one(filename, self.work_dir, hook):
-            self._resume_from(load_from_local(filename), filename, resume_optimizer, resume_param_scheduler)
+            resume_from(self, load_from_local(filename), filename, resume_optimizer, resume_param_scheduler)
         self._has_loaded = True
         self.logger.info(f"resumed epoch: {self.epoch}, iter: {self.iter}")
-
-    def _resume_from(self, checkpoint: Any, filename: str, with_optimizer: bool, with_schedulers: bool) -> None:
-        """Compare a checkpoint that was read with this run; then take it, part by part."""
-        meta, loop = read_meta(checkpoint, filename), cast(Any, self.train_loop)
-        check_fields(checkpoint, filename)
-        model = self.model.module if is_model_wrapper(self.model) else self.model
-        dataset = self.train_dataloader.dataset
-        metainfo = plain(getattr(dataset, "metainfo", None), "metainfo of the training set")
-        differences = [*compare_classes(meta, metainfo), *compare_samples(meta, dataset)]
-        refuse(filename, [*differences, *compare_weights(_trained_state(checkpoint), model)])
-        check_length(meta, loop, filename)
-        begun_anew = check_averages(checkpoint, self.hooks, filename)
-        with_optimizer, state = with_optimizer and "optimizer" in checkpoint, checkpoint.get("optimizer")
-        if with_optimizer:
-            self.optim_wrapper: Any = self.build_optim_wrapper(self.optim_wrapper)
-            if not check_optimizers(self.optim_wrapper, state, filename) and meta["iter"]:
-                begun_anew.append("the moments of the optimizer")
-        else:
-            begun_anew.append("the optimizer")
-        for averages in AVERAGES:
-            check_weights(checkpoint.get(averages, {}).items(), f"{filename}: {averages}")
-        self._take_weights(checkpoint, filename)
-        loop._epoch, loop._iter = meta["epoch"], meta["iter"]
-        self._resume_seed(meta.get("seed"))
-        if "dataset_meta" in meta and plain(meta["dataset_meta"]) != metainfo:
-            self.logger.warning("The metainfo of the training set is another one than in the checkpoint.")
-        if "message_hub" in checkpoint:
-            self.message_hub.load_state_dict(checkpoint["message_hub"])
-        else:
-            begun_anew.append("the message hub (best scores)")
-        if with_optimizer:
-            load_optimizers(self.optim_wrapper, checkpoint["optimizer"], filename)
-        if with_schedulers and self.param_schedulers is not None:
-            self.param_schedulers: Any = self.build_param_scheduler(self.param_schedulers)
-            load_schedulers(self.param_schedulers, checkpoint.get("param_schedulers"), filename)
-        begun_anew += load_hook_states(self, checkpoint.get("hooks", {}), filename)
-        if begun_anew:
-            names = ", ".join(begun_anew)
-            self.logger.warning(f"{filename} holds no state of {names}, which begin anew: this run is not exact.")
-
-    def _resume_seed(self, seed: int | None) -> None:
-        """Go on with the seed of the run, whatever the config says."""
-        current = self._randomness_cfg.get("seed")
-        if seed is not None and seed != current:
-            if current is not None:
-                self.logger.warning(f"The run's seed is {seed}; randomness.seed = {current} is not used.")
-            self._randomness_cfg.update(seed=seed)
-            self.set_randomness(**self._randomness_cfg)
 
     def save_checkpoint(
         self,
@@ -368,8 +316,3 @@ def _with_ours(config: Any) -> Any:
         if kind is ours.__bases__[0]:
             return {**config, "type": ours}
     return config
-
-
-def _trained_state(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Weights by name; of several processes, their names may have a prefix."""
-    return {name.removeprefix("module."): tensor for name, tensor in checkpoint["state_dict"].items()}

@@ -13,16 +13,15 @@ from ..checkpoints.finite_weights import check_weights
 from ..checkpoints.whole_model import WrongWeightsError
 
 
-def read_state(checkpoint: Any, where: str | os.PathLike[str]) -> Mapping[str, Any]:
-    """The weights in a checkpoint by name, as MMEngine looks for them.
+def check_named(checkpoint: Any, where: str | os.PathLike[str]) -> None:
+    """Check that a checkpoint has weights by name where MMEngine looks for them.
 
     Raises:
-        WrongWeightsError: There are none.
+        WrongWeightsError: It has none.
     """
     state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, dict) else None
     if not isinstance(state, dict) or not all(isinstance(name, str) for name in state):
         raise WrongWeightsError(f"{where} holds no weights by name.")
-    return state
 
 
 def check_taken(
@@ -32,7 +31,7 @@ def check_taken(
 
     Args:
         model: The model, which has them now.
-        state: Of :func:`read_state`.
+        state: Of :func:`internvl_seg.checkpoints.whole_model.take_state`.
         where: The checkpoint.
         renamed: Patterns in names, and what was put in their place.
 
