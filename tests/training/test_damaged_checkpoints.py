@@ -142,6 +142,12 @@ def runner(folder: Path) -> ResumableRunner:
     return runner
 
 
+@pytest.mark.usefixtures("run")
+def test_what_was_not_asked_for_is_not_called_missing(runner: ResumableRunner) -> None:
+    runner.resume("run/iter_2.pth", resume_optimizer=False, resume_param_scheduler=False)
+    assert "holds no state" not in "".join(path.read_text() for path in Path("run").rglob("*.log"))
+
+
 @pytest.mark.parametrize("field", FIELDS)
 def test_a_damaged_field_is_named(run: Path, runner: ResumableRunner, field: str) -> None:
     path, values = FIELDS[field]
