@@ -384,7 +384,7 @@ OPENS = {
     "segmentation/shared_encoder.py": "the file of a shared encoder",
     "segmentation/timm_weights.py": "TimmViT",
     "training/captured_step.py": "tools/train.py --replay",
-    "training/commands.py": "tools/train.py --resume",
+    "training/resuming.py": "tools/train.py --resume",
     "training/last_checkpoint.py": "tools/train.py --resume",
     "training/loading.py": "mmengine's CheckpointLoader",
     "training/runner.py": "mmengine's load_checkpoint",
