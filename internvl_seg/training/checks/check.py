@@ -9,10 +9,12 @@ from rich.console import Console
 from ..config import ConfigError, is_segmentation
 from .batch_norm import check_batch
 from .contradiction import Contradiction
+from .custom_keys import check_custom_keys
 from .data import check_data
 from .evaluators import check_evaluators
 from .fields import check_fields
 from .heads import check_heads
+from .initializers import check_initializers
 from .loop import check_loop
 from .losses import check_losses
 from .monitored import check_monitored
@@ -72,7 +74,8 @@ def check_config(config: Config) -> None:
         ConfigError: The run would fail or learn the wrong thing; the message names file and keys, and what to set.
     """
     rank, world_size = (int(os.environ.get(n, d)) for n, d in zip(_names(config), ("0", "1"), strict=True))
-    found = [*check_loop(config), *check_optimizer(config), *check_schedules(config), *check_batch(config, world_size)]
+    found = [*check_loop(config), *check_optimizer(config), *check_custom_keys(config), *check_schedules(config)]
+    found += [*check_initializers(config), *check_batch(config, world_size)]
     scores = list(check_evaluators(config, "val_evaluator"))
     found += [*(scores or check_monitored(config)), *check_evaluators(config, "test_evaluator", fatal=False)]
     found += check_scored_loaders(config, ("val",))

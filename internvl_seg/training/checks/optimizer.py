@@ -37,14 +37,6 @@ def check_optimizer(config: Config) -> Iterator[Contradiction]:
             "is missing, but enable = True.",
             f"Set {option('auto_scale_lr.base_batch_size', 16)}, the batch that the learning rate is for.",
         )
-    for key, node in walk(wrapper.get("paramwise_cfg", {}).get("custom_keys") or {}, "custom_keys"):
-        if key == "custom_keys":
-            for name in (name for name, value in node.items() if not isinstance(value, dict)):
-                yield Contradiction(
-                    f"optim_wrapper.paramwise_cfg.custom_keys.{name}",
-                    f"= {node[name]!r}: expected a dict.",
-                    f"Write {name}=dict(lr_mult={node[name]!r}).",
-                )
     for key, node in walk(wrapper, "optim_wrapper"):
         kind = type_name(node)
         if key.endswith(".optimizer") and isinstance(node.get("type"), str) and OPTIMIZERS.get(node["type"]) is None:

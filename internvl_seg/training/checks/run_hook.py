@@ -1,21 +1,24 @@
-"""What a config alone does not tell: how many batches a loader has, how large the last is, and what is done already."""
+"""What a config alone does not tell: names of weights, how many batches there are, and what is done already."""
 
 from collections.abc import Iterator
 from typing import Any
 
 from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import Hook
+from mmengine.model.wrappers import is_model_wrapper
 
 from .batch_norm import of_one_value
 from .check import report
 from .contradiction import Contradiction, option
+from .custom_keys import check_matches
+from .initializers import check_layers
 from .schedule import Run, check_schedules
 
 _ENDLESS = ("InfiniteSampler", "StreamSampler")
 
 
 class RunHook(Hook):
-    """Compare a training's schedules and batches with the size of the training set before anything is computed.
+    """Compare a training's config with its model and with the size of the training set before anything is computed.
 
     Raises:
         ConfigError: They contradict each other.
@@ -25,6 +28,8 @@ class RunHook(Hook):
         """Compare them."""
         loader = runner.train_dataloader
         found = [*_check_done(runner), *check_schedules(runner.cfg, len(loader))]
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        found += [*check_matches(runner.cfg, model), *check_layers(runner.cfg, model)]
         found += _check_batches("train", loader)
         if runner.val_loop is not None:
             found += _check_batches("val", runner.val_dataloader)

@@ -1,12 +1,16 @@
 """Whether the parts of a config are the dicts and lists that are read there."""
 
+import inspect
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
+from mmengine.registry import MODEL_WRAPPERS
 
+from ..sharding import WRAPPER
 from .contradiction import Contradiction, option, type_name
 
 _ONE, _MANY = "a dict", "a list of dicts"
@@ -38,7 +42,6 @@ _TYPED = (
         "model.neck",
         "model.decode_head",
         "model.auxiliary_head",
-        "model_wrapper_cfg",
     ),
     *(f"{loader}_dataloader.{part}" for loader in ("train", "val", "test") for part in ("dataset", "sampler")),
     *(f"{loader}_dataloader.dataset.pipeline" for loader in ("train", "val", "test")),
@@ -79,6 +82,8 @@ def check_shape(config: Config) -> Iterator[Contradiction]:
         if value is not None:
             yield from _check_part(key, value, kinds)
     yield from _check_default_hooks(config)
+    yield from _check_compile(config.get("compile"))
+    yield from _check_wrapper(config.get("model_wrapper_cfg"))
     for key, choices in _CHOICES.items():
         if (value := _at(config, key)) is not None and value not in choices:
             near = get_close_matches(str(value), choices, 1) or choices[:1]
@@ -159,6 +164,34 @@ def _check_default_hooks(config: Config) -> Iterator[Contradiction]:
                 f"has no type, {_shown(hook)}: it does not say what to build.",
                 "Name a class in it, as type='...'.",
             )
+
+
+def _check_compile(value: Any) -> Iterator[Contradiction]:
+    known = [name for name in inspect.signature(torch.compile).parameters if name != "model"]
+    if not isinstance(value, (bool, Mapping, type(None))):
+        yield Contradiction(
+            "compile",
+            f"= {value!r}: expected True, False or a dict of torch.compile's arguments.",
+            f"Set {option('compile', True)}, for example.",
+        )
+    for name in value if isinstance(value, Mapping) else ():
+        if name not in known:
+            yield Contradiction(
+                f"compile.{name}", f"is no argument of torch.compile, which has {', '.join(known)}.", "Leave it out."
+            )
+
+
+def _check_wrapper(value: Any) -> Iterator[Contradiction]:
+    """Find a wrapper that is not there; one process builds none, and would not notice."""
+    kind = value.get("type") if isinstance(value, Mapping) else None
+    if isinstance(kind, str) and kind != WRAPPER and MODEL_WRAPPERS.get(kind) is None:
+        known = (WRAPPER, *MODEL_WRAPPERS.module_dict)
+        near = get_close_matches(kind, known, 1) or known[:1]
+        yield Contradiction(
+            "model_wrapper_cfg.type",
+            f"= {kind!r} is not registered; there are {', '.join(known)}.",
+            f"Set {option('model_wrapper_cfg.type', near[0])}, for example.",
+        )
 
 
 def _shown(value: Any) -> str:

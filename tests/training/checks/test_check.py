@@ -19,6 +19,13 @@ HEAD, LOSS, AUX = "model.decode_head", "model.decode_head.loss_decode", "model.a
 OHEM = {"type": "OHEMPixelSampler", "min_kept": 10}
 LOVASZ = {"type": "LovaszLoss", "reduction": "none"}
 EPOCHS = {"train_cfg": {"_delete_": True, "type": "EpochBasedTrainLoop", "max_epochs": 20}, "param_scheduler": []}
+
+
+def keys(entry: dict[str, Any]) -> dict[str, Any]:
+    """Multipliers of the encoder."""
+    return {"custom_keys": {"backbone": entry}}
+
+
 # What is wrong, the options that make it so, and whether what the error advises first mends it.
 REFUSED: list[tuple[str, dict[str, Any], bool]] = [
     ("class weights are more than the classes", {f"{LOSS}.class_weight": [1.0, 2.0, 3.0, 4.0]}, True),
@@ -148,6 +155,11 @@ REFUSED: list[tuple[str, dict[str, Any], bool]] = [
     ("an optimizer's name is misspelt", {"optim_wrapper.optimizer.type": "AdamWW"}, True),
     ("the batch of a learning rate is missing", {"auto_scale_lr": {"enable": True}}, True),
     ("a custom key is a number", {"optim_wrapper.paramwise_cfg": {"custom_keys": {"backbone": 0.1}}}, False),
+    ("a multiplier is misspelt", {"optim_wrapper.paramwise_cfg": keys({"lr_mul": 0.1})}, False),
+    ("a multiplier is text", {"optim_wrapper.paramwise_cfg": keys({"lr_mult": "0.1"})}, False),
+    ("a multiplier is below zero", {"optim_wrapper.paramwise_cfg": keys({"decay_mult": -1.0})}, False),
+    ("initial values are for no layer", {f"{HEAD}.init_cfg": {"type": "Normal", "std": 0.01}}, False),
+    ("initial values of no such kind", {f"{HEAD}.init_cfg": [{"type": "Normale", "layer": "Conv2d"}]}, False),
     (
         "a schedule that watches a metric counts iterations",
         {"param_scheduler": [{"type": "ReduceOnPlateauLR", "monitor": "mIoU", "rule": "greater", "by_epoch": False}]},
@@ -207,6 +219,10 @@ SILENT: list[dict[str, Any]] = [
     {f"{HEAD}.sampler": {**OHEM, "thresh": 0.7}},
     {"train_dataloader.batch_size": 1, f"{HEAD}.pool_scales": (2, 3)},
     {"train_dataloader.batch_size": 1, f"{HEAD}.norm_cfg.type": "GN"},
+    {"optim_wrapper.paramwise_cfg": keys({"lr_mult": 0.0, "decay_mult": 2, "momentum": 0.5})},
+    {"optim_wrapper.constructor": "Own", "optim_wrapper.paramwise_cfg": keys({"own": 1})},
+    {f"{HEAD}.init_cfg": [{"type": "Normal", "layer": "Conv2d"}, {"type": "Constant", "val": 1, "layer": ["SyncBN"]}]},
+    {"model.init_cfg": {"type": "Pretrained", "checkpoint": "weights.pth"}},
     {"param_scheduler.0.end": 100, "param_scheduler.1": {"type": "CosineAnnealingLR", "by_epoch": False}},
 ]
 

@@ -1,16 +1,28 @@
-"""What only the size of the training set tells."""
+"""What only the model and the size of the training set tell."""
 
+from functools import cache
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+from mmseg.registry import MODELS
+from torch import nn
 from torch.utils.data import DataLoader
 
 from internvl_seg.training import ConfigError
 from internvl_seg.training.checks import RunHook
 
 from ...error_table import DocumentedError
-from .conftest import Read
+from .conftest import CONFIG, Read
+
+
+@cache
+def model() -> nn.Module:
+    """Of the config."""
+    with DefaultScope.overwrite_default_scope("mmseg"):
+        return cast(nn.Module, MODELS.build(Config.fromstring(CONFIG, ".py").model))
 
 
 def run(config: Any, images: int, drop_last: bool = False, size: int = 2, done: int = 0, scored: int = 1) -> None:
@@ -18,7 +30,7 @@ def run(config: Any, images: int, drop_last: bool = False, size: int = 2, done: 
     val: Any = DataLoader(range(scored))  # type: ignore[arg-type]
     loop = SimpleNamespace(max_iters=config.train_cfg.get("max_iters", 6), max_epochs=3)
     parts = {"train_loop": loop, "val_loop": loop, "train_dataloader": loader, "val_dataloader": val}
-    RunHook().before_train(SimpleNamespace(cfg=config, iter=done, epoch=0, **parts))
+    RunHook().before_train(SimpleNamespace(cfg=config, model=model(), iter=done, epoch=0, **parts))
 
 
 def test_a_last_batch_of_one_image(read: Read, documented_error: DocumentedError) -> None:
@@ -55,3 +67,21 @@ def test_a_run_that_is_longer_already(
     assert "the run is at its end" in capsys.readouterr().out
     run(read(), 4, done=79999)
     assert not capsys.readouterr().out
+
+
+def test_settings_for_weights_that_are_not_there(read: Read, documented_error: DocumentedError) -> None:
+    config = read({"optim_wrapper.paramwise_cfg": {"custom_keys": {"absolute_pos_embed": {"decay_mult": 0.0}}}})
+    with documented_error("a custom key is in no weight's name", ConfigError):
+        run(config, 4)
+    run(read({"optim_wrapper.paramwise_cfg": {"custom_keys": {"pos_embed": {"decay_mult": 0.0}}}}), 4)
+
+
+def test_initial_values_for_layers_that_are_not_there(read: Read, documented_error: DocumentedError) -> None:
+    init = {"type": "Normal", "std": 0.01, "layer": ["Conv2d", "Linera"]}
+    with documented_error("initial values are for a layer that the model lacks", ConfigError):
+        run(read({"model.decode_head.init_cfg": init}), 4)
+    with pytest.raises(ConfigError, match="layer = 'GroupNorm'"):
+        run(read({"model.decode_head.init_cfg": {**init, "layer": ["GroupNorm"]}}), 4)
+    # A class; one that others are derived from; one of several that are PyTorch's.
+    for layer in ("Conv2d", "SyncBatchNorm", ["_BatchNorm", "GroupNorm", "Conv2d"]):
+        run(read({"model.decode_head.init_cfg": {**init, "layer": layer}}), 4)
