@@ -13,6 +13,7 @@ from .containers import find_weights, get
 from .errors import CheckpointError
 from .finite_weights import check_weights
 from .in_place import Mapped, reading_in_place
+from .input_norm import warn_of_other_norm
 from .plain_weights import check_dtype, check_dtypes
 from .position_grid import tell_grids
 from .told import OWN, Told, check_fits, read_own
@@ -53,6 +54,8 @@ def take_state(
     state = _renamed(state, plain_names(state, str(where), own))
     check_dtypes([(name, value.dtype) for name, value in state.items() if isinstance(value, Tensor)], where)
     _check_use(model, around, str(where), config, whole)
+    if whole:
+        warn_of_other_norm(model, around, str(where), config)
     return tell_grids(around, state, str(where))
 
 

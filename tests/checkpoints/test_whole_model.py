@@ -146,3 +146,14 @@ def test_messages(tmp_path: Path, documented_error: DocumentedError) -> None:
         load(checkpoint(arch=ARCH | {"num_heads": 4}))
     with documented_error("a checkpoint holds a weight twice", KeyMismatchError):
         load(checkpoint(OrderedDict(STATE) | {"module." + HEAD: STATE[HEAD]}))
+
+
+def test_other_colours_are_told_where_all_of_a_model_is_taken(caplog: pytest.LogCaptureFixture) -> None:
+    content = checkpoint()
+    content["meta"]["cfg"] += "; data_preprocessor = dict(mean=[1.0], std=[2.0])"
+    model = Model()
+    model.data_preprocessor = nn.Identity()
+    take_state(model, content, "iter_2.pth", "config.py", whole=False)
+    assert not caplog.text
+    take_state(model, content, "iter_2.pth", "config.py")
+    assert "data_preprocessor.std was [2.0] and is None" in caplog.text
