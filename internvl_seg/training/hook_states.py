@@ -81,6 +81,8 @@ def load_hook_states(runner: Any, states: Mapping[str, Any], where: str) -> list
         except Exception as error:  # A hook may be of anybody's.
             expected = f"what {key} can read ({type(error).__name__}: {error})"
             raise damaged(where, f"hooks.{key}", states[key], expected) from error
+    if left := [key for key in states if key not in dict(_stateful(runner))]:
+        runner.logger.warning(f"{where} holds the state of {', '.join(map(str, left))}, which this run does not have.")
     return begun_anew
 
 

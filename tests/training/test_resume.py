@@ -309,6 +309,7 @@ def test_what_is_not_exact_says_so(run: Path) -> None:
     Path("config.py").write_text(TEXT + "custom_hooks = [dict(type='EMAHook')]\n")
     train("config.py", work_dir="run", resume=True, options={"train_cfg.max_iters": 6})
     assert "holds no state of EMAHook, which begin anew: this run is not exact" in log(run)
+    assert "holds the state of CountingHook, which this run does not have" in log(run)
     Path("config.py").write_text(TEXT + "custom_hooks = [dict(type='ForgetfulHook')]\n")
     train("config.py", work_dir="new", options={"train_cfg.max_iters": 1})
     (line,) = (line for line in log("new").splitlines() if "not exact" in line)
