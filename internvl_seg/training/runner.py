@@ -42,6 +42,9 @@ from .some_weights import check_named, check_taken
 from .stream import seed_everything
 from .sync_bn import synchronise_batch_norm
 
+# Names of hooks that MMEngine registers unless they are None.
+_DEFAULTS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
+
 
 def _initialise(module: nn.Module) -> None:
     """Initialise a part of a model, the same in all processes."""
@@ -157,6 +160,11 @@ class ResumableRunner(Runner):
     def register_hook(self, hook: Any, priority: Any = None) -> None:
         """Register a hook; MMEngine's own, given by its class, is replaced by ours."""
         super().register_hook(_with_ours(hook), priority)
+
+    def register_default_hooks(self, hooks: Any = None) -> None:
+        """Register the default hooks; MMEngine leaves out those that are None, but only of the names that it knows."""
+        given = dict(hooks or {})
+        super().register_default_hooks({n: hook for n, hook in given.items() if hook is not None or n in _DEFAULTS})
 
     def load_or_resume(self) -> None:
         """Load the checkpoint that the config names, or go on from the last one in the work folder.

@@ -286,7 +286,7 @@ default_hooks['checkpoint'].update(interval=1, save_best='mIoU', max_keep_ckpts=
     whole, cut = (read_pickle(find_last_checkpoint(folder)) for folder in ("whole", "cut"))
     assert whole["meta"]["iter"] == cut["meta"]["iter"] == 4  # The first validation sets the score.
     assert cut["hooks"]["CountingHook"] == cut["hooks"]["CountingHook[1]"] == {"count": 4}
-    assert cut["hooks"]["EarlyStoppingHook"].keys() == {"wait_count", "best_score", "stopped"}
+    assert cut["hooks"]["EarlyStoppingHook"].keys() == {"wait_count", "patience", "best_score", "stopped"}
     assert whole["param_schedulers"] == cut["param_schedulers"]
     assert all(torch.equal(cut["state_dict"][name], tensor) for name, tensor in whole["state_dict"].items())
     assert "not exact" not in log("cut")
