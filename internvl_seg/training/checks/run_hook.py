@@ -100,7 +100,7 @@ def _check_done(runner: Any) -> Iterator[Contradiction]:
     elif done and all(rate < _NOTHING for rates in runner.optim_wrapper.get_lr().values() for rate in rates):
         yield Contradiction(
             "param_scheduler",
-            f"is at its end: after the {done} {unit} that are done the learning rate is 0. Unless a schedule raises it, "
+            f"is at its end: after the {done} {unit} that are done the learning rate is 0. Unless one raises it, "
             "no weight is trained any more, though statistics of BatchNorm change.",
             f"To train on, {anew}.",
             False,
