@@ -36,6 +36,7 @@ from .loop import ResumableEpochLoop, ResumableTrainLoop
 from .results import versions
 from .resuming import is_within_accumulation, resume_from, scheduler_states
 from .run_config import run_config
+from .same_run import name_images
 from .saving import plain, write_checkpoint
 from .sharding import WRAPPER, ScatterHook, gather, is_sharded, shard
 from .some_weights import check_named, check_taken
@@ -298,6 +299,7 @@ class ResumableRunner(Runner):
         of_data = {
             "dataset_meta": getattr(dataset, "metainfo", None),
             "samples": len(dataset) if isinstance(dataset, Sized) else None,
+            "images": name_images(dataset),
         }
         made = {"time": time.strftime("%Y%m%d_%H%M%S"), "versions": versions(), "world_size": self.world_size}
         checkpoint |= {"meta": done | facts | of_data | made, "message_hub": self.message_hub.state_dict()}

@@ -215,6 +215,9 @@ def test_a_checkpoint_of_another_run_is_refused(run: Path) -> None:
             train("config.py", work_dir="run", resume=True, options={key: value})
     for key, alter in {
         "classes of the training set": lambda meta: meta["dataset_meta"].update(classes=["a", "b", "c", "d"]),
+        "images of the training set: 'others' in the checkpoint, '0.png to 3.png": lambda meta: meta.update(
+            images="others"
+        ),
         "samples of the training set: 5 in the checkpoint, 4 now": lambda meta: meta.update(samples=5),
     }.items():
         for checkpoint in ("iter_2.pth", "iter_4.pth"):
