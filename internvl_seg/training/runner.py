@@ -19,7 +19,7 @@ from mmengine.registry import VISUALIZERS
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import _load_checkpoint_to_model, save_checkpoint
-from mmengine.utils import ManagerMeta, get_object_from_string
+from mmengine.utils import ManagerMeta
 from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
@@ -27,12 +27,11 @@ from torch.utils.data import DataLoader
 from ..checkpoints.in_place import find_places, reading_in_place
 from ..checkpoints.whole_model import load_whole, take_state
 from ..data.named_steps import name_steps
-from .checkpoint_hook import CheckpointHook
 from .exactness import why_inexact
 from .hook_states import hook_states
 from .last_checkpoint import find_last_checkpoint, naming_an_older_one
 from .loading import load_from_local
-from .loop import ResumableEpochLoop, ResumableTrainLoop
+from .replaced_types import name_replaced_types
 from .results import versions
 from .resuming import is_within_accumulation, resume_from, scheduler_states
 from .run_config import run_config
@@ -328,10 +327,7 @@ def _free_name(kind: Any, name: str) -> str:
 
 def _with_ours(config: Any) -> Any:
     """The config of a loop or a hook, with our class in the place of MMEngine's that it is registered for."""
-    kind = config.get("type") if isinstance(config, dict) else None
-    if isinstance(kind, str) and "." in kind:
-        kind = get_object_from_string(kind)
-    for ours in (ResumableTrainLoop, ResumableEpochLoop, CheckpointHook):
-        if kind is ours.__bases__[0]:
-            return {**config, "type": ours}
+    if isinstance(config, dict):
+        config = {**config}
+        name_replaced_types([config])
     return config
