@@ -1,5 +1,6 @@
 """Files in a folder at any depth, without what systems and archivers leave among them."""
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path, PurePath
@@ -38,7 +39,8 @@ def is_junk(path: str | os.PathLike[str]) -> bool:
 def scan_folder(folder: Path, failed: Callable[[OSError], None] | None = None) -> Iterator[str]:
     """Every regular file in a folder and in those inside, by name, without junk.
 
-    Links are followed, unless to a folder that they are in.
+    Links are followed, unless to a folder that they are in. One to a file that is not there is an error, as in a data
+    set whose large files were not fetched.
 
     Args:
         folder: The folder.
@@ -68,6 +70,8 @@ def scan_folder(folder: Path, failed: Callable[[OSError], None] | None = None) -
                     inside.append((entry.path, f"{start}{entry.name}/", above | {here}))
                 elif entry.is_file():
                     yield start + entry.name
+                elif entry.is_symlink() and not os.path.exists(entry.path):
+                    failed(FileNotFoundError(errno.ENOENT, "A link to a file that is not there", entry.path))
             except OSError as error:
                 failed(error)
         waiting += reversed(inside)

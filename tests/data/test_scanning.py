@@ -54,9 +54,20 @@ def test_links_are_followed_once_around(tmp_path: Path) -> None:
     os.symlink(tmp_path, tmp_path / "a/up")
     os.symlink("../b", tmp_path / "a/to_b")
     os.symlink("../a", tmp_path / "b/to_a")
-    os.symlink("gone", tmp_path / "a/broken.txt")
     os.link(tmp_path / "a/x.txt", tmp_path / "a/z.txt")
     assert found(tmp_path) == ["a/x.txt", "a/z.txt", "a/to_b/y.txt", "b/y.txt", "b/to_a/x.txt", "b/to_a/z.txt"]
+
+
+def test_a_link_to_nothing_is_told(tmp_path: Path) -> None:
+    fill(tmp_path, "a.txt", "b.txt")
+    os.symlink("gone", tmp_path / "annexed.txt")
+    told: list[OSError] = []
+    assert list(scan_folder(tmp_path, told.append)) == ["a.txt", "b.txt"]
+    assert [(error.filename, error.strerror) for error in told] == [
+        (str(tmp_path / "annexed.txt"), "A link to a file that is not there")
+    ]
+    with pytest.raises(FileNotFoundError, match=r"not there.*annexed\.txt"):
+        found(tmp_path)
 
 
 def test_only_files_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

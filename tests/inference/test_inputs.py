@@ -108,6 +108,13 @@ def test_junk_is_only_taken_when_it_is_named(folder: Path) -> None:
     assert [path.as_posix() for path in find_files(["@eaDir"], leave_out="out")] == ["@eaDir/b.jpg"]
 
 
+def test_a_link_to_nothing_is_told(folder: Path) -> None:
+    os.symlink("gone", folder / "annexed.jpg")
+    told: list[tuple[str, str]] = []
+    assert len(find_files(["."], "out", lambda path, why: told.append((path.name, why)))) == 4
+    assert told == [("annexed.jpg", "./annexed.jpg cannot be read: A link to a file that is not there.")]
+
+
 def test_what_cannot_be_looked_into_is_told_and_passed_over(
     folder: Path, monkeypatch: pytest.MonkeyPatch, documented_error: DocumentedError
 ) -> None:
