@@ -16,15 +16,16 @@ from .adapters import find_adapters, merge_adapters
 from .chat_model import find_vision_encoder, insert_encoder
 from .containers import find_weights
 from .encoder_file import EncoderFile
-from .errors import KeyMismatchError, NotACheckpointError, list_names
+from .errors import CheckpointNotFoundError, KeyMismatchError, NotACheckpointError, list_names
 from .exporting import ENCODER_FORMATS, describe, export_encoder, place_of, write_tensors
 from .file_kinds import check_kind
 from .finite_weights import check_weights
 from .loading import load_encoder
 from .meta_config import read_told
 from .plain_weights import check_plain
-from .reference import REFERENCE, WrongEncoderError, embeddings_of, hash_encoder, read_reference
+from .reference import REFERENCE, WrongEncoderError, embeddings_of, hash_encoder, is_reference, read_reference
 from .sources import INDEX_SUFFIX, Source, open_source
+from .study_encoder import find_of_study, is_of_study, readable
 from .told import OWN
 from .torch_files import look
 
@@ -70,7 +71,7 @@ def _beside_tensors(path: Path) -> list[tuple[str, str]]:
 
 def _find_reference(source: Source) -> str:
     """Name of what stands for a frozen encoder, or nothing if the checkpoint holds its encoder."""
-    found = [name for name in source.reader.names if f".{name}".endswith(f".{REFERENCE}")]
+    found = [name for name in source.reader.names if is_reference(name)]
     if len(found) > 1:
         raise NotACheckpointError(
             f"{source.where} refers to {len(found)} encoders, {list_names(found)}, expected one. Save each model in a "
@@ -96,13 +97,28 @@ def _read_encoder(
     prefix = reference.removesuffix(REFERENCE)
     run = read_told(source.reader.about, prefix, source.where)
     if run is not None:  # The encoder's own file may not tell what the run computed with.
-        options = {name: run.values[name] for name in ("num_heads", "norm_eps") if name in run.values} | options
-    model = load_encoder(encoder or told.checkpoint, **options)
+        # The rows and columns of positions are in no file of a study's: it has those that the run had.
+        wanted = ("num_heads", "norm_eps", *(("img_size",) if is_of_study(told.checkpoint) else ()))
+        options = {name: run.values[name] for name in wanted if name in run.values} | options
+    place = encoder or find_of_study(told.checkpoint, path) or told.checkpoint
+    named = readable(told.checkpoint, path)
+    missing = f"{source.where} holds heads on the frozen encoder {named!r} and not the encoder itself"
+    remedy = "Name the file or folder that it is in now: --encoder FILE, in Python encoder=."
+    if place == told.checkpoint and is_of_study(place):
+        raise CheckpointNotFoundError(
+            f"{missing}; there is no such file in the folder of its study, which is the one around the checkpoint's "
+            f"own. {remedy}"
+        )
+    try:
+        model = load_encoder(place, **options)
+    except CheckpointNotFoundError as error:
+        if encoder is not None:
+            raise
+        raise CheckpointNotFoundError(f"{missing}, which is not there (looked from {Path.cwd()}). {remedy}") from error
     if how := told.differs(hash_encoder(model), embeddings_of(model)):
         raise WrongEncoderError(
-            f"{source.where} was trained on the frozen encoder {told.checkpoint!r}, but "
-            f"{os.fspath(encoder or told.checkpoint)!r} is another one ({how}). Name the right one: encoder=, or "
-            "--encoder."
+            f"{source.where} was trained on the frozen encoder {named!r}, but {os.fspath(place)!r} is another one "
+            f"({how}). Name the right one: encoder=, or --encoder."
         )
     merge_adapters(model, source, prefix)
     return model

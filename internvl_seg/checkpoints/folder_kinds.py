@@ -4,8 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from .errors import NotACheckpointError, UnreadableWeightsError, list_names
+from .errors import NotACheckpointError, UnreadableWeightsError, list_names, printable
 
+_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
 _RANK = re.compile(r"mp_rank_(\d+)_model_states\.pt")
 
 
@@ -37,15 +38,48 @@ def find_in_folder(folder: Path) -> Path:
             f"{folder} holds shards, such as {shards[0]}, but not the index that says what is in which: download "
             f"{shards[0].split('-')[0]}.{'safetensors' if shards[0].endswith('s') else 'bin'}.index.json, too."
         )
+    names = [name for name in names if not name.startswith(".")]
     if not names:
         raise NotACheckpointError(
             f"{folder} is empty. Put the weights there ('hf download OWNER/NAME --local-dir {folder}'), or name the "
             "folder or file that they are in."
         )
+    if (newest := _newest_of_run(folder, names)) is not None:
+        raise NotACheckpointError(
+            f"{folder} is the work folder of a training, and one of its checkpoints is wanted. Name its file; the "
+            f"newest is {newest}."
+        )
+    weights = [name for name in names if name.endswith(_SUFFIXES) and (folder / name).is_file()]
+    if len(weights) == 1:
+        advice = f"Name the checkpoint file itself: {folder / printable(weights[0])}."
+    elif weights:
+        advice = f"Name the checkpoint file itself, such as {folder / printable(weights[0])}."
+    elif "config.json" in names:
+        advice = (
+            "The weights are missing, as after half a download: put one of these files beside config.json, with its "
+            f"shards if it is an index ('hf download OWNER/NAME --local-dir {folder}')."
+        )
+    else:
+        advice = "There are no weights in it: name the folder or file that they are in."
     raise NotACheckpointError(
-        f"{folder} holds none of {', '.join(WEIGHT_FILES)}; it holds {list_names(names) or 'nothing'}. "
-        "Name the checkpoint file itself."
+        f"{folder} holds none of {', '.join(WEIGHT_FILES)}; it holds {list_names(names)}. {advice}"
     )
+
+
+def _newest_of_run(folder: Path, names: list[str]) -> Path | None:
+    """The newest checkpoint of a training whose work folder it is: the one that it names, or of the highest number."""
+    if "last_checkpoint" in names:
+        try:
+            told = (folder / "last_checkpoint").read_text(encoding="utf-8-sig")[:4000].strip()
+            for path in (folder / re.split(r"[/\\]", told)[-1], Path(told)):
+                if told and path.is_file():
+                    return path
+        except (OSError, ValueError):
+            pass
+    numbers = {
+        name: int(found[1]) for name in names if (found := re.fullmatch(r"(?:iter|epoch)_(\d{1,12})\.pth", name))
+    }
+    return folder / max(numbers, key=lambda name: numbers[name]) if numbers else None
 
 
 # In the order in which transformers looks for them: a model saved anew may lie beside the index of an older one.

@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from .errors import CheckpointError
 from .formats import ANCHOR
 from .progress import ReadingProgress
 from .sources import open_source
+from .study_encoder import is_of_study, readable
 
 # Name of the reference among the backbone's parameters.
 REFERENCE = "encoder_reference"
@@ -183,3 +184,25 @@ def read_reference(reference: Tensor) -> Reference:
     raise WrongEncoderError(
         f"The checkpoint's {REFERENCE} is damaged: it does not say which frozen encoder its heads were trained on."
     )
+
+
+def is_reference(name: str) -> bool:
+    """Whether a name in a state dict is that of a reference."""
+    return f".{name}".endswith(f".{REFERENCE}")
+
+
+def readable_reference(reference: Any, where: str | os.PathLike[str]) -> Any:
+    """A reference whose encoder is named as messages are to name it.
+
+    Args:
+        reference: As it was read from a checkpoint; what is none stays as it is, for those who look at it.
+        where: The checkpoint's file.
+    """
+    try:
+        told = read_reference(reference)
+    except (WrongEncoderError, AttributeError):
+        return reference
+    if not is_of_study(told.checkpoint):
+        return reference
+    told = replace(told, checkpoint=readable(told.checkpoint, where))
+    return write_reference(told.checkpoint, told.sha256, {"embeddings": told.embeddings, "positions": told.positions})

@@ -14,8 +14,10 @@ from .errors import CheckpointError
 from .finite_weights import check_weights
 from .in_place import Mapped, reading_in_place
 from .input_norm import warn_of_other_norm
+from .other_shapes import describe_shapes
 from .plain_weights import check_dtype, check_dtypes
 from .position_grid import tell_grids
+from .reference import is_reference, readable_reference
 from .told import OWN, Told, check_fits, read_own
 from .weight_names import plain_names
 
@@ -52,6 +54,7 @@ def take_state(
         raise WrongWeightsError(f"{where} holds no weights by name.")
     own = {name for name, _ in (*model.named_parameters(), *model.named_buffers())}
     state = _renamed(state, plain_names(state, str(where), own))
+    state.update({name: readable_reference(state[name], where) for name in state if is_reference(name)})
     check_dtypes([(name, value.dtype) for name, value in state.items() if isinstance(value, Tensor)], where)
     _check_use(model, around, str(where), config, whole)
     if whole:
@@ -140,7 +143,12 @@ def load_whole(
     except CheckpointError:
         raise
     except RuntimeError as error:
-        raise WrongWeightsError(f"{where} holds another model's weights than {config} describes: {error}") from error
+        told = str(error)
+        if other := [name for name, _ in own if name in state and f"size mismatch for {name}:" in told]:
+            around = checkpoint if isinstance(checkpoint, Mapping) else {}
+            raise WrongWeightsError(describe_shapes(model, state, other, around, where, config)) from error
+        told = " ".join(told.split())
+        raise WrongWeightsError(f"{where} holds another model's weights than {config} describes: {told}") from error
     own = [*model.named_parameters(), *model.named_buffers()]  # Others than before, if a part was put in place.
     # What a part of the model has renamed, such as an official classifier, was read, too.
     known = {*unexpected, *(name for name, _ in own)}

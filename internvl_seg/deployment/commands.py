@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from ..checkpoints import load_encoder
 from ..inference.pictures import read_picture
 from ..inference.segmenter import Segmenter
-from .exporting import export_encoder_graph, export_segmentor_graph
+from .exporting import check_destination, export_encoder_graph, export_segmentor_graph
 from .packages import require
 from .portable import portable
 from .running import open_graph
@@ -18,8 +19,9 @@ from .verification import FeatureCheck, LabelCheck, check_features, check_labels
 _SAMPLES = 2
 
 
-def _require_runtime(destination: str | os.PathLike[str]) -> None:
-    """Find out before the work whether what is written can be compared."""
+def _check(destination: str | os.PathLike[str], dtype: str, opset: int | None) -> None:
+    """Find out before a model is read whether it can be written, and what is written be compared."""
+    check_destination(Path(destination), dtype, opset)
     if os.fspath(destination).endswith(".onnx"):
         require("Comparing ONNX with PyTorch", "onnxruntime")
 
@@ -57,7 +59,7 @@ def export_segmentor(
         CheckpointError: The weights could not be read, or the destination is there already.
         PictureError: A picture cannot be read.
     """
-    _require_runtime(destination)
+    _check(destination, dtype, opset)
     photographs = [read_picture(picture) for picture in pictures] or sample_pictures(_SAMPLES)
     segmenter = Segmenter.from_checkpoint(config, checkpoint, device="cpu", options=options)
     segmentor = segmenter.model
@@ -100,7 +102,7 @@ def export_encoder(
         CheckpointError: The weights could not be read, or the destination is there already.
         ValueError: There is no such block.
     """
-    _require_runtime(destination)
+    _check(destination, dtype, opset)
     encoder = load_encoder(source, dtype=torch.float32)
     export_encoder_graph(encoder, destination, indices=indices, dtype=dtype, opset=opset)
     return check_features(open_graph(destination), encoder, indices)

@@ -30,10 +30,24 @@ MIN_OPSET = 18
 METADATA_FILE = "metadata.json"
 
 
-def _check(destination: Path, dtype: str, opset: int | None) -> None:
-    """Find what is wrong before any work is done."""
+def check_destination(destination: Path, dtype: str, opset: int | None) -> None:
+    """Find what is wrong before any work is done, such as reading a model.
+
+    Args:
+        destination: The file to write.
+        dtype: Of the encoder.
+        opset: ONNX's version of operators.
+
+    Raises:
+        ExportError: Its name has no known ending, there is no such dtype or version, or a package is missing.
+        DestinationError: There is something already.
+    """
     if destination.suffix not in (".onnx", ".pt2"):
-        raise ExportError(f"{destination} ends neither in .onnx (for ONNX) nor in .pt2 (for torch.export).")
+        stem = destination.with_suffix("") if destination.name else destination / "model"
+        raise ExportError(
+            f"{destination} ends neither in .onnx (for ONNX) nor in .pt2 (for torch.export), so what to write is not "
+            f"known. Name it {stem}.onnx or {stem}.pt2."
+        )
     if dtype not in DTYPES:
         raise ExportError(f"dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
     if destination.suffix == ".pt2" and opset is not None:
@@ -130,7 +144,7 @@ def export_segmentor_graph(
         DestinationError: There is something already.
     """
     path = Path(destination)
-    _check(path, dtype, opset)
+    check_destination(path, dtype, opset)
     preprocessor = segmentor.data_preprocessor
     metadata: dict[str, Any] = {
         "task": "segmentation",
@@ -173,6 +187,6 @@ def export_encoder_graph(
         ValueError: There is no such block.
     """
     path = Path(destination)
-    _check(path, dtype, opset)
+    check_destination(path, dtype, opset)
     graph = EncoderGraph(portable(encoder, DTYPES[dtype]), indices)
     _write(graph, path, {"task": "features", "patch_size": encoder.patch_size, "dtype": dtype}, opset)

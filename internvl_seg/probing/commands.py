@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from ..checkpoints.study_encoder import FOLDER, name_of_study
 from ..data.folder_lock import locked_folder
 from ..data.writing import remove_leftovers
 from ..training import ConfigError
@@ -176,7 +177,7 @@ def _run(
             if encoder.is_random:
                 file = f"{name}.safetensors"
                 # MMEngine puts the config's folder there: the study may be moved.
-                encoder.write(folder / "encoders" / file, f"{{{{ fileDirname }}}}/../encoders/{file}")
+                encoder.write(folder / FOLDER / file, name_of_study(file))
             features = EncoderFeatures(task, settings, encoder, specs, stream, track)
             features.prepare(needed[name])
             one = EncoderStudy(task, settings, features, folder, track)

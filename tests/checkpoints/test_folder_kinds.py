@@ -202,3 +202,33 @@ def test_a_config_around_the_folder_of_deepspeed_counts(tmp_path: Path) -> None:
     torch.save({"module": random_encoder().state_dict()}, tmp_path / "global_step3" / "mp_rank_00_model_states.pt")
     (tmp_path / "config.json").write_text('{"num_attention_heads": 4}')
     assert load_encoder(tmp_path).num_heads == 4
+
+
+def test_a_download_that_ended_before_the_weights(saved: Path) -> None:
+    (saved / "model.safetensors").unlink()
+    (saved / ".lock").touch()
+    with pytest.raises(errors.NotACheckpointError, match=r"config\.json\. The weights are missing") as caught:
+        load_encoder(saved)
+    assert "Name the checkpoint" not in str(caught.value)
+    assert "holds none of model.safetensors, model.safetensors.index.json, pytorch_model.bin" in str(caught.value)
+    (saved / "config.json").rename(saved / "notes.txt")
+    with pytest.raises(errors.NotACheckpointError, match=r"holds notes\.txt\. There are no weights in it"):
+        load_encoder(saved)
+    (saved / "notes.txt").unlink()
+    with pytest.raises(errors.NotACheckpointError, match="is empty"):
+        load_encoder(saved)
+
+
+def test_the_work_folder_of_a_training(tmp_path: Path) -> None:
+    for name in (".lock", "config.py", "iter_9.pth", "iter_10.pth", "best_mIoU_iter_20.pth"):
+        (tmp_path / name).touch()
+    for text, newest in ((None, "iter_10"), ("/old/place/iter_9.pth", "iter_9"), ("C:\\x\\gone.pth", "iter_10")):
+        if text is not None:
+            (tmp_path / "last_checkpoint").write_text(text)
+        with pytest.raises(errors.NotACheckpointError, match=rf"of a training.* newest is {tmp_path}/{newest}\.pth\.$"):
+            load_encoder(tmp_path)
+    for name in ("iter_9.pth", "iter_10.pth", "last_checkpoint"):
+        (tmp_path / name).unlink()
+    with pytest.raises(errors.NotACheckpointError, match=r"holds best_mIoU.*itself: .*/best_mIoU_iter_20\.pth\.$") as e:
+        load_encoder(tmp_path)
+    assert ".lock" not in str(e.value)

@@ -58,3 +58,10 @@ def test_arguments_that_do_not_fit(monkeypatch: pytest.MonkeyPatch, capsys: pyte
         with pytest.raises(SystemExit):
             run(monkeypatch, *arguments)
         assert "give CONFIG CHECKPOINT OUT, or --encoder SOURCE OUT." in capsys.readouterr().err
+
+
+def test_an_unknown_ending_is_told_before_a_model_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    # There is no such config, checkpoint or encoder, which would be said first otherwise.
+    for arguments in (["none.py", "none.pth", "out/seg.txt"], ["--encoder", "none.pth", "out/seg.txt"]):
+        with pytest.raises(SystemExit, match=r"^ExportError: out/seg\.txt ends .* out/seg\.onnx or out/seg\.pt2\.$"):
+            run(monkeypatch, *arguments)
