@@ -251,7 +251,8 @@ def test_heads_of_a_frozen_run_become_a_whole_segmentor(
     convert_checkpoint(path, tmp_path / "hf", to="hf_native", num_heads=2)
     exported = load_encoder(tmp_path / "hf", img_size=70)
     (found,) = exported.forward_intermediates(images, [3])
-    torch.testing.assert_close(found, model.backbone(images)[3], rtol=1e-5, atol=1e-5)
+    expected = model.backbone(images)[3]
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6 * float(expected.abs().max()))
 
 
 def test_adapters_of_another_strength_are_refused(
