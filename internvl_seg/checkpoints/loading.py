@@ -90,7 +90,8 @@ def load_encoder(
         device: Where to put the weights.
         quantization: Weights of fewer bits, for inference, as :func:`internvl_seg.encoder.quantize_encoder` makes them.
         blocks_in_memory: For inference in little memory: keep so many blocks, at least 1, and read the others from the
-            file each time they are needed, the next while one computes. All if None.
+            file each time they are needed, the next while one computes. All if None. Gradients, hooks on those others,
+            other parameters in them, state dicts and pickling are errors; a change of one's ``.data`` has no effect.
         mmap: Let weights on the CPU that are to be as they are in the file stay mapped from it: they take no memory
             besides the system's cache of it, which all processes share. While they are in use the file must not be
             overwritten in place; False reads them into memory of their own.
