@@ -120,7 +120,7 @@ class EncoderFile:
         where, about = self.source.where, self.source.reader.about
         found = (
             read_own(about.get(OWN), where),
-            meta_config.read_told(about, self.prefix, where),
+            meta_config.read_told(about, self.prefix, where, width=self.shape("cls_token")[-1]),
             config_json.read_told(self.source.config, where),
         )
         return [told for told in found if told is not None]
