@@ -117,11 +117,11 @@ class EncoderFile:
         Raises:
             WrongConfigError: One of them cannot be read.
         """
-        where, about = self.source.where, self.source.reader.about
+        where, about, width = self.source.where, self.source.reader.about, self.shape("cls_token")[-1]
         found = (
             read_own(about.get(OWN), where),
-            meta_config.read_told(about, self.prefix, where, width=self.shape("cls_token")[-1]),
-            config_json.read_told(self.source.config, where),
+            meta_config.read_told(about, self.prefix, where, width=width),
+            config_json.read_told(self.source.config, where, width),
         )
         return [told for told in found if told is not None]
 
