@@ -17,7 +17,7 @@ from .chat_model import find_vision_encoder, insert_encoder
 from .containers import find_weights
 from .encoder_file import EncoderFile
 from .errors import KeyMismatchError, NotACheckpointError, list_names
-from .exporting import ENCODER_FORMATS, describe, export_encoder, place_of, write_tensors
+from .exporting import ENCODER_FORMATS, describe, place_of, write_encoder, write_tensors
 from .file_kinds import check_kind
 from .finite_weights import check_weights
 from .loading import load_encoder
@@ -88,10 +88,16 @@ def _stand_ins(source: Source) -> set[str]:
 def _read_encoder(
     path: str | os.PathLike[str], source: Source, encoder: str | os.PathLike[str] | None, options: dict[str, Any]
 ) -> InternViT:
-    """The encoder in a checkpoint, or the one that it refers to, with the checkpoint's adapters merged into it."""
+    """The encoder in a checkpoint, or the one that it refers to, with the checkpoint's adapters merged into it.
+
+    Raises:
+        NonFiniteWeightsError: A weight of it is NaN or infinite; all are looked through, as all are to be written.
+    """
     reference = _find_reference(source)
     if not reference:
-        return load_encoder(path, **options)
+        model = load_encoder(path, **options)
+        check_weights(model.named_parameters(), source.where)
+        return model
     told = read_reference(source.reader.read(reference))
     prefix = reference.removesuffix(REFERENCE)
     run = read_told(source.reader.about, prefix, source.where)
@@ -105,6 +111,7 @@ def _read_encoder(
             "--encoder."
         )
     merge_adapters(model, source, prefix)
+    check_weights(model.named_parameters(), f"{source.where}, on {os.fspath(encoder or told.checkpoint)}")
     return model
 
 
@@ -124,7 +131,7 @@ def _report_encoder(source: Source, model: InternViT, rename: Callable[[str], li
 
 
 def _to_encoder(source: Source, path: Path, to: str, model: InternViT) -> ConversionReport:
-    export_encoder(model, path, to=to)
+    write_encoder(model, path, to=to)
     return _report_encoder(source, model, ENCODER_FORMATS[to].rename)
 
 
