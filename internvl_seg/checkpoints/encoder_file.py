@@ -92,9 +92,13 @@ class EncoderFile:
         self._read_rows(parameter, out, 0)
         return out
 
+    def dtypes(self, parameter: str) -> set[torch.dtype]:
+        """Dtypes of a parameter's parts."""
+        return {self.source.reader.stored(name).dtype for name in self.names(parameter)}
+
     def dtype(self, parameter: str) -> torch.dtype:
-        """Dtype of a parameter."""
-        return self.source.reader.stored(self.names(parameter)[0]).dtype
+        """Dtype of a parameter; of parts in several the one that holds the values of all."""
+        return functools.reduce(torch.promote_types, self.dtypes(parameter))
 
     def nbytes(self, parameter: str) -> int:
         """Bytes of a parameter in the file."""

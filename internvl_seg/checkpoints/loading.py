@@ -147,7 +147,7 @@ def load_encoder(
 
 def find_common_dtype(file: EncoderFile, encoder: InternViT) -> torch.dtype:
     """The dtype of an encoder's weights in a file: of several the one that holds the values of all of them."""
-    counts = Counter(file.dtype(name) for name, _ in encoder.named_parameters())
+    counts = Counter(dtype for name, _ in encoder.named_parameters() for dtype in file.dtypes(name))
     widest = functools.reduce(torch.promote_types, counts)
     if len(counts) > 1:
         told = ", ".join(f"{count} as {str(dtype).removeprefix('torch.')}" for dtype, count in counts.most_common())

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from internvl_seg import InternViT, create_encoder, load_encoder
+from internvl_seg import InternViT, create_encoder, export_encoder, load_encoder
 from internvl_seg.checkpoints.architecture import find_architecture
 from internvl_seg.checkpoints.encoder_file import EncoderFile
 from internvl_seg.checkpoints.errors import ChangedCheckpointError
@@ -350,3 +350,18 @@ def test_of_several_dtypes_no_value_is_rounded(
     state["blocks.2.mlp.fc1.weight"] = state["blocks.2.mlp.fc1.weight"].to(torch.float64)
     torch.save(state, tmp_path / "encoder.pth")  # A block that is not asked for is no matter.
     assert load_encoder(tmp_path / "encoder.pth", num_heads=2, depth=2).dtype == wanted
+
+
+def test_queries_keys_and_values_of_several_dtypes_are_not_rounded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    export_encoder(random_encoder("layer_norm"), tmp_path / "hf", to="hf_native")
+    state = load_file(tmp_path / "hf/model.safetensors")
+    state = {n: t if "k_proj" in n or "v_proj" in n else t.bfloat16() for n, t in state.items()}
+    save_file(state, tmp_path / "hf/model.safetensors")
+    with caplog.at_level(logging.WARNING):
+        encoder = load_encoder(tmp_path / "hf")
+    assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
+    parts = [state[f"encoder.layer.1.attention.{part}_proj.weight"].float() for part in "qkv"]
+    assert torch.equal(encoder.blocks[1].attn.qkv.weight, torch.cat(parts))
+    assert "as float32: the encoder is float32, which holds them all" in caplog.text
