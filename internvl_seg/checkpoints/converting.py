@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from .reference import REFERENCE, WrongEncoderError, embeddings_of, hash_encoder
 from .sources import INDEX_SUFFIX, Source, open_source
 from .told import OWN
 from .torch_files import look
+from .weight_names import unwrapped
 
 # How a segmentor's parts are called here and in official files; the encoder and the heads are called alike.
 SEGMENTOR_FORMATS = {"segmentor": ("backbone.up", "neck.up"), "official_segmentor": ("neck.up", "backbone.up")}
@@ -208,6 +209,7 @@ def convert_checkpoint(
         raise ValueError("into= keeps the formats and dtypes of the chat model: leave to= and dtype= out.")
     dtype = find_dtype(dtype)
     opened, path = open_source(source), place_of(destination)
+    opened = replace(opened, reader=unwrapped(opened.reader, opened.where))
     options: dict[str, Any] = {"dtype": dtype} | ({} if num_heads is None else {"num_heads": num_heads})
     if into is not None:
         place = find_vision_encoder(into)  # Before an encoder, which may be large, is read for nothing.

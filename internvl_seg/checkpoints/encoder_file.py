@@ -1,7 +1,7 @@
 """The encoder inside an opened checkpoint: its tensors by their official names, read as they are to be used."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from .plain_weights import check_plain, explain_names
 from .position_grid import find_grid
 from .sources import Source
 from .told import OWN, Told, read_own
+from .weight_names import unwrapped
 
 # Bytes of a weight that is looked through at once, though it may stay mapped.
 _SMALL = 1 << 20
@@ -43,7 +44,9 @@ class EncoderFile:
 
         Raises:
             NotACheckpointError: There is none, or more than one.
+            KeyMismatchError: Without what wrapped the model, or a block of it, two of its weights have one name.
         """
+        source = replace(source, reader=unwrapped(source.reader, source.where))
         found = find_encoders(source.reader.names)
         if len(found) == 1:
             file = cls(source, *found[0])
