@@ -16,6 +16,7 @@ from .architecture import check_encoder, find_architecture
 from .encoder_file import EncoderFile
 from .errors import CheckpointError, DestinationError
 from .exporting import place_of, rename_tensors, writing
+from .finite_weights import check_weights
 from .formats import ANCHOR, OFFICIAL
 from .progress import ReadingProgress
 from .sources import open_source
@@ -99,6 +100,7 @@ def insert_encoder(encoder: InternViT, chat_model: str | os.PathLike[str], desti
 
     Raises:
         WrongChatModelError: The folder is no chat model, or of another encoder.
+        NonFiniteWeightsError: A weight of the encoder is NaN or infinite, or becomes so in the chat model's dtype.
         DestinationError: There is something already, or the destination is within the chat model's folder.
         CheckpointError: Another subclass says what is wrong with the chat model's files; nothing was written.
         ValueError: The encoder has adapters.
@@ -111,6 +113,8 @@ def insert_encoder(encoder: InternViT, chat_model: str | os.PathLike[str], desti
         (name,) = file.format.rename("pos_embed")
         tensors[name] = resize_pos_embed(tensors[name], encoder.grid_size, grid)
     places = {name: _find_place(file, file.prefix + name, folder) for name in tensors}
+    cast = ((name, tensor.to("cpu", places[name].dtype)) for name, tensor in tensors.items())
+    check_weights(cast, f"The encoder, in the dtypes of {folder}")
     if path.resolve().is_relative_to(folder.resolve()):
         raise DestinationError(f"{path} is within {folder}, which is to be copied. Name a place outside.")
     size = sum(shard.stat().st_size for shard in folder.glob("*.safetensors"))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.kinds import UnfitValueError, flag
+from .config_parts import explain, find_parts
 from .errors import NotACheckpointError, WrongConfigError
 from .file_kinds import check_text
 from .told import KINDS, Told, read_value
@@ -26,6 +27,7 @@ _NAMES = {
     "num_attention_heads": "num_heads",
     "num_heads": "num_heads",
     "head_dim": "head_dim",
+    "head_width": "head_dim",
     "intermediate_size": "hidden",
     "mlp_ratio": "mlp_ratio",
     "num_channels": "in_chans",
@@ -43,7 +45,16 @@ _NAMES = {
     "qk_normalization": "qk_norm",
     "use_qk_norm": "qk_norm",
     "qk_norm": "qk_norm",
+    "qk_layernorm": "qk_norm",
 }
+# What an InternViT has none of.
+_ADDED = (
+    *("use_relative_position_bias", "use_shared_relative_position_bias", "use_rel_pos", "num_register_tokens"),
+    *("scale_attn_by_inverse_layer_idx", "parallel_attention", "parallel_attn", "use_parallel_residual"),
+    "apply_residual_connection_post_layernorm",
+)
+# Classes of transformers with the same blocks.
+_SAME_AS_INTERNVIT = ("Dinov2Model", "Dinov2Backbone", "Dinov2ForImageClassification")
 # What timm's ``model_args`` may hold besides: it changes no token of an encoder that is not trained.
 _UNUSED = (
     *("num_classes", "global_pool", "init_values", "drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_rate"),
@@ -77,6 +88,22 @@ def _no_gates(value: object) -> None:
         raise UnfitValueError("false: an InternViT has no gates in its MLP")
 
 
+def _no_more(value: object) -> None:
+    """Of parts, steps or ways to compute that an InternViT does not have."""
+    if value not in (False, None, 0):
+        raise UnfitValueError("false or none: an InternViT computes without it")
+
+
+def _always(value: object) -> None:
+    if value not in (True, None):
+        raise UnfitValueError("true: an InternViT computes so")
+
+
+def _learned_positions(value: object) -> None:
+    if value not in ("absolute", "learned", "learnable", None):
+        raise UnfitValueError("'absolute': an InternViT has learned positions, added once")
+
+
 def _model_type(value: object) -> None:
     if isinstance(value, str) and (value.startswith("intern") or value == "dinov2"):
         return
@@ -92,16 +119,31 @@ def _architecture(value: object) -> None:
         raise UnfitValueError("one of timm with the exact GELU, which an InternViT computes")
 
 
+def _architectures(value: object) -> None:
+    names = [value] if isinstance(value, str) else value if isinstance(value, list) else []
+    strange = [n for n in names if isinstance(n, str) and not n.startswith("Intern") and n not in _SAME_AS_INTERNVIT]
+    if not strange:
+        return
+    import transformers  # Takes seconds.
+
+    if not set(strange).isdisjoint(dir(transformers)):
+        raise UnfitValueError("that of an InternViT, such as ['InternVisionModel']: another computes something else")
+
+
 # What has one value that an InternViT can have. Dropout, first values and the like change no encoder that is used.
 _ONLY: dict[str, Callable[[object], object]] = {
     **dict.fromkeys(("hidden_act", "hidden_activation", "activation", "activation_function"), _exact_gelu),
-    **dict.fromkeys(("act_layer", "act"), _exact_gelu),
+    **dict.fromkeys(("act_layer", "act", "mlp_act", "act_fn"), _exact_gelu),
     # False adds a norm after the last block, which is left out as any file's is.
     "use_mean_pooling": flag,
     "use_absolute_position_embeddings": _position_embedding,
     "pruned_heads": _no_pruning,
     **dict.fromkeys(("rope_theta", "rope_scaling", "rope_parameters", "use_rope", "use_rot_pos_emb"), _no_rotation),
     "use_swiglu_ffn": _no_gates,
+    "position_embedding_type": _learned_positions,
+    **dict.fromkeys(_ADDED, _no_more),
+    **dict.fromkeys(("scale_attn_weights", "normalize_before", "do_layer_norm_before"), _always),
+    "architectures": _architectures,
     "model_type": _model_type,
     "architecture": _architecture,
 }
@@ -197,12 +239,16 @@ def read_values(config: Mapping[str, Any], where: str) -> Told:
     return told
 
 
-def read_told(config: dict[str, Any], weights: str) -> Told | None:
+def read_told(config: dict[str, Any], weights: str, width: int) -> Told | None:
     """What a ``config.json`` says of an encoder.
 
     Args:
         config: Of :func:`read_config_json`.
         weights: Beside which it is, for errors.
+        width: Channels of the encoder's weights.
+
+    Returns:
+        None if there is none. If parts of it contradict each other, ``unclear`` says so.
 
     Raises:
         WrongConfigError: A value is of another type, or of a model that is no InternViT.
@@ -210,8 +256,13 @@ def read_told(config: dict[str, Any], weights: str) -> Told | None:
     if not config:
         return None
     where = f"config.json beside {weights}"
-    told = read_values(config, where)
-    for key, plain, value in entries(config, where):
+    parts = find_parts(config, width)
+    if len(parts) > 1:
+        return Told(where, {}, {}, f"{where[0].upper()}{where[1:]} {explain(parts)}")
+    ((path, part),) = parts
+    where += f", at {path}," if path else ""
+    told = read_values(part, where)
+    for key, plain, value in entries(part, where):
         if plain in _ONLY:
             read_value(_ONLY[plain], value, where, key, remedy="")
         elif key != plain and plain not in (*_NAMES, *_UNUSED):
@@ -219,10 +270,10 @@ def read_told(config: dict[str, Any], weights: str) -> Told | None:
                 f"{where} says {key} = {value!r}, and what an InternViT would be with it is not known. Leave it out if "
                 "the weights are without it."
             )
-    groups = config.get("num_key_value_heads")
-    if groups is not None and groups != config.get("num_attention_heads", groups):
+    groups = part.get("num_key_value_heads")
+    if groups is not None and groups != part.get("num_attention_heads", groups):
         raise WrongConfigError(
             f"{where} says num_key_value_heads = {groups!r}, but num_attention_heads = "
-            f"{config['num_attention_heads']!r}: in an InternViT each head has keys and values of its own."
+            f"{part['num_attention_heads']!r}: in an InternViT each head has keys and values of its own."
         )
     return told

@@ -11,6 +11,10 @@ from typing import Any
 _MOST = 4 << 20
 
 
+class Expression(str):
+    """Source text of what is no plain value, and was not run."""
+
+
 class ConfigTextError(ValueError):
     """A text is no config of assignments."""
 
@@ -23,7 +27,8 @@ def parse_config_text(text: str) -> dict[str, Any]:
             :func:`internvl_seg.training.config.python_text` give them.
 
     Returns:
-        Values by key. What is no plain value, such as a call of a function, is given as its source text.
+        Values by key. What is no plain value, such as a call of a function, is given as its source text, an
+        :class:`Expression`.
 
     Raises:
         ConfigTextError: It is something else than assignments, or too large or deep to be a config.
@@ -73,7 +78,7 @@ def _value(node: ast.expr) -> Any:
         value = node.operand.value
         if isinstance(value, (int, float)):
             return -value
-    return ast.unparse(node)
+    return Expression(ast.unparse(node))
 
 
 def _dict_of(node: ast.Dict) -> dict[Any, Any]:

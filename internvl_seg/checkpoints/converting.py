@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from .chat_model import find_vision_encoder, insert_encoder
 from .containers import find_weights
 from .encoder_file import EncoderFile
 from .errors import CheckpointNotFoundError, KeyMismatchError, NotACheckpointError, list_names
-from .exporting import ENCODER_FORMATS, describe, export_encoder, place_of, write_tensors
+from .exporting import ENCODER_FORMATS, describe, place_of, write_encoder, write_tensors
 from .file_kinds import check_kind
 from .finite_weights import check_weights
 from .loading import load_encoder
@@ -28,6 +28,7 @@ from .sources import INDEX_SUFFIX, Source, open_source
 from .study_encoder import find_of_study, is_of_study, readable
 from .told import OWN
 from .torch_files import look
+from .weight_names import unwrapped
 
 # How a segmentor's parts are called here and in official files; the encoder and the heads are called alike.
 SEGMENTOR_FORMATS = {"segmentor": ("backbone.up", "neck.up"), "official_segmentor": ("neck.up", "backbone.up")}
@@ -89,10 +90,16 @@ def _stand_ins(source: Source) -> set[str]:
 def _read_encoder(
     path: str | os.PathLike[str], source: Source, encoder: str | os.PathLike[str] | None, options: dict[str, Any]
 ) -> InternViT:
-    """The encoder in a checkpoint, or the one that it refers to, with the checkpoint's adapters merged into it."""
+    """The encoder in a checkpoint, or the one that it refers to, with the checkpoint's adapters merged into it.
+
+    Raises:
+        NonFiniteWeightsError: A weight of it is NaN or infinite; all are looked through, as all are to be written.
+    """
     reference = _find_reference(source)
     if not reference:
-        return load_encoder(path, **options)
+        model = load_encoder(path, **options)
+        check_weights(model.named_parameters(), source.where)
+        return model
     told = read_reference(source.reader.read(reference))
     prefix = reference.removesuffix(REFERENCE)
     run = read_told(source.reader.about, prefix, source.where)
@@ -121,6 +128,7 @@ def _read_encoder(
             f"({how}). Name the right one: encoder=, or --encoder."
         )
     merge_adapters(model, source, prefix)
+    check_weights(model.named_parameters(), f"{source.where}, on {os.fspath(place)}")
     return model
 
 
@@ -140,7 +148,7 @@ def _report_encoder(source: Source, model: InternViT, rename: Callable[[str], li
 
 
 def _to_encoder(source: Source, path: Path, to: str, model: InternViT) -> ConversionReport:
-    export_encoder(model, path, to=to)
+    write_encoder(model, path, to=to)
     return _report_encoder(source, model, ENCODER_FORMATS[to].rename)
 
 
@@ -217,6 +225,7 @@ def convert_checkpoint(
         raise ValueError("into= keeps the formats and dtypes of the chat model: leave to= and dtype= out.")
     dtype = find_dtype(dtype)
     opened, path = open_source(source), place_of(destination)
+    opened = replace(opened, reader=unwrapped(opened.reader, opened.where))
     options: dict[str, Any] = {"dtype": dtype} | ({} if num_heads is None else {"num_heads": num_heads})
     if into is not None:
         place = find_vision_encoder(into)  # Before an encoder, which may be large, is read for nothing.

@@ -1,7 +1,7 @@
 """The encoder inside an opened checkpoint: its tensors by their official names, read as they are to be used."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +18,7 @@ from .plain_weights import check_plain, explain_names
 from .position_grid import find_grid
 from .sources import Source
 from .told import OWN, Told, read_own
+from .weight_names import unwrapped
 
 # Bytes of a weight that is looked through at once, though it may stay mapped.
 _SMALL = 1 << 20
@@ -43,7 +44,9 @@ class EncoderFile:
 
         Raises:
             NotACheckpointError: There is none, or more than one.
+            KeyMismatchError: Without what wrapped the model, or a block of it, two of its weights have one name.
         """
+        source = replace(source, reader=unwrapped(source.reader, source.where))
         found = find_encoders(source.reader.names)
         if len(found) == 1:
             file = cls(source, *found[0])
@@ -92,9 +95,13 @@ class EncoderFile:
         self._read_rows(parameter, out, 0)
         return out
 
+    def dtypes(self, parameter: str) -> set[torch.dtype]:
+        """Dtypes of a parameter's parts."""
+        return {self.source.reader.stored(name).dtype for name in self.names(parameter)}
+
     def dtype(self, parameter: str) -> torch.dtype:
-        """Dtype of a parameter."""
-        return self.source.reader.stored(self.names(parameter)[0]).dtype
+        """Dtype of a parameter; of parts in several the one that holds the values of all."""
+        return functools.reduce(torch.promote_types, self.dtypes(parameter))
 
     def nbytes(self, parameter: str) -> int:
         """Bytes of a parameter in the file."""
@@ -117,11 +124,11 @@ class EncoderFile:
         Raises:
             WrongConfigError: One of them cannot be read.
         """
-        where, about = self.source.where, self.source.reader.about
+        where, about, width = self.source.where, self.source.reader.about, self.shape("cls_token")[-1]
         found = (
             read_own(about.get(OWN), where),
-            meta_config.read_told(about, self.prefix, where),
-            config_json.read_told(self.source.config, where),
+            meta_config.read_told(about, self.prefix, where, width=width),
+            config_json.read_told(self.source.config, where, width),
         )
         return [told for told in found if told is not None]
 

@@ -18,6 +18,7 @@ from ..encoder.block import NORM_EPS
 from ..encoder.intern_vit import InternViT
 from ..encoder.lora import is_lora
 from .errors import CheckpointError, DestinationError, list_names, printable
+from .finite_weights import check_weights
 from .formats import HF_NATIVE, HF_REMOTE_CODE, OFFICIAL, Format
 from .reading import open_file
 from .told import OWN
@@ -227,8 +228,17 @@ def export_encoder(
     Raises:
         ValueError: There is no such format, it cannot say what the encoder's position grid or epsilon is, or the
             encoder has adapters.
+        NonFiniteWeightsError: A weight is NaN or infinite.
         DestinationError: There is something already.
     """
+    check_weights(encoder.named_parameters(), "The encoder")
+    write_encoder(encoder, destination, to=to, max_shard_size=max_shard_size)
+
+
+def write_encoder(
+    encoder: InternViT, destination: str | os.PathLike[str], *, to: str, max_shard_size: int | str = "5GB"
+) -> None:
+    """As :func:`export_encoder`, of weights that are known to be finite."""
     if to not in ENCODER_FORMATS:
         raise ValueError(f"to={to!r} is no format of an encoder; choose one of {', '.join(ENCODER_FORMATS)}.")
     rows, columns = encoder.grid_size

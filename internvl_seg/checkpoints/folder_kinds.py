@@ -82,6 +82,25 @@ def _newest_of_run(folder: Path, names: list[str]) -> Path | None:
     return folder / max(numbers, key=lambda name: numbers[name]) if numbers else None
 
 
+def check_no_adapters(folder: Path, weights: str) -> None:
+    """Refuse a folder of a model beside which adapters lie that may not be merged into it.
+
+    Args:
+        folder: The folder.
+        weights: Its file of weights.
+
+    Raises:
+        UnreadableWeightsError: It is such a folder.
+    """
+    names = os.listdir(folder)
+    if "adapter_config.json" in names and (found := [n for n in names if re.match(r"adapter_model\.(safe|bin)", n)]):
+        raise UnreadableWeightsError(
+            f"{folder} holds adapters (LoRA, of peft), {found[0]}, beside {weights}, and whether they are merged into "
+            "it is not told. Merge them: peft.PeftModel.from_pretrained(model, FOLDER).merge_and_unload()"
+            f".save_pretrained(...). If they are, or are not wanted, name the file itself: {folder / weights}"
+        )
+
+
 # In the order in which transformers looks for them: a model saved anew may lie beside the index of an older one.
 WEIGHT_FILES = (
     "model.safetensors",

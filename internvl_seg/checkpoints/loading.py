@@ -90,7 +90,8 @@ def load_encoder(
         device: Where to put the weights.
         quantization: Weights of fewer bits, for inference, as :func:`internvl_seg.encoder.quantize_encoder` makes them.
         blocks_in_memory: For inference in little memory: keep so many blocks, at least 1, and read the others from the
-            file each time they are needed, the next while one computes. All if None.
+            file each time they are needed, the next while one computes. All if None. Gradients, hooks on those others,
+            other parameters in them, state dicts and pickling are errors; a change of one's ``.data`` has no effect.
         mmap: Let weights on the CPU that are to be as they are in the file stay mapped from it: they take no memory
             besides the system's cache of it, which all processes share. While they are in use the file must not be
             overwritten in place; False reads them into memory of their own.
@@ -146,7 +147,7 @@ def load_encoder(
 
 def find_common_dtype(file: EncoderFile, encoder: InternViT) -> torch.dtype:
     """The dtype of an encoder's weights in a file: of several the one that holds the values of all of them."""
-    counts = Counter(file.dtype(name) for name, _ in encoder.named_parameters())
+    counts = Counter(dtype for name, _ in encoder.named_parameters() for dtype in file.dtypes(name))
     widest = functools.reduce(torch.promote_types, counts)
     if len(counts) > 1:
         told = ", ".join(f"{count} as {str(dtype).removeprefix('torch.')}" for dtype, count in counts.most_common())

@@ -9,7 +9,7 @@ from ..common.kinds import height_and_width, whole
 from ..encoder.block import hidden_channels
 from ..encoder.intern_vit import InternViT
 from ..encoder.releases import find_release_of_name
-from .config_text import ConfigTextError, parse_config_text
+from .config_text import ConfigTextError, Expression, parse_config_text
 from .errors import WrongConfigError
 from .told import KINDS, Told, read_value
 from .weight_names import COPIES, WRAPPERS
@@ -25,13 +25,19 @@ _DEEPEST = 24
 
 # What the official code (MMSegmentation 0.x) calls its encoder.
 _OFFICIAL = "InternViT6B"
+# What it builds where the config says nothing of these.
+_OFFICIAL_DEFAULTS = {"num_heads": 25, "embed_dim": 3200}
 _TIMM = "TimmViT"
+# What means the same in the ``arch`` of any vision transformer's class.
+_ANYONES = ("embed_dim", "num_heads", "norm_eps", "img_size")
 _DEFAULTS = {
     name: inspect.signature(InternViT).parameters[name].default for name in KINDS if name not in ("hidden", "head_dim")
 }
 
 
-def read_told(checkpoint: Mapping[str, Any], prefix: str, where: str, by_name: bool = False) -> Told | None:
+def read_told(
+    checkpoint: Mapping[str, Any], prefix: str, where: str, by_name: bool = False, width: int | None = None
+) -> Told | None:
     """What a checkpoint's config says of an encoder in it.
 
     Args:
@@ -39,6 +45,7 @@ def read_told(checkpoint: Mapping[str, Any], prefix: str, where: str, by_name: b
         prefix: What stands before the encoder's names, such as ``backbone.``.
         where: The checkpoint, for errors.
         by_name: Take only what the config has at these names, not the one encoder that it has elsewhere.
+        width: Channels of the encoder's weights, if they are known.
 
     Returns:
         None if there is no config, or it says nothing of an encoder. If it may say something that cannot be understood,
@@ -55,12 +62,12 @@ def read_told(checkpoint: Mapping[str, Any], prefix: str, where: str, by_name: b
         if config is None and isinstance(around, Mapping) and key in around:
             logger.warning("%s has no config: %s is None, so it tells nothing of its encoder.", where, ".".join(place))
         if config is not None:
-            found.append(_read_config(config, prefix, f"the config in {where} ({'.'.join(place)})", by_name))
+            found.append(_read_config(config, prefix, f"the config in {where} ({'.'.join(place)})", by_name, width))
     told = [one for one in found if one is not None]
     return next((one for one in told if not one.unclear), told[0] if told else None)
 
 
-def _read_config(config: Any, prefix: str, where: str, by_name: bool) -> Told | None:
+def _read_config(config: Any, prefix: str, where: str, by_name: bool, width: int | None) -> Told | None:
     if not isinstance(config, Mapping):
         text = config
         try:
@@ -71,12 +78,14 @@ def _read_config(config: Any, prefix: str, where: str, by_name: bool) -> Told | 
             return None if silent else _unclear(where, f"it cannot be read: {str(error).rstrip('.')}")
     elif not config:
         return _unclear(where, "it is of a class that is not read")
-    encoders = [(path, node) for path, node in _walk(config) if _is_encoder(path, node) or (by_name and _is_timm(node))]
-    chosen = _find(encoders, ("model", *prefix.split(".")[:-1]), by_name)
-    odd = [".".join(path) for path, node in _walk(config) if _is_expression(path, node)]
+    names, nodes = ("model", *prefix.split(".")[:-1]), list(_walk(config))
+    encoders = [(path, node) for path, node in nodes if _is_encoder(path, node) or (by_name and _is_timm(node))]
+    strange = [] if by_name else [(path, node) for path, node in nodes if _is_strange(node, path, encoders)]
+    chosen = _find(encoders + strange, names, by_name) or ([] if by_name else encoders)
+    odd = [".".join(path) for path, node in nodes if _is_expression(path, node)]
     if odd and (len(chosen) != 1 or chosen[0][0][:1] != ("model",)):
         return _unclear(where, f"{odd[0]} is no plain value")
-    told = [_told_by_node(node, ".".join(path), where) for path, node in chosen]
+    told = [_told_by_node(node, ".".join(path), where, width) for path, node in chosen]
     if any(_values(one) != _values(told[0]) for one in told):
         keys = " and ".join(".".join(path) for path, _ in chosen)
         return _unclear(where, f"it has several encoders, {keys}, and which is {prefix or 'this one'} is not told")
@@ -130,28 +139,36 @@ def _is_timm(node: Any) -> bool:
     return isinstance(node, Mapping) and _kind(node) == _TIMM
 
 
+def _is_strange(node: Any, path: tuple[str, ...], encoders: list[tuple[tuple[str, ...], Any]]) -> bool:
+    """Whether a part of a config describes a model that is no InternViT by its name, and holds none."""
+    if not isinstance(node, Mapping) or not _kind(node) or _is_like(_kind(node)) or _is_timm(node):
+        return False
+    return ("arch" in node or len(path) > 1) and not any(inner[: len(path)] == path for inner, _ in encoders)
+
+
 def _is_expression(path: tuple[str, ...], node: Any) -> bool:
     """Whether a part of a config may be an encoder's, but is an expression that would have to be run."""
     return isinstance(node, str) and (path in _MODELS or (_is_like(node) and "(" in node))
 
 
 def _find(
-    encoders: list[tuple[tuple[str, ...], Any]], names: tuple[str, ...], by_name: bool
+    nodes: list[tuple[tuple[str, ...], Any]], names: tuple[str, ...], by_name: bool
 ) -> list[tuple[tuple[str, ...], Any]]:
-    """Those of a config's encoders that have an encoder's names, as closely as there are any."""
-    for left_out in (WRAPPERS, WRAPPERS | COPIES):
+    """Those of a config's models that have an encoder's names, as closely as there are any."""
+    for left_out in (WRAPPERS,) if by_name else (WRAPPERS, WRAPPERS | COPIES):
         wanted = [name for name in names if name not in left_out]
-        found = [(path, node) for path, node in encoders if [key for key in path if key not in left_out] == wanted]
-        if found or by_name:
+        if found := [(path, node) for path, node in nodes if [key for key in path if key not in left_out] == wanted]:
             return found
-    return encoders
+    return []
 
 
-def _told_by_node(node: Mapping[str, Any], key: str, where: str) -> Told | None:
+def _told_by_node(node: Mapping[str, Any], key: str, where: str, width: int | None) -> Told | None:
     if _kind(node) == _TIMM:
         told: Told | None = _told_by_timm(node, key, where)
     elif _kind(node) == _OFFICIAL and "arch" not in node:
-        told = _told_by_official(node, key, where)
+        told = _told_by_official(node, key, where, width)
+    elif not _is_like(_kind(node)):
+        told = _told_by_strange(node, key, where)
     else:
         told = _told_by_own(node, key, where)
     taken = node.get("out_indices", None if _kind(node) == _OFFICIAL else (-1,))
@@ -175,20 +192,44 @@ def _told_by_own(node: Mapping[str, Any], key: str, where: str) -> Told:
     given: Any = release.arguments() if release is not None else arch
     if not isinstance(given, Mapping):
         raise WrongConfigError(f"{where} says {key}.arch = {arch!r}, expected a name or a dict. Correct it there.")
+    said = {f"{key}.arch.{name}": given.get(name) for name in _DEFAULTS} | {f"{key}.img_size": node.get("img_size")}
+    if odd := [name for name, value in said.items() if _is_odd(value)]:
+        return _unclear(where, f"{odd[0]} = {str(said[odd[0]])[:80]} is no plain value")
     values: dict[str, Any] = {}
-    for name, default in _DEFAULTS.items():
-        values[name] = read_value(KINDS[name], given.get(name, default), where, f"{key}.arch.{name}")
+    known = _is_like(_kind(node))  # Of another class neither the defaults are nor what it means by all of these.
+    for name in _DEFAULTS if known else [name for name in _ANYONES if name in given]:
+        values[name] = read_value(KINDS[name], given.get(name, _DEFAULTS[name]), where, f"{key}.arch.{name}")
     keys = {name: f"{key}.arch.{name}" for name in values}
     if node.get("img_size") is not None:
         keys["img_size"] = f"{key}.img_size"
         values["img_size"] = read_value(height_and_width, node["img_size"], where, keys["img_size"])
+    if not known:
+        return Told(where, keys, values)
     # The file has whole channels, which several ratios make.
     values["hidden"], keys["hidden"] = hidden_channels(values["embed_dim"], values.pop("mlp_ratio")), keys["mlp_ratio"]
     return Told(where, keys, values)
 
 
-def _told_by_official(node: Mapping[str, Any], key: str, where: str) -> Told | None:
-    if "num_heads" not in node:
-        return None
-    heads = read_value(whole, node["num_heads"], where, f"{key}.num_heads")
+def _is_odd(value: object) -> bool:
+    """Whether a value is an expression, or holds one."""
+    return isinstance(value, Expression) or (isinstance(value, (list, tuple)) and any(map(_is_odd, value)))
+
+
+def _told_by_official(node: Mapping[str, Any], key: str, where: str, width: int | None) -> Told | None:
+    if _is_odd(given := node.get("num_heads", 0)):
+        return _unclear(where, f"{key}.num_heads = {given[:80]} is no plain value")
+    if "num_heads" in node:
+        heads = read_value(whole, given, where, f"{key}.num_heads")
+    else:
+        heads, width = _OFFICIAL_DEFAULTS["num_heads"], width or _OFFICIAL_DEFAULTS["embed_dim"]
+        if width % heads or node.get("embed_dim", width) != width:
+            return _unclear(where, f"{key} has no num_heads, and the {heads} of an {_OFFICIAL} do not fit the weights")
     return Told(where, {"num_heads": f"{key}.num_heads"}, {"num_heads": heads})
+
+
+def _told_by_strange(node: Mapping[str, Any], key: str, where: str) -> Told:
+    """What a class of one's own is made of, if it takes an ``arch`` as those here do."""
+    arch = node.get("arch")
+    if not isinstance(arch, Mapping) or "num_heads" not in arch:
+        return _unclear(where, f"{key} is of type {_kind(node)!r}, which is not known here")
+    return _told_by_own(node, key, where)

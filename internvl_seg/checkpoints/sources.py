@@ -20,7 +20,7 @@ from .errors import (
     list_names,
     printable,
 )
-from .folder_kinds import WEIGHT_FILES, check_one_set, find_in_folder
+from .folder_kinds import WEIGHT_FILES, check_no_adapters, check_one_set, find_in_folder
 from .hub import HubSource
 from .reading import TensorReader, open_file
 from .shards import ShardedReader, is_inside
@@ -86,6 +86,7 @@ def _open_folder(folder: Path) -> Source:
     try:
         for name in WEIGHT_FILES:
             if (folder / name).is_file():
+                check_no_adapters(folder, name)
                 return _open_local_file(folder / name)
             if os.path.lexists(folder / name):  # What comes after it may be of an older model.
                 raise CheckpointNotFoundError(_no_file(folder / name))

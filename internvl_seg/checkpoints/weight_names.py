@@ -43,6 +43,22 @@ def plain_names(names: Collection[str], where: str, own: Collection[str] = ()) -
     return by_new_names(found, where)
 
 
+def unwrapped(reader: TensorReader, where: str) -> TensorReader:
+    """A file whose names have no :data:`WRAPPERS`, also within a model: ``blocks.0._orig_mod.attn...`` has none.
+
+    Args:
+        reader: Of the file, which is given back if none of its names has any.
+        where: The file, for errors.
+
+    Raises:
+        KeyMismatchError: Two weights have one name.
+    """
+    found = {name: _without_wrappers(name) for name in reader.names}
+    return (
+        reader if all(name == new for name, new in found.items()) else RenamedReader(reader, by_new_names(found, where))
+    )
+
+
 def _without_wrappers(name: str) -> str:
     return ".".join(part for part in name.split(".") if part not in WRAPPERS)
 

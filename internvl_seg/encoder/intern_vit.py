@@ -196,6 +196,7 @@ class InternViT(nn.Module):
         """Run the blocks up to the last of ``indices`` and keep the tokens after each of them."""
         count = max(indices) + 1
         if isinstance(self.blocks, StreamedBlocks):
+            self.blocks.check_inference(tokens, self.parameters())
             with self.blocks.in_turn(count) as blocks:
                 return self._run_blocks(blocks, tokens, indices)
         return self._run_blocks(self.blocks[:count], tokens, indices)

@@ -22,6 +22,7 @@ _CODE = (
     # What decides which encoder comes out of a file.
     "checkpoints/architecture.py",
     "checkpoints/config_json.py",
+    "checkpoints/config_parts.py",
     "checkpoints/config_text.py",
     "checkpoints/containers.py",
     "checkpoints/encoder_file.py",

@@ -22,6 +22,7 @@ from internvl_seg.checkpoints.errors import (
     DestinationError,
     KeyMismatchError,
     MissingShardError,
+    NonFiniteWeightsError,
     NotACheckpointError,
     TruncatedCheckpointError,
     UnreadableWeightsError,
@@ -177,6 +178,19 @@ def test_size_and_dtypes_are_the_chat_models(size: list[int], chat_folder: Write
     q, k, v = (found[f"vision_tower.encoder.layer.2.attention.{part}_proj.weight"] for part in "qkv")
     assert torch.equal(torch.cat([q, k, v]), encoder.blocks[2].attn.qkv.weight.bfloat16())
     assert load_encoder(tmp_path / "tuned").grid_size == grid
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("value", [float("nan"), 1e5])
+def test_weights_that_are_not_finite(value: float, chat_folder: Write, tmp_path: Path) -> None:
+    folder = chat_folder(dtype=torch.float16)
+    encoder = load_encoder(folder, dtype=torch.float32)
+    encoder.blocks[1].mlp.fc1.weight[2, 3] = value  # 1e5 overflows float16.
+    with pytest.raises(
+        NonFiniteWeightsError, match=r"in the dtypes of .*layer\.1\.mlp\.fc1\.weight: 1 of .*at \(2, 3\)"
+    ):
+        insert_encoder(encoder, folder, tmp_path / "tuned")
+    assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_what_lies_beside_the_weights(chat_folder: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

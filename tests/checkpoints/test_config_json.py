@@ -242,6 +242,71 @@ def test_heads_by_other_names(content: Any, written: Path, tmp_path: Path) -> No
     assert load_encoder(place).num_heads == 4
 
 
+ENCODER = {"num_attention_heads": 4, "layer_norm_eps": 1e-3}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *({key: ENCODER} for key in ("backbone_config", "encoder", "vision_encoder", "vision_cfg", "image_encoder")),
+        {"hidden_size": 512, "backbone": ENCODER | {"hidden_size": 32}},
+        {"model": {"parts": {"vit": ENCODER | {"model_type": "intern_vit_6b"}}}},
+        # A language model's, a projector's and those of other channels are none of it, whatever they have.
+        {"hidden_size": 4096, "num_attention_heads": 32, "vision_tower_cfg": ENCODER},
+        {"llm_config": {"hidden_size": 32, "num_attention_heads": 8}, "a": ENCODER, "b": ENCODER},
+        {"head": {"hidden_size": 64, "num_heads": 8}, "projector_config": {"num_heads": 8}, "encoder_config": ENCODER},
+    ],
+    ids=repr,
+)
+def test_an_encoder_under_any_key(content: Any, written: Path, tmp_path: Path) -> None:
+    encoder = load_encoder(change(written, tmp_path, json.dumps(content).encode()))
+    assert (encoder.num_heads, encoder.norm_eps) == (4, 1e-3)
+    with pytest.raises(WrongConfigError, match=r"num_attention_heads = 4, but 2 was asked for"):
+        load_encoder(tmp_path, num_heads=2)
+
+
+def test_a_width_and_an_epsilon_are_an_encoders(written: Path, tmp_path: Path) -> None:
+    content = {"backbone": {"hidden_size": 32, "layer_norm_eps": 1e-3}, "neck": {"embed_dim": 32}}
+    assert load_encoder(change(written, tmp_path, json.dumps(content).encode()), num_heads=2).norm_eps == 1e-3
+
+
+def test_parts_that_contradict_each_other_are_not_guessed(written: Path, tmp_path: Path) -> None:
+    place = change(written, tmp_path, json.dumps({"encoder": ENCODER, "other": {"num_heads": 2}}).encode())
+    with pytest.raises(WrongConfigError, match=r"encoder, other, which differ.*pass num_heads= and img_size="):
+        load_encoder(place)
+    assert load_encoder(place, num_heads=2, img_size=42).num_heads == 2
+
+
+@pytest.mark.parametrize(
+    ("key", "wrong", "right"),
+    [
+        ("mlp_act", "relu", "gelu"),
+        ("act_fn", "silu", "gelu"),
+        ("position_embedding_type", "relative_key", "absolute"),
+        ("use_relative_position_bias", True, False),
+        ("use_shared_relative_position_bias", True, None),
+        ("use_rel_pos", True, False),
+        ("qk_layernorm", True, False),
+        ("num_register_tokens", 4, 0),
+        ("scale_attn_weights", False, True),
+        ("scale_attn_by_inverse_layer_idx", True, False),
+        ("parallel_attention", True, False),
+        ("normalize_before", False, True),
+        ("do_layer_norm_before", False, None),
+        ("architectures", ["CLIPVisionModel"], ["InternVisionModel"]),
+        ("architectures", ["Dinov2WithRegistersModel"], ["Dinov2Model"]),
+        ("architectures", "SiglipVisionModel", ["OfAPlugin"]),
+    ],
+)
+def test_what_changes_the_computation_is_not_passed_over(
+    key: str, wrong: Any, right: Any, written: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(WrongConfigError, match=rf"\b{key} = "):
+        load_encoder(change(written, tmp_path, {key: wrong}))
+    (tmp_path / "right").mkdir()
+    assert load_encoder(change(written, tmp_path / "right", {key: right, "of_no_matter": 3})).num_heads == 2
+
+
 def test_a_config_that_is_not_there_is_not_passed_over(
     written: Path, tmp_path: Path, documented_error: DocumentedError
 ) -> None:

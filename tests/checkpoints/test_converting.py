@@ -12,7 +12,8 @@ from mmseg.registry import MODELS
 from torch import Tensor, nn
 
 from internvl_seg import load_encoder
-from internvl_seg.checkpoints.converting import convert_checkpoint
+from internvl_seg.checkpoints import encoder_file
+from internvl_seg.checkpoints.converting import FORMATS, convert_checkpoint
 from internvl_seg.checkpoints.errors import (
     CheckpointError,
     KeyMismatchError,
@@ -54,6 +55,22 @@ def official(golden: Callable[[str], Golden], tmp_path: Path) -> tuple[Path, dic
     path = tmp_path / "official.pth"
     torch.save({"meta": {"mmseg_version": "0.27.0"}, "state_dict": state, "optimizer": {}}, path)
     return path, state
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_large_weights_that_are_not_finite(
+    to: str, official: tuple[Path, dict[str, Tensor]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder_file, "_SMALL", 1000)  # They stay mapped, and are not looked through when opened.
+    path, state = official
+    name = "backbone.blocks.2.mlp.fc1.weight"
+    state[name] = state[name].clone()
+    state[name][4, 5] = float("inf")
+    torch.save({"state_dict": state}, path)
+    load_encoder(path, num_heads=2)
+    with pytest.raises(NonFiniteWeightsError, match=r"official\.pth: blocks\.2\.mlp\.fc1\.weight: 1 of .*at \(4, 5\)"):
+        convert_checkpoint(path, tmp_path / "new.pth", to=to, num_heads=2)
+    assert list(tmp_path.iterdir()) == [path]
 
 
 @torch.no_grad()

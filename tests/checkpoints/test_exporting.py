@@ -12,7 +12,7 @@ from transformers import InternVLVisionModel
 
 from internvl_seg import export_encoder, load_encoder
 from internvl_seg.checkpoints import exporting
-from internvl_seg.checkpoints.errors import DestinationError
+from internvl_seg.checkpoints.errors import DestinationError, NonFiniteWeightsError
 from internvl_seg.encoder.lora import add_lora
 
 from ..conftest import Golden
@@ -104,6 +104,16 @@ def test_an_encoder_without_all_weights(options: dict[str, Any], tmp_path: Path)
     encoder = load_encoder(tmp_path / "encoder.pth", num_heads=2, **options)
     with pytest.raises(ValueError, match="so it cannot be written"):
         export_encoder(encoder, tmp_path / "again", to="hf_native")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("to", ["official", "hf_native", "hf_remote_code"])
+def test_weights_that_are_not_finite(to: str, tmp_path: Path) -> None:
+    encoder = random_encoder()
+    encoder.blocks[1].mlp.fc1.weight[2, 3] = float("nan")
+    with pytest.raises(NonFiniteWeightsError, match=r"The encoder: blocks\.1\.mlp\.fc1\.weight: 1 of .*at \(2, 3\)"):
+        export_encoder(encoder, tmp_path / "encoder.pth", to=to)
+    assert not list(tmp_path.iterdir())
 
 
 def test_remote_code_is_named_where_it_is_not_written(tmp_path: Path) -> None:

@@ -151,6 +151,20 @@ def test_a_distributed_checkpoint(tmp_path: Path, documented_error: DocumentedEr
         load_encoder(tmp_path / "saved")
 
 
+@pytest.mark.parametrize("weights", ["pytorch_model.bin", "model.safetensors"])
+def test_adapters_beside_a_model(weights: str, tmp_path: Path) -> None:
+    state = {name: tensor.detach() for name, tensor in random_encoder().state_dict().items()}
+    save_file(state, tmp_path / weights) if weights.endswith("s") else torch.save(state, tmp_path / weights)
+    (tmp_path / "adapter_config.json").write_text("{}")
+    assert load_encoder(tmp_path, num_heads=2).num_heads == 2
+    save_file({"x.lora_A.weight": torch.ones(2)}, tmp_path / "adapter_model.safetensors")
+    with pytest.raises(
+        errors.UnreadableWeightsError, match=rf"adapter_model\.safetensors, beside {weights}.*Merge them"
+    ):
+        load_encoder(tmp_path, num_heads=2)
+    assert load_encoder(tmp_path / weights, num_heads=2).num_heads == 2  # Who names the file knows.
+
+
 def test_adapters_alone(tmp_path: Path, documented_error: DocumentedError) -> None:
     names = ("base_model.model.encoder.layers.0.attn.qkv.lora_A.weight",)
     save_file({name: torch.ones(2) for name in names}, tmp_path / "adapter_model.safetensors")

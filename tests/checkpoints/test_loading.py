@@ -2,18 +2,19 @@
 
 import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from internvl_seg import InternViT, create_encoder, load_encoder
+from internvl_seg import InternViT, convert_checkpoint, create_encoder, export_encoder, load_encoder
 from internvl_seg.checkpoints.architecture import find_architecture
 from internvl_seg.checkpoints.encoder_file import EncoderFile
-from internvl_seg.checkpoints.errors import ChangedCheckpointError
+from internvl_seg.checkpoints.errors import ChangedCheckpointError, KeyMismatchError
 from internvl_seg.checkpoints.formats import FORMATS, HF_REMOTE_CODE
 from internvl_seg.checkpoints.reading import TensorReader
 from internvl_seg.checkpoints.sources import Source, open_source
@@ -350,3 +351,40 @@ def test_of_several_dtypes_no_value_is_rounded(
     state["blocks.2.mlp.fc1.weight"] = state["blocks.2.mlp.fc1.weight"].to(torch.float64)
     torch.save(state, tmp_path / "encoder.pth")  # A block that is not asked for is no matter.
     assert load_encoder(tmp_path / "encoder.pth", num_heads=2, depth=2).dtype == wanted
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("before", ["", "backbone.", "module.", "module.backbone.", "_fsdp_wrapped_module."])
+@pytest.mark.parametrize("wrapper", ["_orig_mod", "_checkpoint_wrapped_module", "_fsdp_wrapped_module", "module"])
+def test_what_wrapped_single_blocks(wrapper: str, before: str, tmp_path: Path) -> None:
+    encoder = random_encoder().eval()
+    state = {
+        before + re.sub(r"^(blocks\.[02]\.)", rf"\1{wrapper}.", name): t.detach()
+        for name, t in encoder.state_dict().items()
+    }
+    torch.save({"state_dict": state}, tmp_path / "encoder.pth")
+    images = torch.randn(1, 3, 28, 28)
+    for options in ({}, {"blocks_in_memory": 1}):
+        assert torch.equal(load_encoder(tmp_path / "encoder.pth", num_heads=2, **options)(images), encoder(images))
+    report = convert_checkpoint(tmp_path / "encoder.pth", tmp_path / "plain.safetensors", num_heads=2)
+    assert load_file(tmp_path / "plain.safetensors").keys() == encoder.state_dict().keys()
+    assert report.left_out == ()
+    twice = {before + name: tensor.detach() for name, tensor in encoder.state_dict().items()}
+    torch.save({"state_dict": state | twice}, tmp_path / "encoder.pth")
+    with pytest.raises(KeyMismatchError, match="two weights for one place"):
+        load_encoder(tmp_path / "encoder.pth", num_heads=2)
+
+
+def test_queries_keys_and_values_of_several_dtypes_are_not_rounded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    export_encoder(random_encoder("layer_norm"), tmp_path / "hf", to="hf_native")
+    state = load_file(tmp_path / "hf/model.safetensors")
+    state = {n: t if "k_proj" in n or "v_proj" in n else t.bfloat16() for n, t in state.items()}
+    save_file(state, tmp_path / "hf/model.safetensors")
+    with caplog.at_level(logging.WARNING):
+        encoder = load_encoder(tmp_path / "hf")
+    assert {parameter.dtype for parameter in encoder.parameters()} == {torch.float32}
+    parts = [state[f"encoder.layer.1.attention.{part}_proj.weight"].float() for part in "qkv"]
+    assert torch.equal(encoder.blocks[1].attn.qkv.weight, torch.cat(parts))
+    assert "as float32: the encoder is float32, which holds them all" in caplog.text

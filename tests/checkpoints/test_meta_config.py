@@ -118,10 +118,11 @@ def test_messages(tmp_path: Path, documented_error: DocumentedError) -> None:
 def test_configs_that_say_nothing() -> None:
     for meta in (
         *(None, {}, 3, {"cfg": None}, {"cfg": ""}, {"cfg": "model = None"}, {"cfg": "model = dict(backbone=3)"}),
-        *({"config": "/a.py\nx(1"}, {"cfg": "model = dict(backbone=dict(type='ResNet', depth=50))"}),
-        {"cfg": "model = dict(backbone=dict(type='ResNet'))\nwork_dir = 'InternViT'"},
+        *({"config": "/a.py\nx(1"}, {"cfg": "model = dict(neck=dict(type='ResNet', depth=50))"}),
+        {"cfg": "model = dict(type='EncoderDecoder', neck=dict(type='ResNet'))\nwork_dir = 'InternViT'"},
     ):
         assert read_told({"meta": meta}, "backbone.", "x.pth") is None
+        assert read_told({"meta": meta}, "", "x.pth") is None
     assert read_told({"meta": {}, "message_hub": {"runtime_info": 3}}, "backbone.", "x.pth") is None
 
 
@@ -134,6 +135,39 @@ def test_a_release_and_the_official_code_tell_heads() -> None:
     official = read_told({"meta": {"config": cfg}}, "backbone.", "x")
     assert official is not None
     assert official.values == {"num_heads": 25}
+    silent = {"meta": {"config": "model = dict(backbone=dict(type='InternViT6B', img_size=504))"}}
+    for width, heads in ((3200, 25), (None, 25), (100, 25), (64, None)):
+        official = read_told(silent, "backbone.", "x", width=width)
+        assert official is not None
+        assert (official.values.get("num_heads"), bool(official.unclear)) == (heads, heads is None)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("prefix", ["backbone.", "module.backbone.", "model.backbone."])
+def test_a_class_of_ones_own_tells_its_arch(prefix: str, tmp_path: Path) -> None:
+    own = {"type": "MyViT", "arch": {"num_heads": 4, "embed_dim": 64, "norm_eps": 1e-3, "norm": "LN", "pooling": "x"}}
+    trained = run_of(tmp_path / "run.pth", 126, own, num_heads=4, norm_eps=1e-3)
+    checkpoint = torch.load(tmp_path / "run.pth")
+    before = prefix.removesuffix("backbone.")
+    named = {before + name: tensor for name, tensor in checkpoint["state_dict"].items()}
+    torch.save(checkpoint | {"state_dict": named}, tmp_path / "run.pth")
+    encoder = load_encoder(tmp_path / "run.pth")
+    assert (encoder.num_heads, encoder.norm_eps) == (4, 1e-3)
+    assert torch.equal(encoder(torch.ones(1, 3, 28, 42)), trained(torch.ones(1, 3, 28, 42)))
+    with pytest.raises(WrongConfigError, match=r"backbone\.arch\.num_heads = 4, but 8 was asked for"):
+        load_encoder(tmp_path / "run.pth", num_heads=8)
+
+
+def test_a_class_of_ones_own_goes_before_another_encoder() -> None:
+    mine = "dict(type='MyViT', arch=dict(num_heads=2))"
+    about = {"meta": {"cfg": f"model = dict(backbone={mine}, teacher=dict(backbone={BACKBONE}))"}}
+    for prefix, heads in {"backbone.": 2, "teacher.backbone.": 8}.items():
+        told = read_told(about, prefix, "x.pth")
+        assert told is not None
+        assert told.values["num_heads"] == heads
+    held = read_told({"meta": {"cfg": f"model = dict(backbone=dict(type='Wrap', a={BACKBONE}))"}}, "backbone.", "x.pth")
+    assert held is not None
+    assert held.values["num_heads"] == 8
 
 
 BACKBONE = f"dict(type='InternViT', arch={ARCH!r}, img_size=(126, 224))"
@@ -195,6 +229,14 @@ def test_wherever_the_config_is_it_is_read_or_not_guessed(about: Any, tmp_path: 
         "arch = dict(num_heads=8)\nmodel = dict(backbone=dict(type='InternViT', arch=arch))",
         "model = dict(backbone=dict(type='InternViT', arch='of_a_plugin'))",
         "model = dict(backbone=dict(type='InternViT'))",
+        "model = dict(backbone=dict(type='ResNet', depth=50))",
+        "model = dict(backbone=dict(type='MyViT', num_heads=8))",
+        "model = dict(backbone=dict(type='MyViT', arch=dict(embed_dim=64)))",
+        "x = 8\nmodel = dict(backbone=dict(type='MyViT', arch=dict(num_heads=x)))",
+        f"x = 8\nmodel = dict(backbone={BACKBONE.replace(': 8', ': x')})",
+        f"x = 9\nmodel = dict(backbone={BACKBONE.replace('126', '14 * x')})",
+        "model = dict(backbone=dict(type='InternViT6B', num_heads=heads))",
+        "model = dict(backbone=dict(type='InternViT6B'))",
         "for InternViT in range(3): pass",
         Config.fromstring(TEXT, ".py"),
     ],

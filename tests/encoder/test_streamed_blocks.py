@@ -1,6 +1,7 @@
 """Blocks that are read while others compute give what they give in memory."""
 
 import copy
+import pickle
 import time
 from collections.abc import Callable
 from functools import partial
@@ -114,3 +115,70 @@ def test_nothing_is_learnt_and_nothing_dropped(stream: Stream) -> None:
 def test_a_block_at_least(stream: Stream, documented_error: DocumentedError) -> None:
     with documented_error("no block in memory", ValueError):
         stream(0)
+
+
+@pytest.mark.parametrize("in_memory", [1, 3, 9])
+@pytest.mark.parametrize("of", ["the images", "a block", "the embedding"])
+def test_gradients_are_refused(of: str, in_memory: int, stream: Stream) -> None:
+    _, encoder, _ = stream(in_memory)
+    images = torch.randn(1, 3, 28, 28, requires_grad=of == "the images")
+    if of == "a block":
+        encoder.blocks.requires_grad_(True)
+    elif of == "the embedding":
+        encoder.pos_embed.requires_grad_(True)
+    with pytest.raises(RuntimeError, match=r"blocks_in_memory.*torch\.no_grad\(\)"):
+        encoder(images)
+    for without in (torch.no_grad(), torch.inference_mode()):
+        with without:
+            assert encoder(images).isfinite().all()
+
+
+def test_a_state_dict_that_would_be_lost_is_refused(stream: Stream) -> None:
+    whole, encoder, _ = stream(3)
+    for other in (whole, stream(3).encoder):
+        with pytest.raises(RuntimeError, match=r"blocks\.1\.\S+ cannot be loaded.*without blocks_in_memory"):
+            encoder.load_state_dict(other.state_dict())
+    wanted = encoder(torch.ones(1, 3, 28, 28))
+    encoder.load_state_dict(encoder.state_dict())
+    assert torch.equal(encoder(torch.ones(1, 3, 28, 28)), wanted)
+    kept = {name: tensor for name, tensor in whole.state_dict().items() if not name.startswith("blocks.")}
+    encoder.load_state_dict(kept | {"pos_embed": torch.zeros_like(whole.pos_embed)}, strict=False)
+    assert not encoder.pos_embed.any()
+    everything = stream(5).encoder  # Whose blocks are in memory, all of them.
+    state = {name: torch.full_like(tensor, 0.5) for name, tensor in whole.state_dict().items()}
+    everything.load_state_dict(state)
+    assert all(torch.equal(tensor, state[name]) for name, tensor in everything.state_dict().items())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("of", ["blocks.3", "blocks.2.attn"])
+def test_hooks_that_would_never_run_are_refused(of: str, stream: Stream) -> None:
+    encoder, images, seen = stream(3).encoder, torch.randn(1, 3, 28, 28), []
+    encoder.blocks[0].register_forward_hook(lambda *_: seen.append(0))  # It stays in memory.
+    encoder(images)
+    hook = encoder.get_submodule(of).register_forward_pre_hook(lambda *_: None)
+    with pytest.raises(RuntimeError, match=rf"{of} has hooks, which would never run"):
+        encoder(images)
+    hook.remove()
+    encoder(images)
+    assert seen == [0, 0]
+
+
+@torch.no_grad()
+def test_changed_parameters_are_refused(stream: Stream) -> None:
+    _, encoder, _ = stream(3)
+    encoder.blocks[0].ls1.gamma.mul_(2)  # It stays in memory.
+    images = torch.randn(1, 3, 28, 28)
+    copies = [copy.deepcopy(encoder) for _ in range(2)]
+    wanted = encoder(images)
+    encoder.blocks[3].ls1.gamma.zero_()
+    copies[0].blocks[4].mlp.fc1.weight = nn.Parameter(torch.zeros_like(encoder.blocks[0].mlp.fc1.weight))
+    for changed, name in ((encoder, "3.ls1.gamma"), (copies[0], "4.mlp.fc1.weight")):
+        with pytest.raises(RuntimeError, match=rf"blocks\.{name} was changed or replaced"):
+            changed(images)
+    assert torch.equal(copies[1](images), wanted)
+
+
+def test_it_is_not_pickled(stream: Stream) -> None:
+    with pytest.raises(pickle.PicklingError, match=r"blocks_in_memory.*load the encoder again"):
+        pickle.dumps(stream(3).encoder)
