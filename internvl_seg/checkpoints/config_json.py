@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..common.kinds import UnfitValueError, flag
+from ..common.kinds import UnfitValueError, flag, short
 from .errors import NotACheckpointError, WrongConfigError
 from .file_kinds import check_text
 from .told import KINDS, Told, read_value
@@ -192,7 +192,7 @@ def read_values(config: Mapping[str, Any], where: str) -> Told:
             continue
         value = read_value(KINDS[name], given, where, key)
         if told.values.get(name, value) != value:
-            raise WrongConfigError(f"{told.quote(name)}, but {key} = {value!r}. Correct it there.")
+            raise WrongConfigError(f"{told.quote(name)}, but {key} = {short(value)}. Correct it there.")
         told.keys[name], told.values[name] = key, value
     return told
 
@@ -216,13 +216,13 @@ def read_told(config: dict[str, Any], weights: str) -> Told | None:
             read_value(_ONLY[plain], value, where, key, remedy="")
         elif key != plain and plain not in (*_NAMES, *_UNUSED):
             raise WrongConfigError(
-                f"{where} says {key} = {value!r}, and what an InternViT would be with it is not known. Leave it out if "
-                "the weights are without it."
+                f"{where} says {key} = {short(value)}, and what an InternViT would be with it is not known. Leave it "
+                "out if the weights are without it."
             )
     groups = config.get("num_key_value_heads")
     if groups is not None and groups != config.get("num_attention_heads", groups):
         raise WrongConfigError(
-            f"{where} says num_key_value_heads = {groups!r}, but num_attention_heads = "
-            f"{config['num_attention_heads']!r}: in an InternViT each head has keys and values of its own."
+            f"{where} says num_key_value_heads = {short(groups)}, but num_attention_heads = "
+            f"{short(config['num_attention_heads'])}: in an InternViT each head has keys and values of its own."
         )
     return told

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..common.kinds import height_and_width, whole
+from ..common.kinds import height_and_width, short, whole
 from ..encoder.block import hidden_channels
 from ..encoder.intern_vit import InternViT
 from ..encoder.releases import find_release_of_name
@@ -112,7 +112,8 @@ def _walk(config: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def _kind(node: Mapping[str, Any]) -> str:
-    return str(node.get("type", "")).strip("'\"").rpartition(".")[2]
+    kind = node.get("type", "")
+    return kind.strip("'\"").rpartition(".")[2] if isinstance(kind, str) else ""
 
 
 def _is_like(text: object) -> bool:
@@ -171,10 +172,10 @@ def _told_by_own(node: Mapping[str, Any], key: str, where: str) -> Told:
     arch = node.get("arch")
     release = find_release_of_name(arch) if isinstance(arch, str) else None
     if arch is None or (isinstance(arch, str) and release is None):  # Of code that is not here, or an expression.
-        return _unclear(where, f"{key}.arch = {str(arch)[:80]!r} is not known here")
+        return _unclear(where, f"{key}.arch = {short(arch)} is not known here")
     given: Any = release.arguments() if release is not None else arch
     if not isinstance(given, Mapping):
-        raise WrongConfigError(f"{where} says {key}.arch = {arch!r}, expected a name or a dict. Correct it there.")
+        raise WrongConfigError(f"{where} says {key}.arch = {short(arch)}, expected a name or a dict. Correct it there.")
     values: dict[str, Any] = {}
     for name, default in _DEFAULTS.items():
         values[name] = read_value(KINDS[name], given.get(name, default), where, f"{key}.arch.{name}")

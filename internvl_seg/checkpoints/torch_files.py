@@ -20,7 +20,7 @@ from .errors import (
     printable,
 )
 from .pickle_names import CheckpointTable, View
-from .pickles import follow
+from .pickles import find_excess, follow
 
 # The pickle of a file names tensors and their places, not their numbers.
 _MOST_PICKLE = 256 << 20
@@ -99,6 +99,11 @@ def look(path: Path) -> TorchFile:
         raise damaged(path, str(error)) from error
     if table.strange:
         raise _unsafe(path, table)
+    if excess := find_excess(found.content):
+        raise NotACheckpointError(
+            f"{path} holds lists or dicts {excess}, as no checkpoint does. Such a file is made to keep its readers "
+            "busy without end: take the checkpoint from elsewhere, or of one that you trust save the tensors alone."
+        )
     return found
 
 
