@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..common.kinds import UnfitValueError, flag, short
+from ..common.small_files import TooLargeError, read_small
 from .errors import NotACheckpointError, WrongConfigError
 from .file_kinds import check_text
 from .told import KINDS, Told, read_value
@@ -120,12 +121,11 @@ def read_config_json(path: Path | None) -> dict[str, Any]:
     if path is None or not (path.exists() or path.is_symlink()):
         return {}
     try:
-        size = path.stat().st_size
-        if size > _MOST:
-            raise WrongConfigError(f"{path} has {size:,} bytes, more than any config of a model.")
-        text = path.read_bytes()
+        text = read_small(path, _MOST)
         check_text(path, text[:512])
         config = json.loads(text)
+    except TooLargeError as error:
+        raise WrongConfigError(f"{path} {str(error).removeprefix('it ')}, more than any config of a model.") from error
     except OSError as error:
         what = f"a link to {path.readlink()}, which is not there" if _is_dangling(path) else error.strerror or error
         raise NotACheckpointError(

@@ -46,6 +46,8 @@ def check_kind(path: Path) -> str:
         NotACheckpointError: It is something else; the message says what, and what to do.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise NotACheckpointError(f"{path} is a pipe or a device, not a regular file. Name the checkpoint itself.")
         with path.open("rb") as file:
             start = file.read(512)
     except OSError as error:

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+from ..common.small_files import read_small
 from .errors import NotACheckpointError, UnreadableWeightsError, list_names
 
 _RANK = re.compile(r"mp_rank_(\d+)_model_states\.pt")
@@ -62,7 +63,7 @@ def _find_deepspeed(folder: Path, names: list[str]) -> Path | None:
     step = folder
     if "latest" in names:
         try:
-            told = (folder / "latest").read_text(encoding="utf-8")[:200].strip()
+            told = read_small(folder / "latest", 1000).decode().strip()
         except (OSError, ValueError):
             told = ""
         if re.fullmatch(r"[\w.-]+", told) and (folder / told).is_dir() and ".." not in told:

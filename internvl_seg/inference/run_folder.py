@@ -10,11 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..common.small_files import read_small
 from ..data.csv_cells import escape_cell
 from ..data.names import readable
 from ..data.writing import remove_leftovers, whole_file
 from ..training.results import write_json
 
+_MOST_JSON = 16 << 20
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
@@ -39,7 +41,7 @@ def read_rows(table: Path, columns: Sequence[str], run: Mapping[str, Any], ident
     advice = "Take another folder, or leave --resume out to begin anew."
     record = table.parent / "run.json"
     try:
-        before = json.loads(record.read_bytes())
+        before = json.loads(read_small(record, _MOST_JSON))
         if not isinstance(before, dict):
             raise ValueError(f"it holds {type(before).__name__} and no object")
     except (OSError, ValueError, RecursionError) as error:
