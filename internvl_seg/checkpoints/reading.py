@@ -140,6 +140,7 @@ class PickleReader(TensorReader):
             key: content[key] for key in ("meta", "message_hub", OWN) if isinstance(content, dict) and key in content
         }
         self.names = frozenset(self._tensors)
+        self._file.check_repeated(found for found in self._tensors.values() if isinstance(found, View))
 
     def _view(self, name: str) -> View:
         found = self._tensors[name]

@@ -7,6 +7,7 @@ import pickle
 import struct
 import sys
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
@@ -26,6 +27,8 @@ from .pickles import find_excess, follow
 _MOST_PICKLE = 256 << 20
 # A tensor may be an expanded view, of few numbers, but not of so few that a small file fills the memory.
 _MOST_REPEATED = 64 << 20
+# All tensors together are more than there is of them where weights are tied.
+_MOST_TIMES = 4
 # What torch.save wrote before PyTorch 1.6 begins with this number, pickled.
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -50,6 +53,21 @@ class TorchFile:
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     is_zip: bool = True
     swapped: bool = False
+
+    def check_repeated(self, views: Iterable[View]) -> None:
+        """Check that tensors are not far larger together than what there is of them.
+
+        Raises:
+            NotACheckpointError: They are: views that repeat few numbers, or one storage many times.
+        """
+        views = list(views)
+        there = sum(self.places[key][1] for key in {view.storage.key for view in views})
+        count = sum(math.prod(view.shape) * view.dtype.itemsize for view in views)
+        if count > max(_MOST_TIMES * there, _MOST_REPEATED):
+            raise NotACheckpointError(
+                f"{self.path} holds tensors of {count:,} bytes together, of which {there:,} are there: the others "
+                "repeat these (torch.Tensor.expand). No trained weights do: save what they are, tensor.contiguous()."
+            )
 
     def begin(self, view: View) -> int:
         """The first byte of a tensor.

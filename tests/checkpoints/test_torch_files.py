@@ -243,10 +243,32 @@ def test_records_that_were_compressed(tmp_path: Path, documented_error: Document
 
 def test_a_tensor_that_repeats_a_number_without_end(tmp_path: Path) -> None:
     torch.save({"x": torch.ones(1).expand(1 << 20, 1 << 10), "y": torch.ones(1)}, tmp_path / "x.pth")
+    with pytest.raises(errors.NotACheckpointError, match="of which 8 are there"):
+        open_file(tmp_path / "x.pth")
+    large = {f"y{i}": torch.ones(1 << 22) for i in range(17)}
+    torch.save({"x": torch.ones(1).expand(1 << 23, 1 << 2), **large}, tmp_path / "x.pth")
     reader = open_file(tmp_path / "x.pth")
     with pytest.raises(errors.TruncatedCheckpointError, match="repeats 4 bytes"):
         reader.shape("x")
-    assert torch.equal(reader.read("y"), torch.ones(1))
+    assert torch.equal(reader.read("y0"), large["y0"])
+
+
+def test_tensors_that_repeat_few_numbers_together(tmp_path: Path) -> None:
+    one, row = torch.ones(1), torch.ones(1 << 20)
+    for tensors in {
+        "each from one number": {str(i): torch.ones(1).expand(1 << 20) for i in range(20)},
+        "all from one number": {str(i): one.expand(1 << 20) for i in range(20)},
+        "one tensor by many names": {str(i): row for i in range(20)},
+    }.values():
+        torch.save({"model": tensors}, tmp_path / "x.pth")
+        with pytest.raises(errors.NotACheckpointError, match="tensors of 83,886,080 bytes together, of which"):
+            open_file(tmp_path / "x.pth")
+        read_pickle(tmp_path / "x.pth")  # Of which PyTorch makes views.
+        torch.save({"model": dict(list(tensors.items())[:15]), "other": tensors}, tmp_path / "x.pth")
+        assert len(open_file(tmp_path / "x.pth").names) == 15
+    tied = {f"{i}{j}": tensor for i, tensor in enumerate(torch.ones(9, 1 << 20).unbind()) for j in "abc"}
+    torch.save(tied, tmp_path / "x.pth")
+    assert len(open_file(tmp_path / "x.pth").names) == 27
 
 
 def test_a_tensor_that_is_larger_than_its_storage(tmp_path: Path) -> None:
