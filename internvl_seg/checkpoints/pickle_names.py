@@ -193,12 +193,12 @@ _DTYPE_TEXT = re.compile(r"[<>=|]?[?bBhHiIlLqQefdgFDUSVM]\d{0,6}(\[\w+\])?|[biuf
 
 
 def _check_array(made: str, args: tuple[Any, ...]) -> None:
-    """Refuse arrays that take memory which the file does not have, or hold objects."""
+    """Refuse arrays that take memory which the file does not have."""
     leaf = made.rpartition(".")[2]
     right = (
         (leaf == "_reconstruct" and args[0] == Global("numpy.ndarray") and args[1] == (0,) and len(args) == 3)
         or (leaf == "scalar" and len(args) == 2 and isinstance(args[0], Made))
-        or (leaf == "dtype" and isinstance(args[0], str) and _DTYPE_TEXT.fullmatch(args[0]))
+        or (leaf == "dtype" and isinstance(args[0], str))
         or (leaf.endswith("DType") and not args)
     )
     if not right:
@@ -208,7 +208,20 @@ def _check_array(made: str, args: tuple[Any, ...]) -> None:
 _FUNCTIONS = (
     *("collections.OrderedDict", "collections.Counter", "builtins.set", "builtins.bytearray", "builtins.getattr"),
     *("builtins.complex", "_codecs.encode", "torch.Size", "torch.device", "torch.serialization._get_layout", *_PLAIN),
+    "builtins.bytes",
 )
+# Values that are neither weights nor code, which PyTorch does not make: they are passed over, or told where all of a
+# file is wanted.
+_UNREAD = {
+    "builtins.frozenset": "a frozenset",
+    "builtins.slice": "a slice",
+    "builtins.range": "a range",
+    "builtins.Ellipsis": "an Ellipsis",
+    "collections.deque": "a deque",
+    "decimal.Decimal": "a Decimal",
+    "fractions.Fraction": "a Fraction",
+    "uuid.UUID": "a UUID",
+}
 
 
 class CheckpointTable:
@@ -219,6 +232,7 @@ class CheckpointTable:
         named: All names.
         storages: All storages, by their keys.
         odd: What the tensors are that are none of the plain ones, such as 'a sparse tensor'.
+        unread: What else is in it that PyTorch does not read without running it, such as 'a NumPy array of texts'.
     """
 
     def __init__(self) -> None:
@@ -226,17 +240,20 @@ class CheckpointTable:
         self.named: set[str] = set()
         self.storages: dict[str, Storage] = {}
         self.odd: list[str] = []
+        self.unread: list[str] = []
 
     def mention(self, name: str) -> None:
         """Note a name."""
         self.named.add(name)
         leaf = name.rpartition(".")[2]
         known = (
-            name in NOTES or name in MENTIONED or name in _TENSORS or name in _FUNCTIONS or name == HISTORY
-            or _NUMPY.fullmatch(name) or (name.startswith("torch.") and leaf in STORAGES)
+            name in NOTES or name in MENTIONED or name in _UNREAD or name in _TENSORS or name in _FUNCTIONS
+            or name == HISTORY or _NUMPY.fullmatch(name) or (name.startswith("torch.") and leaf in STORAGES)
             or isinstance(getattr(torch, leaf, None), (torch.dtype, torch.qscheme))
             or _PARTS_OF_SHARDED.match(name) or _PARTS_OF_QUANTISED.match(name)
         )  # fmt: skip
+        if name in _UNREAD:
+            self.unread.append(_UNREAD[name])
         if not known:
             self.strange.append(name)
 
@@ -261,6 +278,10 @@ class CheckpointTable:
             if len(args) != 2 or not isinstance(args[0], str) or args[1] not in ("latin1", "latin-1"):
                 raise PickleError("text in an encoding that no bytes are kept in")
             return args[0].encode("latin1")
+        if name == "builtins.bytes":  # As an empty array has it; anything else would be made of what is counted.
+            if args:
+                raise PickleError("bytes of no bytes")
+            return b""
         if name == "builtins.bytearray" and args and not isinstance(args[0], (bytes, str)):
             raise PickleError("a bytearray of no bytes")
         if name == "torch.Tensor" or (
@@ -271,16 +292,18 @@ class CheckpointTable:
             _check_plain(args[0])
         if _NUMPY.fullmatch(name):
             _check_array(name, args)
+            if name == "numpy.dtype" and not _DTYPE_TEXT.fullmatch(args[0]):
+                self.unread.append("a NumPy array of something else than numbers")
         return Made(name, args)
 
     def build(self, made: Made) -> None:
-        """Refuse arrays of objects and of structures, whose states NumPy takes as they come."""
+        """Note arrays of texts, objects and structures, whose states NumPy takes as they come."""
         if made.by == "numpy.dtype" and (made.state[2:5] != (None,) * 3 or made.state[7:] != (0,)):
-            raise PickleError("an array of something else than numbers")
+            self.unread.append("a NumPy array of something else than numbers")
         if made.by.endswith("._reconstruct"):
             _sizes(made.state[1])
             if not isinstance(made.state[4], bytes):
-                raise PickleError("an array of something else than numbers")
+                self.unread.append("a NumPy array of something else than numbers")
 
     def find(self, identifier: Any) -> Storage:
         """What stands for a storage."""
@@ -300,11 +323,16 @@ class CheckpointTable:
     @property
     def is_hostile(self) -> bool:
         """Whether it names what no checkpoint has a reason to."""
-        return any(_HOSTILE.match(name) for name in self.strange)
+        return any(_is_hostile(name) for name in self.strange)
 
     def worst(self) -> str:
         """The strange name that says most."""
-        return next((name for name in self.strange if _HOSTILE.match(name)), self.strange[0])
+        return next((name for name in self.strange if _is_hostile(name)), self.strange[0])
+
+
+def _is_hostile(name: str) -> bool:
+    # Lightning keeps partial calls of optimizers among the settings; what such a one calls is named beside it.
+    return name != "functools.partial" and _HOSTILE.match(name) is not None
 
 
 _STATISTICS = tuple((what,) for what in ("min", "max", "current", "mean"))

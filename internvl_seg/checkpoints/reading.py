@@ -213,6 +213,7 @@ def _statistic(owner: type, name: str) -> Any:
 _ARRAYS: list[Any] = [
     np.ndarray,
     np.dtype,
+    (bytes, "builtins.bytes"),  # Of empty arrays, without arguments.
     *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")),
     *((getattr(np_multiarray, name), f"numpy.{core}.multiarray.{name}")
       for name in ("_reconstruct", "scalar") for core in ("core", "_core")),
@@ -257,7 +258,7 @@ def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
     Raises:
         UnsafePickleError: The file asks for something other than tensors and plain values.
         TruncatedCheckpointError: The file is cut short.
-        UnreadableWeightsError: A tensor in it is sparse, quantised or a share of a process.
+        UnreadableWeightsError: A tensor in it is sparse, quantised or a share, or something else is no plain value.
         NotACheckpointError: The file was not written by ``torch.save``.
     """
     if check_kind(path) != "torch":
@@ -265,6 +266,11 @@ def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
     file = look(path)
     if file.table.odd:
         raise UnreadableWeightsError(f"{path} holds {file.table.odd[0]}. " + _advice(file.table.odd[0]))
+    if file.table.unread:
+        raise UnreadableWeightsError(
+            f"{path} holds {file.table.unread[0]} beside its tensors, which PyTorch does not read without running what "
+            "the file asks for. Save it again without that, or with lists, texts and numbers in its place."
+        )
     mapped = file.is_zip and not file.swapped
     try:
         with _ALLOWING, torch.serialization.safe_globals(_allowed(file.table.named)):

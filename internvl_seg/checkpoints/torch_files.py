@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
+from .containers import has_weights
 from .errors import (
     CheckpointError,
     NotACheckpointError,
@@ -116,7 +117,7 @@ def look(path: Path) -> TorchFile:
             raise _unsafe(path, table) from error
         raise damaged(path, str(error)) from error
     if table.strange:
-        raise _unsafe(path, table)
+        raise _unsafe(path, table, has_weights(found.content))
     if excess := find_excess(found.content):
         raise NotACheckpointError(
             f"{path} holds lists or dicts {excess}, as no checkpoint does. Such a file is made to keep its readers "
@@ -194,9 +195,9 @@ def _look_into_old(path: Path, file: IO[bytes], table: CheckpointTable) -> Torch
     return TorchFile(path, content, table, places, is_zip=False)
 
 
-def _unsafe(path: Path, table: CheckpointTable) -> UnsafePickleError:
+def _unsafe(path: Path, table: CheckpointTable, beside_weights: bool = False) -> UnsafePickleError:
     wanted, origin = printable(table.worst()), "If you trust its origin, load it yourself and save its tensors"
-    if any(name.startswith("torch.nn.modules.") for name in table.named):
+    if not beside_weights and any(name.startswith("torch.nn.modules.") for name in table.named):
         return UnsafePickleError(
             f"{path} holds a whole module, as torch.save(model) writes it, with code that would have to be run (class "
             f"{wanted}); none of it was. Where that code is, write torch.save(model.state_dict(), ...) instead."

@@ -1,6 +1,8 @@
 """What torch.save wrote is read as PyTorch reads it, or not at all, and nothing of it is run."""
 
 import argparse
+import decimal
+import functools
 import io
 import pathlib
 import pickle
@@ -226,6 +228,45 @@ def test_unknown_objects_are_told_from_hostile_ones(
         open_file(tmp_path / "unknown.pth")
     with documented_error("a pickle holds a whole module", errors.UnsafePickleError):
         open_file(tmp_path / "module.pth")
+
+
+DATA: dict[str, Any] = {
+    "a text of NumPy": np.str_("a"),
+    "an array of texts": np.array(["a", "bc"]),
+    "a date": np.datetime64("2024-01-01"),
+    "a structure": np.zeros(2, dtype=[("a", "i4")]),
+    "an array of objects": np.array(["a", None], dtype=object),
+    "a frozenset": frozenset([1]),
+    "a slice and a range": [slice(1), range(3), ...],
+    "a decimal": decimal.Decimal("1.2"),
+}
+
+
+@pytest.mark.parametrize("new", [True, False])
+@pytest.mark.parametrize("name", DATA)
+def test_values_beside_weights_are_passed_over(name: str, new: bool, tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    torch.save({"state_dict": {"w": torch.ones(2)}, "x": DATA[name]}, path, _use_new_zipfile_serialization=new)
+    assert torch.equal(open_file(path).read("w"), torch.ones(2))
+    with pytest.raises(errors.UnreadableWeightsError, match="beside its tensors, which PyTorch does not read without"):
+        read_pickle(path)
+
+
+def test_an_empty_array_is_read(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"w": torch.ones(2)}, "x": np.zeros((0, 3))}, tmp_path / "x.pth")
+    assert open_file(tmp_path / "x.pth").names == {"w"}
+    assert read_pickle(tmp_path / "x.pth")["x"].shape == (0, 3)
+    write(tmp_path / "x.pth", pickle.dumps({"x": Call(bytes, 2**40)}, 2), True)
+    with pytest.raises(CheckpointError):
+        read_pickle(tmp_path / "x.pth")
+
+
+def test_settings_with_code_beside_weights_are_no_whole_module(tmp_path: Path) -> None:
+    settings = {"optimizer": functools.partial(torch.optim.AdamW, lr=0.1), "loss": nn.CrossEntropyLoss()}
+    torch.save({"state_dict": {"w": torch.ones(2)}, "hyper_parameters": settings}, tmp_path / "x.pth")
+    with pytest.raises(errors.UnsafePickleError, match=r"asks for functools\.partial, which is neither") as error:
+        open_file(tmp_path / "x.pth")
+    assert "whole module" not in str(error.value)
 
 
 def test_a_pickle_that_is_none_of_pytorch(tmp_path: Path, documented_error: DocumentedError) -> None:
