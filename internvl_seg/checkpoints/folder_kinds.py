@@ -2,6 +2,7 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from ..common.small_files import read_small
@@ -18,12 +19,8 @@ def find_in_folder(folder: Path) -> Path:
         NotACheckpointError: There is none, or one cannot tell which.
     """
     names = sorted(os.listdir(folder))
-    if ".metadata" in names or any(name.endswith(".distcp") for name in names):
-        raise UnreadableWeightsError(
-            f"{folder} is a distributed checkpoint (torch.distributed.checkpoint, as FSDP saves it), in parts. If you "
-            f"trust it, make one file of it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} "
-            "weights.pth"
-        )
+    if _is_distributed(names):
+        raise _distributed(folder)
     deepspeed = _find_deepspeed(folder, names)
     if deepspeed is not None:
         return deepspeed
@@ -38,6 +35,7 @@ def find_in_folder(folder: Path) -> Path:
             f"{folder} holds shards, such as {shards[0]}, but not the index that says what is in which: download "
             f"{shards[0].split('-')[0]}.{'safetensors' if shards[0].endswith('s') else 'bin'}.index.json, too."
         )
+    _check_inner(folder, names)
     if not names:
         raise NotACheckpointError(
             f"{folder} is empty. Put the weights there ('hf download OWNER/NAME --local-dir {folder}'), or name the "
@@ -47,6 +45,48 @@ def find_in_folder(folder: Path) -> Path:
         f"{folder} holds none of {', '.join(WEIGHT_FILES)}; it holds {list_names(names) or 'nothing'}. "
         "Name the checkpoint file itself."
     )
+
+
+def _is_distributed(names: list[str]) -> bool:
+    return ".metadata" in names or any(name.endswith(".distcp") for name in names)
+
+
+def _distributed(folder: Path) -> UnreadableWeightsError:
+    return UnreadableWeightsError(
+        f"{folder} is a distributed checkpoint (torch.distributed.checkpoint, as FSDP saves it), in parts. If you "
+        f"trust it, make one file of it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} "
+        "weights.pth"
+    )
+
+
+def _check_inner(folder: Path, names: list[str]) -> None:
+    """Say of folders that trainers put others into what is in these."""
+    inside: dict[str, list[str]] = {}
+    for name in names:
+        with suppress(OSError):  # It is a file, or of another user.
+            inside[name] = sorted(os.listdir(folder / name))
+    parts = [name for name, inner in inside.items() if _is_distributed(inner)]
+    if parts:  # The optimizer's, of accelerate, is beside the model's.
+        raise _distributed(folder / next((name for name in parts if "optim" not in name), parts[0]))
+    if universal := [name for name, inner in inside.items() if name.endswith("_universal") and "zero" in inner]:
+        raise UnreadableWeightsError(
+            f"{folder / universal[0]} is a universal checkpoint of DeepSpeed, in which each weight is a file of its "
+            "own beside its optimizer's state. Make one file of the checkpoint that it was made from: python "
+            "zero_to_fp32.py FOLDER weights; or resume from it where it was trained and save the model."
+        )
+    for name, inner in inside.items():
+        if any(re.match(r"mp_rank_\d+", rank) and (folder / name / rank).is_dir() for rank in inner):
+            raise UnreadableWeightsError(
+                f"{folder / name} is a checkpoint of Megatron-LM, in a folder for each process ({inner[0]} and so on). "
+                "Convert it where it was trained, with Megatron's tools/checkpoint/convert.py or the conversion to "
+                "transformers of the code that trained it, and name what that writes."
+            )
+    if whole := [name for name, inner in inside.items() if set(inner) & set(WEIGHT_FILES)]:
+        last = max(whole, key=lambda name: [int(number) for number in re.findall(r"\d{1,9}", name)])
+        raise NotACheckpointError(
+            f"{folder} holds no weights itself, but its folders do: {list_names(whole, 4)}. Name one of them, such as "
+            f"{folder / last}"
+        )
 
 
 # In the order in which transformers looks for them: a model saved anew may lie beside the index of an older one.

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from .notes import MENTIONED, NOTES, UNREAD
 from .pickles import Global, Made, PickleError
 
 # The last part of the names of storages, of which torch.save makes tensors.
@@ -30,43 +31,6 @@ STORAGES = {
     "QUInt4x2Storage": torch.quint4x2,
     "QUInt2x4Storage": torch.quint2x4,
 }
-_PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path")
-# Settings and notes that trainers keep beside weights. An empty dictionary stands for each: their code is not needed.
-NOTES = frozenset(
-    f"{module}.{name}"
-    for module, names in {
-        "yacs.config": ("CfgNode",),
-        "fvcore.common.config": ("CfgNode",),
-        "detectron2.config.config": ("CfgNode",),
-        "argparse": ("Namespace",),
-        "types": ("SimpleNamespace",),
-        "collections": ("defaultdict",),
-        "easydict": ("EasyDict",),
-        "addict.addict": ("Dict",),
-        "munch": ("Munch",),
-        "ml_collections.config_dict.config_dict": ("ConfigDict", "FrozenConfigDict"),
-        "mmengine.config.config": ("Config", "ConfigDict"),
-        "mmcv.utils.config": ("Config", "ConfigDict"),
-        "omegaconf.dictconfig": ("DictConfig",),
-        "omegaconf.listconfig": ("ListConfig",),
-        "omegaconf.base": ("ContainerMetadata", "Metadata"),
-        "omegaconf.nodes": tuple(f"{kind}Node" for kind in ("Any", "String", "Integer", "Float", "Boolean", "Path")),
-        "pathlib": _PATHS,
-        "pathlib._local": _PATHS,
-        "datetime": ("datetime", "date", "timedelta"),
-        "lightning.fabric.utilities.data": ("AttributeDict",),
-        "lightning_fabric.utilities.data": ("AttributeDict",),
-        "pytorch_lightning.utilities.parsing": ("AttributeDict",),
-        "deepspeed.runtime.fp16.loss_scaler": ("LossScaler", "DynamicLossScaler"),
-        "deepspeed.runtime.zero.config": ("ZeroStageEnum",),
-        "deepspeed.utils.tensor_fragment": ("fragment_address",),
-    }.items()
-    for name in names
-)
-# Names that notes mention without calling them.
-MENTIONED = frozenset(
-    ["typing.Any", *(f"builtins.{kind.__name__}" for kind in (dict, list, tuple, int, float, str, bool))]
-)
 # Tensors that hold something else than their numbers. What stands for one of these says so when it is asked for.
 ODD_TENSORS = {
     "torch._utils._rebuild_sparse_tensor": "a sparse tensor",
@@ -210,18 +174,6 @@ _FUNCTIONS = (
     *("builtins.complex", "_codecs.encode", "torch.Size", "torch.device", "torch.serialization._get_layout", *_PLAIN),
     "builtins.bytes",
 )
-# Values that are neither weights nor code, which PyTorch does not make: they are passed over, or told where all of a
-# file is wanted.
-_UNREAD = {
-    "builtins.frozenset": "a frozenset",
-    "builtins.slice": "a slice",
-    "builtins.range": "a range",
-    "builtins.Ellipsis": "an Ellipsis",
-    "collections.deque": "a deque",
-    "decimal.Decimal": "a Decimal",
-    "fractions.Fraction": "a Fraction",
-    "uuid.UUID": "a UUID",
-}
 
 
 class CheckpointTable:
@@ -247,13 +199,13 @@ class CheckpointTable:
         self.named.add(name)
         leaf = name.rpartition(".")[2]
         known = (
-            name in NOTES or name in MENTIONED or name in _UNREAD or name in _TENSORS or name in _FUNCTIONS
+            name in NOTES or name in MENTIONED or name in UNREAD or name in _TENSORS or name in _FUNCTIONS
             or name == HISTORY or _NUMPY.fullmatch(name) or (name.startswith("torch.") and leaf in STORAGES)
             or isinstance(getattr(torch, leaf, None), (torch.dtype, torch.qscheme))
             or _PARTS_OF_SHARDED.match(name) or _PARTS_OF_QUANTISED.match(name)
         )  # fmt: skip
-        if name in _UNREAD:
-            self.unread.append(_UNREAD[name])
+        if name in UNREAD:
+            self.unread.append(UNREAD[name])
         if not known:
             self.strange.append(name)
 
