@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ..common.kinds import UnfitValueError, flag
+from ..common.kinds import UnfitValueError, flag, short
+from ..common.small_files import TooLargeError, read_small
 from .config_parts import explain, find_parts
 from .errors import NotACheckpointError, WrongConfigError
 from .file_kinds import check_text
@@ -162,12 +163,11 @@ def read_config_json(path: Path | None) -> dict[str, Any]:
     if path is None or not (path.exists() or path.is_symlink()):
         return {}
     try:
-        size = path.stat().st_size
-        if size > _MOST:
-            raise WrongConfigError(f"{path} has {size:,} bytes, more than any config of a model.")
-        text = path.read_bytes()
+        text = read_small(path, _MOST)
         check_text(path, text[:512])
         config = json.loads(text)
+    except TooLargeError as error:
+        raise WrongConfigError(f"{path} {str(error).removeprefix('it ')}, more than any config of a model.") from error
     except OSError as error:
         what = f"a link to {path.readlink()}, which is not there" if _is_dangling(path) else error.strerror or error
         raise NotACheckpointError(
@@ -234,7 +234,7 @@ def read_values(config: Mapping[str, Any], where: str) -> Told:
             continue
         value = read_value(KINDS[name], given, where, key)
         if told.values.get(name, value) != value:
-            raise WrongConfigError(f"{told.quote(name)}, but {key} = {value!r}. Correct it there.")
+            raise WrongConfigError(f"{told.quote(name)}, but {key} = {short(value)}. Correct it there.")
         told.keys[name], told.values[name] = key, value
     return told
 
@@ -267,13 +267,13 @@ def read_told(config: dict[str, Any], weights: str, width: int) -> Told | None:
             read_value(_ONLY[plain], value, where, key, remedy="")
         elif key != plain and plain not in (*_NAMES, *_UNUSED):
             raise WrongConfigError(
-                f"{where} says {key} = {value!r}, and what an InternViT would be with it is not known. Leave it out if "
-                "the weights are without it."
+                f"{where} says {key} = {short(value)}, and what an InternViT would be with it is not known. Leave it "
+                "out if the weights are without it."
             )
     groups = part.get("num_key_value_heads")
     if groups is not None and groups != part.get("num_attention_heads", groups):
         raise WrongConfigError(
-            f"{where} says num_key_value_heads = {groups!r}, but num_attention_heads = "
-            f"{part['num_attention_heads']!r}: in an InternViT each head has keys and values of its own."
+            f"{where} says num_key_value_heads = {short(groups)}, but num_attention_heads = "
+            f"{short(part['num_attention_heads'])}: in an InternViT each head has keys and values of its own."
         )
     return told

@@ -15,7 +15,7 @@ from .pickles import Made
 logger = logging.getLogger(__name__)
 
 # Keys under which trainers put the weights, also one within the other.
-CONTAINERS = ("module", "state_dict", "model")
+CONTAINERS = ("module", "state_dict", "model", "model_state_dict", "model_state")
 # Those of an average of the weights, or of one of two models: which of them is wanted is not always clear.
 _OTHERS = ("teacher", "student", "model_ema", "state_dict_ema", "ema_state_dict", "ema_model", "ema")
 # Deeper are no weights.
@@ -65,8 +65,9 @@ def get(checkpoint: Any, keys: Keys) -> Any:
 def find_weights(checkpoint: Any, path: Path | str) -> Keys | None:
     """The keys at which a checkpoint has its weights.
 
-    These are the tensors under ``module``, ``state_dict`` and ``model``, one within the other if need be, else those of
-    the top level; else those of an average, or of one of two models, if there is one set of them.
+    These are the tensors under ``module``, ``state_dict``, ``model`` and ``model_state_dict`` (of PyTorch's tutorial),
+    one within the other if need be, else those of the top level; else those of an average, or of one of two models, if
+    there is one set of them.
 
     Args:
         checkpoint: As it was read, or described (:func:`internvl_seg.checkpoints.torch_files.look`).
@@ -103,6 +104,11 @@ def _several(sets: list[Keys], path: Path | str) -> NotACheckpointError:
         f"told. Take one out: torch.save(torch.load({Path(path).name!r}, map_location='cpu', weights_only=True){place}"
         ", 'weights.pth')."
     )
+
+
+def has_weights(checkpoint: Any) -> bool:
+    """Whether there are tensors by name in a checkpoint, wherever that is."""
+    return any(True for _ in _sets(checkpoint, (), set()))
 
 
 def tensors_of(checkpoint: Any, path: Path) -> dict[str, Any]:
@@ -145,7 +151,9 @@ def raise_if_optimizer(checkpoint: Any, path: Path | str) -> None:
     if not isinstance(checkpoint, dict):
         return
     names = {str(key) for key in checkpoint}
-    if {"state", "param_groups"} <= names or "optimizer_state_dict" in names or names == {"optimizer"}:
+    others = [keys for keys in _sets(checkpoint, (), set()) if keys and not keys[0].startswith("optim")]
+    is_one = {"state", "param_groups"} <= names or names == {"optimizer"}
+    if is_one or ("optimizer_state_dict" in names and not others):
         raise UnreadableWeightsError(
             f"{path} holds the state of an optimizer, no weights. Name the checkpoint of the model, beside it."
         )

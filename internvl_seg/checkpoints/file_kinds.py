@@ -3,7 +3,7 @@
 import zipfile
 from pathlib import Path
 
-from .errors import NotACheckpointError, TruncatedCheckpointError, list_names
+from .errors import NotACheckpointError, TruncatedCheckpointError, list_names, printable
 
 _UNPACK = "Unpack it and name the checkpoint in it."
 _BY_START = {
@@ -46,6 +46,8 @@ def check_kind(path: Path) -> str:
         NotACheckpointError: It is something else; the message says what, and what to do.
     """
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise NotACheckpointError(f"{path} is a pipe or a device, not a regular file. Name the checkpoint itself.")
         with path.open("rb") as file:
             start = file.read(512)
     except OSError as error:
@@ -60,6 +62,8 @@ def check_kind(path: Path) -> str:
     for beginning, (what, advice) in _BY_START.items():
         if start.startswith(beginning):
             raise _is(path, what, advice)
+    if path.suffix == ".safetensors":
+        _check_no_text(path, start)
     if start[4:9] == b"\0\0\0\0{" or path.suffix == ".safetensors":  # The size of a header, and its beginning.
         return "safetensors"
     if path.suffix.lower() in _BY_SUFFIX:
@@ -73,6 +77,20 @@ def check_kind(path: Path) -> str:
     raise NotACheckpointError(
         f"{path} is no checkpoint: it was not written by torch.save and is not a .safetensors file."
     )
+
+
+def _check_no_text(path: Path, start: bytes) -> None:
+    """Refuse a text under the name of weights, which begin with the size of their header."""
+    text = start.decode(errors="replace").strip()
+    if not all(character.isprintable() or character.isspace() for character in text):
+        return
+    if text[:1] in ("{", "["):
+        raise _is(path, "JSON", "Name the checkpoint itself; an index of shards ends in .index.json.")
+    if len(start) < 512 and text.isascii():
+        raise NotACheckpointError(
+            f"{path} is a text, {printable(text, 80)!r}, not the file itself: what a server said in the place of it. "
+            "Look at the address, and download it again ('hf download OWNER/NAME FILE')."
+        )
 
 
 def check_text(path: Path, start: bytes) -> None:

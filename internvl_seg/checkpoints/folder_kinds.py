@@ -2,8 +2,10 @@
 
 import os
 import re
+from contextlib import suppress
 from pathlib import Path
 
+from ..common.small_files import read_small
 from .errors import NotACheckpointError, UnreadableWeightsError, list_names, printable
 
 _SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")
@@ -18,12 +20,8 @@ def find_in_folder(folder: Path) -> Path:
         NotACheckpointError: There is none, or one cannot tell which.
     """
     names = sorted(os.listdir(folder))
-    if ".metadata" in names or any(name.endswith(".distcp") for name in names):
-        raise UnreadableWeightsError(
-            f"{folder} is a distributed checkpoint (torch.distributed.checkpoint, as FSDP saves it), in parts. If you "
-            f"trust it, make one file of it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} "
-            "weights.pth"
-        )
+    if _is_distributed(names):
+        raise _distributed(folder)
     deepspeed = _find_deepspeed(folder, names)
     if deepspeed is not None:
         return deepspeed
@@ -39,6 +37,7 @@ def find_in_folder(folder: Path) -> Path:
             f"{shards[0].split('-')[0]}.{'safetensors' if shards[0].endswith('s') else 'bin'}.index.json, too."
         )
     names = [name for name in names if not name.startswith(".")]
+    _check_inner(folder, names)
     if not names:
         raise NotACheckpointError(
             f"{folder} is empty. Put the weights there ('hf download OWNER/NAME --local-dir {folder}'), or name the "
@@ -69,13 +68,11 @@ def find_in_folder(folder: Path) -> Path:
 def _newest_of_run(folder: Path, names: list[str]) -> Path | None:
     """The newest checkpoint of a training whose work folder it is: the one that it names, or of the highest number."""
     if "last_checkpoint" in names:
-        try:
-            told = (folder / "last_checkpoint").read_text(encoding="utf-8-sig")[:4000].strip()
+        with suppress(OSError, ValueError):
+            told = read_small(folder / "last_checkpoint", 1 << 16).decode("utf-8-sig").strip()
             for path in (folder / re.split(r"[/\\]", told)[-1], Path(told)):
                 if told and path.is_file():
                     return path
-        except (OSError, ValueError):
-            pass
     numbers = {
         name: int(found[1]) for name in names if (found := re.fullmatch(r"(?:iter|epoch)_(\d{1,12})\.pth", name))
     }
@@ -101,6 +98,48 @@ def check_no_adapters(folder: Path, weights: str) -> None:
         )
 
 
+def _is_distributed(names: list[str]) -> bool:
+    return ".metadata" in names or any(name.endswith(".distcp") for name in names)
+
+
+def _distributed(folder: Path) -> UnreadableWeightsError:
+    return UnreadableWeightsError(
+        f"{folder} is a distributed checkpoint (torch.distributed.checkpoint, as FSDP saves it), in parts. If you "
+        f"trust it, make one file of it: python -m torch.distributed.checkpoint.format_utils dcp_to_torch {folder} "
+        "weights.pth"
+    )
+
+
+def _check_inner(folder: Path, names: list[str]) -> None:
+    """Say of folders that trainers put others into what is in these."""
+    inside: dict[str, list[str]] = {}
+    for name in names:
+        with suppress(OSError):  # It is a file, or of another user.
+            inside[name] = sorted(os.listdir(folder / name))
+    parts = [name for name, inner in inside.items() if _is_distributed(inner)]
+    if parts:  # The optimizer's, of accelerate, is beside the model's.
+        raise _distributed(folder / next((name for name in parts if "optim" not in name), parts[0]))
+    if universal := [name for name, inner in inside.items() if name.endswith("_universal") and "zero" in inner]:
+        raise UnreadableWeightsError(
+            f"{folder / universal[0]} is a universal checkpoint of DeepSpeed, in which each weight is a file of its "
+            "own beside its optimizer's state. Make one file of the checkpoint that it was made from: python "
+            "zero_to_fp32.py FOLDER weights; or resume from it where it was trained and save the model."
+        )
+    for name, inner in inside.items():
+        if any(re.match(r"mp_rank_\d+", rank) and (folder / name / rank).is_dir() for rank in inner):
+            raise UnreadableWeightsError(
+                f"{folder / name} is a checkpoint of Megatron-LM, in a folder for each process ({inner[0]} and so on). "
+                "Convert it where it was trained, with Megatron's tools/checkpoint/convert.py or the conversion to "
+                "transformers of the code that trained it, and name what that writes."
+            )
+    if whole := [name for name, inner in inside.items() if set(inner) & set(WEIGHT_FILES)]:
+        last = max(whole, key=lambda name: [int(number) for number in re.findall(r"\d{1,9}", name)])
+        raise NotACheckpointError(
+            f"{folder} holds no weights itself, but its folders do: {list_names(whole, 4)}. Name one of them, such as "
+            f"{folder / last}"
+        )
+
+
 # In the order in which transformers looks for them: a model saved anew may lie beside the index of an older one.
 WEIGHT_FILES = (
     "model.safetensors",
@@ -115,7 +154,7 @@ def _find_deepspeed(folder: Path, names: list[str]) -> Path | None:
     step = folder
     if "latest" in names:
         try:
-            told = (folder / "latest").read_text(encoding="utf-8")[:200].strip()
+            told = read_small(folder / "latest", 1000).decode().strip()
         except (OSError, ValueError):
             told = ""
         if re.fullmatch(r"[\w.-]+", told) and (folder / told).is_dir() and ".." not in told:

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from ..common.kinds import short
 from .config_text import ConfigTextError, parse_config_text
 
 logger = logging.getLogger(__name__)
@@ -54,7 +55,7 @@ def _differences(told: Mapping[str, Any], own: nn.Module) -> Iterator[str]:
             continue  # Of another class, which may mean anything.
         values = now.flatten().tolist() if isinstance(now, Tensor) else None
         if not _are_same(before, values):
-            yield f"data_preprocessor.{name} was {before} and is {values}"
+            yield f"data_preprocessor.{name} was {short(before)} and is {values}"
     turned = any(bool(told.get(name)) for name in _ORDERS)
     kept = [bool(getattr(own, name)) for name in _KEPT_AS if hasattr(own, name)]
     if kept and turned != kept[0]:

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..common.small_files import TooLargeError, read_small
 from .errors import NotACheckpointError, printable
 from .file_kinds import check_text
 
@@ -22,12 +23,11 @@ def read_json(path: Path, what: str) -> dict[str, Any]:
         NotACheckpointError: It is something else, or larger or deeper than such a file can be.
     """
     try:
-        size = path.stat().st_size
-        if size > _MOST:
-            raise NotACheckpointError(f"{path} is not {what}: it has {size:,} bytes, more than any needs.")
-        text = path.read_bytes()
+        text = read_small(path, _MOST)
         check_text(path, text[:512])
         found = json.loads(text)
+    except TooLargeError as error:
+        raise NotACheckpointError(f"{path} is not {what}: {error}, more than any needs.") from error
     except OSError as error:
         raise NotACheckpointError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError, MemoryError) as error:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from ..common.kinds import height_and_width, whole
+from ..common.kinds import height_and_width, short, whole
 from ..encoder.block import hidden_channels
 from ..encoder.intern_vit import InternViT
 from ..encoder.releases import find_release_of_name
@@ -121,7 +121,8 @@ def _walk(config: Mapping[Any, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
 
 
 def _kind(node: Mapping[str, Any]) -> str:
-    return str(node.get("type", "")).strip("'\"").rpartition(".")[2]
+    kind = node.get("type", "")
+    return kind.strip("'\"").rpartition(".")[2] if isinstance(kind, str) else ""
 
 
 def _is_like(text: object) -> bool:
@@ -188,13 +189,13 @@ def _told_by_own(node: Mapping[str, Any], key: str, where: str) -> Told:
     arch = node.get("arch")
     release = find_release_of_name(arch) if isinstance(arch, str) else None
     if arch is None or (isinstance(arch, str) and release is None):  # Of code that is not here, or an expression.
-        return _unclear(where, f"{key}.arch = {str(arch)[:80]!r} is not known here")
+        return _unclear(where, f"{key}.arch = {short(arch)} is not known here")
     given: Any = release.arguments() if release is not None else arch
     if not isinstance(given, Mapping):
-        raise WrongConfigError(f"{where} says {key}.arch = {arch!r}, expected a name or a dict. Correct it there.")
+        raise WrongConfigError(f"{where} says {key}.arch = {short(arch)}, expected a name or a dict. Correct it there.")
     said = {f"{key}.arch.{name}": given.get(name) for name in _DEFAULTS} | {f"{key}.img_size": node.get("img_size")}
     if odd := [name for name, value in said.items() if _is_odd(value)]:
-        return _unclear(where, f"{odd[0]} = {str(said[odd[0]])[:80]} is no plain value")
+        return _unclear(where, f"{odd[0]} = {short(said[odd[0]])} is no plain value")
     values: dict[str, Any] = {}
     known = _is_like(_kind(node))  # Of another class neither the defaults are nor what it means by all of these.
     for name in _DEFAULTS if known else [name for name in _ANYONES if name in given]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from .notes import MENTIONED, NOTES, UNREAD
 from .pickles import Global, Made, PickleError
 
 # The last part of the names of storages, of which torch.save makes tensors.
@@ -30,43 +31,6 @@ STORAGES = {
     "QUInt4x2Storage": torch.quint4x2,
     "QUInt2x4Storage": torch.quint2x4,
 }
-_PATHS = ("PosixPath", "WindowsPath", "PurePosixPath", "PureWindowsPath", "Path")
-# Settings and notes that trainers keep beside weights. An empty dictionary stands for each: their code is not needed.
-NOTES = frozenset(
-    f"{module}.{name}"
-    for module, names in {
-        "yacs.config": ("CfgNode",),
-        "fvcore.common.config": ("CfgNode",),
-        "detectron2.config.config": ("CfgNode",),
-        "argparse": ("Namespace",),
-        "types": ("SimpleNamespace",),
-        "collections": ("defaultdict",),
-        "easydict": ("EasyDict",),
-        "addict.addict": ("Dict",),
-        "munch": ("Munch",),
-        "ml_collections.config_dict.config_dict": ("ConfigDict", "FrozenConfigDict"),
-        "mmengine.config.config": ("Config", "ConfigDict"),
-        "mmcv.utils.config": ("Config", "ConfigDict"),
-        "omegaconf.dictconfig": ("DictConfig",),
-        "omegaconf.listconfig": ("ListConfig",),
-        "omegaconf.base": ("ContainerMetadata", "Metadata"),
-        "omegaconf.nodes": tuple(f"{kind}Node" for kind in ("Any", "String", "Integer", "Float", "Boolean", "Path")),
-        "pathlib": _PATHS,
-        "pathlib._local": _PATHS,
-        "datetime": ("datetime", "date", "timedelta"),
-        "lightning.fabric.utilities.data": ("AttributeDict",),
-        "lightning_fabric.utilities.data": ("AttributeDict",),
-        "pytorch_lightning.utilities.parsing": ("AttributeDict",),
-        "deepspeed.runtime.fp16.loss_scaler": ("LossScaler", "DynamicLossScaler"),
-        "deepspeed.runtime.zero.config": ("ZeroStageEnum",),
-        "deepspeed.utils.tensor_fragment": ("fragment_address",),
-    }.items()
-    for name in names
-)
-# Names that notes mention without calling them.
-MENTIONED = frozenset(
-    ["typing.Any", *(f"builtins.{kind.__name__}" for kind in (dict, list, tuple, int, float, str, bool))]
-)
 # Tensors that hold something else than their numbers. What stands for one of these says so when it is asked for.
 ODD_TENSORS = {
     "torch._utils._rebuild_sparse_tensor": "a sparse tensor",
@@ -193,12 +157,12 @@ _DTYPE_TEXT = re.compile(r"[<>=|]?[?bBhHiIlLqQefdgFDUSVM]\d{0,6}(\[\w+\])?|[biuf
 
 
 def _check_array(made: str, args: tuple[Any, ...]) -> None:
-    """Refuse arrays that take memory which the file does not have, or hold objects."""
+    """Refuse arrays that take memory which the file does not have."""
     leaf = made.rpartition(".")[2]
     right = (
         (leaf == "_reconstruct" and args[0] == Global("numpy.ndarray") and args[1] == (0,) and len(args) == 3)
         or (leaf == "scalar" and len(args) == 2 and isinstance(args[0], Made))
-        or (leaf == "dtype" and isinstance(args[0], str) and _DTYPE_TEXT.fullmatch(args[0]))
+        or (leaf == "dtype" and isinstance(args[0], str))
         or (leaf.endswith("DType") and not args)
     )
     if not right:
@@ -208,6 +172,7 @@ def _check_array(made: str, args: tuple[Any, ...]) -> None:
 _FUNCTIONS = (
     *("collections.OrderedDict", "collections.Counter", "builtins.set", "builtins.bytearray", "builtins.getattr"),
     *("builtins.complex", "_codecs.encode", "torch.Size", "torch.device", "torch.serialization._get_layout", *_PLAIN),
+    "builtins.bytes",
 )
 
 
@@ -219,6 +184,7 @@ class CheckpointTable:
         named: All names.
         storages: All storages, by their keys.
         odd: What the tensors are that are none of the plain ones, such as 'a sparse tensor'.
+        unread: What else is in it that PyTorch does not read without running it, such as 'a NumPy array of texts'.
     """
 
     def __init__(self) -> None:
@@ -226,17 +192,20 @@ class CheckpointTable:
         self.named: set[str] = set()
         self.storages: dict[str, Storage] = {}
         self.odd: list[str] = []
+        self.unread: list[str] = []
 
     def mention(self, name: str) -> None:
         """Note a name."""
         self.named.add(name)
         leaf = name.rpartition(".")[2]
         known = (
-            name in NOTES or name in MENTIONED or name in _TENSORS or name in _FUNCTIONS or name == HISTORY
-            or _NUMPY.fullmatch(name) or (name.startswith("torch.") and leaf in STORAGES)
+            name in NOTES or name in MENTIONED or name in UNREAD or name in _TENSORS or name in _FUNCTIONS
+            or name == HISTORY or _NUMPY.fullmatch(name) or (name.startswith("torch.") and leaf in STORAGES)
             or isinstance(getattr(torch, leaf, None), (torch.dtype, torch.qscheme))
             or _PARTS_OF_SHARDED.match(name) or _PARTS_OF_QUANTISED.match(name)
         )  # fmt: skip
+        if name in UNREAD:
+            self.unread.append(UNREAD[name])
         if not known:
             self.strange.append(name)
 
@@ -261,6 +230,10 @@ class CheckpointTable:
             if len(args) != 2 or not isinstance(args[0], str) or args[1] not in ("latin1", "latin-1"):
                 raise PickleError("text in an encoding that no bytes are kept in")
             return args[0].encode("latin1")
+        if name == "builtins.bytes":  # As an empty array has it; anything else would be made of what is counted.
+            if args:
+                raise PickleError("bytes of no bytes")
+            return b""
         if name == "builtins.bytearray" and args and not isinstance(args[0], (bytes, str)):
             raise PickleError("a bytearray of no bytes")
         if name == "torch.Tensor" or (
@@ -271,16 +244,18 @@ class CheckpointTable:
             _check_plain(args[0])
         if _NUMPY.fullmatch(name):
             _check_array(name, args)
+            if name == "numpy.dtype" and not _DTYPE_TEXT.fullmatch(args[0]):
+                self.unread.append("a NumPy array of something else than numbers")
         return Made(name, args)
 
     def build(self, made: Made) -> None:
-        """Refuse arrays of objects and of structures, whose states NumPy takes as they come."""
+        """Note arrays of texts, objects and structures, whose states NumPy takes as they come."""
         if made.by == "numpy.dtype" and (made.state[2:5] != (None,) * 3 or made.state[7:] != (0,)):
-            raise PickleError("an array of something else than numbers")
+            self.unread.append("a NumPy array of something else than numbers")
         if made.by.endswith("._reconstruct"):
             _sizes(made.state[1])
             if not isinstance(made.state[4], bytes):
-                raise PickleError("an array of something else than numbers")
+                self.unread.append("a NumPy array of something else than numbers")
 
     def find(self, identifier: Any) -> Storage:
         """What stands for a storage."""
@@ -300,11 +275,16 @@ class CheckpointTable:
     @property
     def is_hostile(self) -> bool:
         """Whether it names what no checkpoint has a reason to."""
-        return any(_HOSTILE.match(name) for name in self.strange)
+        return any(_is_hostile(name) for name in self.strange)
 
     def worst(self) -> str:
         """The strange name that says most."""
-        return next((name for name in self.strange if _HOSTILE.match(name)), self.strange[0])
+        return next((name for name in self.strange if _is_hostile(name)), self.strange[0])
+
+
+def _is_hostile(name: str) -> bool:
+    # Lightning keeps partial calls of optimizers among the settings; what such a one calls is named beside it.
+    return name != "functools.partial" and _HOSTILE.match(name) is not None
 
 
 _STATISTICS = tuple((what,) for what in ("min", "max", "current", "mean"))

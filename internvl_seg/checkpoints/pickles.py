@@ -15,6 +15,9 @@ from typing import IO, Any, Protocol
 _MOST_STEPS = 1_000_000
 # Keys that hash alike make a dictionary slow; of texts they cannot be made up, of tuples they can.
 _MOST_TUPLES_AS_KEYS = 10_000
+# A checkpoint's lists and dicts are some thousand at most five or six deep, and few are referred to twice.
+_MOST_VALUES = 2_000_000
+_DEEPEST = 200
 _SCALARS = (str, bytes, int, float, type(None))
 
 
@@ -33,7 +36,7 @@ class Global:
     name: str
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Made:
     """What a call, or a class, would have made.
 
@@ -46,6 +49,10 @@ class Made:
     by: str
     args: tuple[Any, ...]
     state: Any = None
+
+    def __repr__(self) -> str:
+        """By what it would have been made; what is in it may be of any size."""
+        return f"<{self.by}>"
 
 
 class Table(Protocol):
@@ -230,6 +237,43 @@ def _follow(stream: IO[bytes], table: Table) -> Any:
         else:
             raise PickleError(f"the operation {name}")
     return stack.pop()
+
+
+def find_excess(content: Any) -> str:
+    """What makes it endless to write out, to compare or to copy what a pickle describes.
+
+    A list that holds another one twice, which holds another one twice, and so on, takes little room in a file and in
+    memory; whoever walks through it walks for ever. One that holds itself ends there.
+
+    Args:
+        content: Of :func:`follow`.
+
+    Returns:
+        A part of a sentence about it; nothing if it is as a checkpoint's.
+    """
+    count = 0
+    inside = [iter((content,))]
+    around: dict[int, None] = {}  # Ids of what is being walked through, from the outermost on.
+    while inside:
+        for value in inside[-1]:
+            if not isinstance(value, (dict, list, tuple, Made)) or id(value) in around:
+                continue
+            count += 1 if isinstance(value, Made) else 1 + len(value)
+            if count > _MOST_VALUES:
+                return f"of more than {_MOST_VALUES:,} values, each counted wherever it is referred to"
+            if len(inside) > _DEEPEST:
+                return f"more than {_DEEPEST} deep within one another"
+            around[id(value)] = None
+            if isinstance(value, Made):
+                inside.append(iter((*value.args, value.state)))
+            else:
+                inside.append(iter(value.values() if isinstance(value, dict) else value))
+            break
+        else:
+            inside.pop()
+            if around:
+                around.popitem()
+    return ""
 
 
 _CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": ()}

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from ..common.kinds import short
 from . import meta_config
 from .errors import ShapeMismatchError, WrongConfigError
 from .told import OWN, Told, check_clear, read_own
@@ -109,6 +110,6 @@ def grid_of_state(metadata: Mapping[str, Any], positions: int) -> tuple[int, int
     except (TypeError, ValueError):
         pass
     raise ShapeMismatchError(
-        f"The checkpoint says that its position embedding has the grid {grid!r}, but it has {positions} positions "
+        f"The checkpoint says that its position embedding has the grid {short(grid)}, but it has {positions} positions "
         "besides the CLS token. It was put together of two."
     )

@@ -8,18 +8,16 @@ import abc
 import json
 import pickle
 import threading
-from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
-import numpy._core.multiarray as np_multiarray
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from .allowed import allowed_globals
 from .containers import tell_others, tensors_of
 from .errors import (
     NotACheckpointError,
@@ -29,7 +27,7 @@ from .errors import (
     printable,
 )
 from .file_kinds import check_kind
-from .pickle_names import HISTORY, NOTES, View, describe_odd
+from .pickle_names import View, describe_odd
 from .stored import InMemory, Stored
 from .told import OWN
 from .torch_files import DAMAGE, TorchFile, damaged, look
@@ -140,6 +138,7 @@ class PickleReader(TensorReader):
             key: content[key] for key in ("meta", "message_hub", OWN) if isinstance(content, dict) and key in content
         }
         self.names = frozenset(self._tensors)
+        self._file.check_repeated(found for found in self._tensors.values() if isinstance(found, View))
 
     def _view(self, name: str) -> View:
         found = self._tensors[name]
@@ -193,41 +192,8 @@ def _gather(file: TorchFile, view: View) -> Tensor:
     return found.conj().resolve_conj() if view.conjugate else found
 
 
-class _Note:
-    """Stands for a class of a trainer's settings: an empty dictionary is made in its place."""
-
-    def __new__(cls, *_: Any) -> Any:
-        """The dictionary."""
-        return OrderedDict()
-
-
-def _statistic(owner: type, name: str) -> Any:
-    """Stands in for ``getattr`` in MMEngine's checkpoints, whose logged scalars look up how they are averaged."""
-    if owner.__name__ != "HistoryBuffer" or name not in ("min", "max", "current", "mean"):
-        raise pickle.UnpicklingError(f"getattr of {owner}")
-    return getattr(owner, name)
-
-
-# Old checkpoints name what NumPy has called otherwise since its second version.
-_ARRAYS: list[Any] = [
-    np.ndarray,
-    np.dtype,
-    *(type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?")),
-    *((getattr(np_multiarray, name), f"numpy.{core}.multiarray.{name}")
-      for name in ("_reconstruct", "scalar") for core in ("core", "_core")),
-]  # fmt: skip
 # What is allowed is PyTorch's, of the whole process.
 _ALLOWING = threading.Lock()
-
-
-def _allowed(named: set[str]) -> list[Any]:
-    """What a checkpoint may hold besides tensors and plain Python values: logged scalars, notes."""
-    allowed = [*_ARRAYS, *((_Note, name) for name in named & NOTES)]
-    if HISTORY in named:
-        from mmengine.logging import HistoryBuffer  # Takes seconds to import.
-
-        allowed += [HistoryBuffer, (_statistic, "builtins.getattr")]
-    return allowed
 
 
 def _advice(what: str) -> str:
@@ -256,7 +222,7 @@ def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
     Raises:
         UnsafePickleError: The file asks for something other than tensors and plain values.
         TruncatedCheckpointError: The file is cut short.
-        UnreadableWeightsError: A tensor in it is sparse, quantised or a share of a process.
+        UnreadableWeightsError: A tensor in it is sparse, quantised or a share, or something else is no plain value.
         NotACheckpointError: The file was not written by ``torch.save``.
     """
     if check_kind(path) != "torch":
@@ -264,9 +230,14 @@ def read_pickle(path: Path, map_location: Any = "cpu") -> Any:
     file = look(path)
     if file.table.odd:
         raise UnreadableWeightsError(f"{path} holds {file.table.odd[0]}. " + _advice(file.table.odd[0]))
+    if file.table.unread:
+        raise UnreadableWeightsError(
+            f"{path} holds {file.table.unread[0]} beside its tensors, which PyTorch does not read without running what "
+            "the file asks for. Save it again without that, or with lists, texts and numbers in its place."
+        )
     mapped = file.is_zip and not file.swapped
     try:
-        with _ALLOWING, torch.serialization.safe_globals(_allowed(file.table.named)):
+        with _ALLOWING, torch.serialization.safe_globals(allowed_globals(file.table.named)):
             return torch.load(path, map_location=map_location, weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
         told = str(error).rpartition("WeightsUnpickler error: ")[2].strip()

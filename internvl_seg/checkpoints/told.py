@@ -34,7 +34,7 @@ class Told:
 
     def quote(self, name: str) -> str:
         """What it says of something, for messages."""
-        return f"{self.where} says {self.keys[name]} = {self.values[name]!r}"
+        return f"{self.where} says {self.keys[name]} = {short(self.values[name])}"
 
 
 def norm_name(value: object) -> str:
@@ -139,7 +139,7 @@ def check_fits(told: Told, known: Mapping[str, Any], what: str, remedy: str) -> 
     """
     for name, value in told.values.items():
         if name in known and known[name] != value and not _nearly(known[name], value):
-            raise WrongConfigError(f"{told.quote(name)}, but {what.format(f'{known[name]!r}')}. {remedy}")
+            raise WrongConfigError(f"{told.quote(name)}, but {what.format(short(known[name]))}. {remedy}")
 
 
 def _nearly(first: object, second: object) -> bool:

@@ -7,10 +7,12 @@ import pickle
 import struct
 import sys
 import zipfile
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, cast
 
+from .containers import has_weights
 from .errors import (
     CheckpointError,
     NotACheckpointError,
@@ -20,12 +22,14 @@ from .errors import (
     printable,
 )
 from .pickle_names import CheckpointTable, View
-from .pickles import follow
+from .pickles import find_excess, follow
 
 # The pickle of a file names tensors and their places, not their numbers.
 _MOST_PICKLE = 256 << 20
 # A tensor may be an expanded view, of few numbers, but not of so few that a small file fills the memory.
 _MOST_REPEATED = 64 << 20
+# All tensors together are more than there is of them where weights are tied.
+_MOST_TIMES = 4
 # What torch.save wrote before PyTorch 1.6 begins with this number, pickled.
 _MAGIC = 0x1950A86A20F9469CFC6C
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
@@ -50,6 +54,21 @@ class TorchFile:
     places: dict[str, tuple[int, int]] = field(default_factory=dict)
     is_zip: bool = True
     swapped: bool = False
+
+    def check_repeated(self, views: Iterable[View]) -> None:
+        """Check that tensors are not far larger together than what there is of them.
+
+        Raises:
+            NotACheckpointError: They are: views that repeat few numbers, or one storage many times.
+        """
+        views = list(views)
+        there = sum(self.places[key][1] for key in {view.storage.key for view in views})
+        count = sum(math.prod(view.shape) * view.dtype.itemsize for view in views)
+        if count > max(_MOST_TIMES * there, _MOST_REPEATED):
+            raise NotACheckpointError(
+                f"{self.path} holds tensors of {count:,} bytes together, of which {there:,} are there: the others "
+                "repeat these (torch.Tensor.expand). No trained weights do: save what they are, tensor.contiguous()."
+            )
 
     def begin(self, view: View) -> int:
         """The first byte of a tensor.
@@ -98,7 +117,12 @@ def look(path: Path) -> TorchFile:
             raise _unsafe(path, table) from error
         raise damaged(path, str(error)) from error
     if table.strange:
-        raise _unsafe(path, table)
+        raise _unsafe(path, table, has_weights(found.content))
+    if excess := find_excess(found.content):
+        raise NotACheckpointError(
+            f"{path} holds lists or dicts {excess}, as no checkpoint does. Such a file is made to keep its readers "
+            "busy without end: take the checkpoint from elsewhere, or of one that you trust save the tensors alone."
+        )
     return found
 
 
@@ -171,9 +195,9 @@ def _look_into_old(path: Path, file: IO[bytes], table: CheckpointTable) -> Torch
     return TorchFile(path, content, table, places, is_zip=False)
 
 
-def _unsafe(path: Path, table: CheckpointTable) -> UnsafePickleError:
+def _unsafe(path: Path, table: CheckpointTable, beside_weights: bool = False) -> UnsafePickleError:
     wanted, origin = printable(table.worst()), "If you trust its origin, load it yourself and save its tensors"
-    if any(name.startswith("torch.nn.modules.") for name in table.named):
+    if not beside_weights and any(name.startswith("torch.nn.modules.") for name in table.named):
         return UnsafePickleError(
             f"{path} holds a whole module, as torch.save(model) writes it, with code that would have to be run (class "
             f"{wanted}); none of it was. Where that code is, write torch.save(model.state_dict(), ...) instead."

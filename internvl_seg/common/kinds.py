@@ -1,6 +1,7 @@
 """Kinds of values: each reads a value that somebody gave, or says what was expected instead."""
 
-from collections.abc import Callable, Mapping
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from typing import Any
 
 # More of anything that is counted here is a mistake.
@@ -31,10 +32,49 @@ def check_arguments(kinds: Mapping[str, Kind], values: Mapping[str, object]) -> 
             raise ValueError(f"{name}={short(values[name])} is not {error}.") from error
 
 
-def short(value: object) -> str:
-    """A value for messages, of bearable length."""
-    text = repr(value)
-    return text if len(text) < 80 else f"{text[:77]}..."
+def short(value: object, most: int = 80) -> str:
+    """A value for messages, of bearable length.
+
+    No more of it is looked at than is shown: what a file holds may be large, deep, or so full of itself that its whole
+    text would never end.
+
+    Args:
+        value: Anything.
+        most: Characters of the text.
+    """
+    text = ""
+    for piece in _pieces(value, most):
+        text += piece
+        if len(text) >= most:
+            return f"{text[: most - 3]}..."
+    return text
+
+
+def _pieces(value: object, most: int) -> Iterator[str]:
+    """The text of a value, piece by piece; within each list or dict at least a character comes before what is in it."""
+    if isinstance(value, (str, bytes)):
+        yield repr(value[:most])
+    elif isinstance(value, int) and value.bit_length() > 1000:  # Python writes out no more digits than some thousand.
+        yield f"a whole number of {value.bit_length():,} bits"
+    elif isinstance(value, Mapping):
+        pairs = ((_pieces(key, most), iter((": ",)), _pieces(item, most)) for key, item in value.items())
+        yield from _within("{", (itertools.chain(*pair) for pair in pairs), "}")
+    elif isinstance(value, (list, tuple)):
+        opening, closing = ("[", "]") if isinstance(value, list) else ("(", ",)" if len(value) == 1 else ")")
+        yield from _within(opening, (_pieces(item, most) for item in value), closing)
+    elif isinstance(value, Set) and value:
+        yield from _within("{", (_pieces(item, most) for item in value), "}")
+    else:
+        yield repr(value)
+
+
+def _within(opening: str, items: Iterable[Iterator[str]], closing: str) -> Iterator[str]:
+    yield opening
+    for number, item in enumerate(items):
+        if number:
+            yield ", "
+        yield from item
+    yield closing
 
 
 def whole(value: object) -> int:

@@ -13,6 +13,7 @@ from typing import IO, Any
 
 from filelock import LeaseCompromise, SoftFileLease, Timeout
 
+from ..common.small_files import read_small
 from .writing import machine, try_lock
 
 # Seconds without a sign of life after which a run on another machine has ended.
@@ -118,7 +119,7 @@ def _name(holder: Mapping[str, Any]) -> str:
 def _read(record: Path) -> dict[str, Any]:
     """What a run has written about itself; nothing if it has not, or has not finished."""
     try:
-        holder = dict(json.loads(record.read_text()))
+        holder = dict(json.loads(read_small(record, 1 << 16)))
     except (OSError, ValueError, TypeError):
         return {}
     return holder if holder.keys() >= _FIELDS else {}

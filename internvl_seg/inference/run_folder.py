@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..common.small_files import read_small
 from ..data.csv_cells import escape_cell
 from ..data.names import readable
 from ..data.set_aside import set_aside
@@ -20,6 +21,7 @@ from ..training.results import write_json
 FOLDERS = ("labels", "frames", "overlays")
 AREAS, PREDICTIONS = "areas.csv", "predictions.csv"
 _SHEET = re.compile(r"contact_sheet(_\d+)?\.jpg")
+_MOST_JSON = 16 << 20
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
@@ -83,7 +85,7 @@ def _read_rows(table: Path, columns: Sequence[str], run: Mapping[str, Any], iden
     advice = "Take another folder, or leave --resume out to begin anew."
     record = table.parent / "run.json"
     try:
-        before = json.loads(record.read_bytes())
+        before = json.loads(read_small(record, _MOST_JSON))
         if not isinstance(before, dict):
             raise ValueError(f"it holds {type(before).__name__} and no object")
     except (OSError, ValueError, RecursionError) as error:

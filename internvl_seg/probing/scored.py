@@ -9,9 +9,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common.small_files import read_small
 from ..training.results import write_json
 from .head_spec import HeadResult, HeadSpec
 from .state import refuse
+
+# Of thousands of heads, a prediction for each of 50,000 images.
+_MOST = 1 << 30
 
 
 class Scored(NamedTuple):
@@ -51,7 +55,7 @@ class Scored(NamedTuple):
             StateError: It is damaged, or of another study.
         """
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = json.loads(read_small(path, _MOST).decode())
             if found["study"] != study:
                 raise ValueError("it is of another study")
             results = [HeadResult.from_json(result) for result in found["results"]]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..checkpoints.reading import read_pickle
+from ..common.kinds import short
 from ..data.writing import whole_file
 from .errors import StateError
 
@@ -61,6 +62,6 @@ def check_like(found: Any, wanted: Tensor, name: str) -> Tensor:
         ValueError: It has not.
     """
     if not isinstance(found, Tensor) or found.shape != wanted.shape or found.dtype != wanted.dtype:
-        got = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else repr(found)[:80]
+        got = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else short(found)
         raise ValueError(f"{name} is {got}, expected {tuple(wanted.shape)} {wanted.dtype}")
     return found

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from safetensors import safe_open
 
 from ..common.finite import describe_non_finite, is_finite
+from ..common.small_files import read_small
 from .errors import StoreError
 from .values import is_number, is_whole
 
@@ -46,12 +47,10 @@ def read_json(path: Path, most: int = _MOST_JSON) -> Any:
         ValueError: It is no regular file, too large, too deep or no JSON.
         OSError: It cannot be read.
     """
-    if not path.is_file():  # Of a pipe there would be no end.
+    if not path.is_file():
         raise ValueError("it is not there, or no regular file")
-    if (size := path.stat().st_size) > most:
-        raise ValueError(f"it has {size:,} bytes")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_small(path, most).decode())
     except RecursionError as error:
         raise ValueError("it is too deeply nested") from error
 

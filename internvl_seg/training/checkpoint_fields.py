@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ..checkpoints.errors import CheckpointError, printable
 from ..common.finite import describe_non_finite, is_finite
+from ..common.kinds import short
 
 # Averaged weights beside those that are trained, or the other way round, by the hooks that save them.
 AVERAGES = ("ema_state_dict", "trained_state_dict")
@@ -39,8 +40,8 @@ def _shown(value: Any) -> str:
     if isinstance(value, Tensor):
         what = f"a tensor of shape {tuple(value.shape)}"
         return what if is_finite(value) else f"{what} in which {describe_non_finite(value)}"
-    text = "not there" if value is None else repr(value)
-    return text if len(text) <= 80 else f"a {type(value).__name__}, {text[:80]}..."
+    text = "not there" if value is None else short(value)
+    return f"a {type(value).__name__}, {text}" if text.endswith("...") else text
 
 
 def is_number(value: Any) -> bool:

@@ -4,6 +4,7 @@ from typing import Any
 
 from mmengine.hooks import Hook
 
+from ..common.kinds import short
 from .config import ConfigError
 
 _NAMED = 3
@@ -27,7 +28,7 @@ class ClassNamesHook(Hook):
         told: Any = checkpoint
         for key in ("meta", "dataset_meta", "classes"):
             told = told.get(key) if isinstance(told, dict) else None
-        self._trained = [str(name) for name in told] if isinstance(told, (list, tuple)) else []
+        self._trained = [_name(name) for name in told] if isinstance(told, (list, tuple)) else []
 
     def before_test(self, runner: Any) -> None:
         """Compare them with those of the test set."""
@@ -56,6 +57,10 @@ class ClassNamesHook(Hook):
             f"{where} has other classes than the checkpoint {runner.cfg.load_from}, which are scored by their numbers: "
             f"{_listed(other)} only in the test set, {_listed(missing)} only in the checkpoint."
         )
+
+
+def _name(name: object) -> str:
+    return name if isinstance(name, str) else short(name)
 
 
 def _listed(names: list[str]) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from mmengine.hooks import EarlyStoppingHook, Hook
 
+from ..common.kinds import short
 from .checkpoint_fields import damaged, is_number
 
 # Hooks whose packages are known: what they remember is saved by them, by the checkpoint hook or below.
@@ -28,7 +29,7 @@ class _EarlyStopping:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with them."""
         if not is_number(state["best_score"]):
-            raise TypeError(f"best_score is {state['best_score']!r}, expected a number")
+            raise TypeError(f"best_score is {short(state['best_score'])}, expected a number")
         self._hook.wait_count = int(state["wait_count"])
         self._hook.best_score = float(state["best_score"])
         if state["stopped"] and self._hook.patience <= state.get("patience", self._hook.patience):

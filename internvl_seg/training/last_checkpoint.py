@@ -17,6 +17,7 @@ from ..checkpoints.errors import (
     printable,
 )
 from ..checkpoints.reading import read_pickle
+from ..common.small_files import TooLargeError, read_small
 from .checkpoint_fields import NotResumableError, read_meta
 
 # Where the name of the last checkpoint stands, in the work folder.
@@ -73,7 +74,7 @@ def find_last_checkpoint(folder: str | os.PathLike[str], hook: Mapping[str, Any]
     """
     folder, hook = Path(folder), hook or {}
     pointer = folder / POINTER
-    text = pointer.read_text(encoding="utf-8-sig", errors="replace").strip() if pointer.is_file() else ""
+    text = _read(pointer) if pointer.exists() else ""
     if named := PureWindowsPath(text).name:  # Which takes both kinds of slashes.
         for path in (folder / named, Path(text)):
             if _is_file(path):
@@ -88,6 +89,17 @@ def find_last_checkpoint(folder: str | os.PathLike[str], hook: Mapping[str, Any]
             if found := _find_checkpoints(place, template):
                 return found[max(found)]
     return None
+
+
+def _read(pointer: Path) -> str:
+    try:
+        return read_small(pointer, 1 << 16).decode("utf-8-sig", errors="replace").strip()
+    except (OSError, TooLargeError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise CheckpointNotFoundError(
+            f"{pointer} does not say which checkpoint is the last one: {why}. Write the name of a checkpoint of this "
+            "run into it, or remove it to resume from the newest there is."
+        ) from error
 
 
 def _is_file(path: Path) -> bool:

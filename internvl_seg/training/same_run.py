@@ -14,6 +14,7 @@ from torch.nn.modules.batchnorm import _NormBase
 
 from ..checkpoints.config_text import ConfigTextError, parse_config_text
 from ..checkpoints.errors import CheckpointError
+from ..common.kinds import short
 
 # Keys of a config that decide what is trained and how.
 _TRAINING = (
@@ -257,5 +258,4 @@ def _is_dict(value: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    text = _ABSENT if value is None else repr(value)
-    return text if len(text) <= 200 else text[:200] + "..."
+    return _ABSENT if value is None else short(value, 200)

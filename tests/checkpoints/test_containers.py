@@ -30,6 +30,8 @@ RIGHT: dict[str, Any] = {
     "counters around": {"epoch": torch.tensor(3), "model": {"step": torch.tensor(5), "state_dict": WEIGHTS}},
     "twice the same": {"state_dict": WEIGHTS, "model": WEIGHTS},
     "an average beside": {"state_dict": WEIGHTS, "model_ema": OTHERS},
+    "PyTorch's tutorial": {"model_state_dict": WEIGHTS, "optimizer_state_dict": {"state": {}}, "epoch": 1, "loss": 0.3},
+    "PyTorch's tutorial, a tensor": {"model_state_dict": WEIGHTS, "epoch": 1, "loss": torch.tensor(0.3)},
     "only an average": {"ema_state_dict": WEIGHTS},
 }
 SEVERAL: dict[str, Any] = {
@@ -91,3 +93,13 @@ def test_one_array_among_tensors_is_named(tmp_path: Path) -> None:
     torch.save({"state_dict": state}, tmp_path / "x.pth")
     with pytest.raises(errors.UnreadableWeightsError, match=r"blocks\.0\.mlp\.fc1\.weight as a NumPy array"):
         load_encoder(tmp_path / "x.pth", num_heads=2)
+
+
+def test_an_optimizer_beside_weights_under_another_name(tmp_path: Path) -> None:
+    moments = {"state": {"w": {"exp_avg": torch.ones(1)}}, "param_groups": []}
+    torch.save({"encoder": WEIGHTS, "optimizer_state_dict": moments}, tmp_path / "x.pth")
+    with pytest.raises(errors.NotACheckpointError, match="holds tensors under 'encoder'"):
+        load_encoder(tmp_path / "x.pth")
+    torch.save({"optimizer_state_dict": moments}, tmp_path / "x.pth")
+    with pytest.raises(errors.UnreadableWeightsError, match="the state of an optimizer, no weights"):
+        load_encoder(tmp_path / "x.pth")

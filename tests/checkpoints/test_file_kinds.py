@@ -132,3 +132,17 @@ def test_json_that_is_too_large(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"a": "b" * (17 << 20)}}))
     with pytest.raises(errors.NotACheckpointError, match="more than any needs"):
         load_encoder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("404: Not Found", "is a text, '404: Not Found', not the file itself"),
+        ("Entry not found", "is a text, 'Entry not found', not the file itself"),
+        ('{"error": "Repository not found"}', "is JSON, no checkpoint"),
+    ],
+)
+def test_what_a_server_said_under_the_name_of_weights(text: str, told: str, tmp_path: Path) -> None:
+    (tmp_path / "model.safetensors").write_text(text)
+    with pytest.raises(errors.NotACheckpointError, match=told):
+        load_encoder(tmp_path / "model.safetensors")

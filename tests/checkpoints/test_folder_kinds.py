@@ -246,3 +246,33 @@ def test_the_work_folder_of_a_training(tmp_path: Path) -> None:
     with pytest.raises(errors.NotACheckpointError, match=r"holds best_mIoU.*itself: .*/best_mIoU_iter_20\.pth\.$") as e:
         load_encoder(tmp_path)
     assert ".lock" not in str(e.value)
+
+
+FOLDERS_OF_TRAINERS: dict[str, tuple[list[str], str]] = {
+    "accelerate's FSDP": (
+        ["optimizer_0/.metadata", "pytorch_model_fsdp_0/.metadata", "pytorch_model_fsdp_0/__0_0.distcp"],
+        r"dcp_to_torch \S+/pytorch_model_fsdp_0 weights\.pth",
+    ),
+    "DeepSpeed universal": (
+        ["global_step1_universal/zero/norm.weight/fp32.pt", "latest_universal"],
+        "global_step1_universal is a universal checkpoint of DeepSpeed",
+    ),
+    "Megatron": (
+        ["iter_0000100/mp_rank_00/model_optim_rng.pt", "latest_checkpointed_iteration.txt"],
+        "iter_0000100 is a checkpoint of Megatron-LM",
+    ),
+    "transformers' Trainer": (
+        ["checkpoint-90/model.safetensors", "checkpoint-100/model.safetensors", "logs/a.txt"],
+        r"its folders do: checkpoint-100, checkpoint-90\. Name one of them, such as \S+/checkpoint-100$",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FOLDERS_OF_TRAINERS)
+def test_folders_of_trainers_are_named_for_what_they_are(kind: str, tmp_path: Path) -> None:
+    files, told = FOLDERS_OF_TRAINERS[kind]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_bytes(b"x")
+    with pytest.raises(errors.CheckpointError, match=told):
+        load_encoder(tmp_path)

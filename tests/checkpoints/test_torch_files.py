@@ -1,6 +1,8 @@
 """What torch.save wrote is read as PyTorch reads it, or not at all, and nothing of it is run."""
 
 import argparse
+import decimal
+import functools
 import io
 import pathlib
 import pickle
@@ -228,6 +230,45 @@ def test_unknown_objects_are_told_from_hostile_ones(
         open_file(tmp_path / "module.pth")
 
 
+DATA: dict[str, Any] = {
+    "a text of NumPy": np.str_("a"),
+    "an array of texts": np.array(["a", "bc"]),
+    "a date": np.datetime64("2024-01-01"),
+    "a structure": np.zeros(2, dtype=[("a", "i4")]),
+    "an array of objects": np.array(["a", None], dtype=object),
+    "a frozenset": frozenset([1]),
+    "a slice and a range": [slice(1), range(3), ...],
+    "a decimal": decimal.Decimal("1.2"),
+}
+
+
+@pytest.mark.parametrize("new", [True, False])
+@pytest.mark.parametrize("name", DATA)
+def test_values_beside_weights_are_passed_over(name: str, new: bool, tmp_path: Path) -> None:
+    path = tmp_path / "x.pth"
+    torch.save({"state_dict": {"w": torch.ones(2)}, "x": DATA[name]}, path, _use_new_zipfile_serialization=new)
+    assert torch.equal(open_file(path).read("w"), torch.ones(2))
+    with pytest.raises(errors.UnreadableWeightsError, match="beside its tensors, which PyTorch does not read without"):
+        read_pickle(path)
+
+
+def test_an_empty_array_is_read(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"w": torch.ones(2)}, "x": np.zeros((0, 3))}, tmp_path / "x.pth")
+    assert open_file(tmp_path / "x.pth").names == {"w"}
+    assert read_pickle(tmp_path / "x.pth")["x"].shape == (0, 3)
+    write(tmp_path / "x.pth", pickle.dumps({"x": Call(bytes, 2**40)}, 2), True)
+    with pytest.raises(CheckpointError):
+        read_pickle(tmp_path / "x.pth")
+
+
+def test_settings_with_code_beside_weights_are_no_whole_module(tmp_path: Path) -> None:
+    settings = {"optimizer": functools.partial(torch.optim.AdamW, lr=0.1), "loss": nn.CrossEntropyLoss()}
+    torch.save({"state_dict": {"w": torch.ones(2)}, "hyper_parameters": settings}, tmp_path / "x.pth")
+    with pytest.raises(errors.UnsafePickleError, match=r"asks for functools\.partial, which is neither") as error:
+        open_file(tmp_path / "x.pth")
+    assert "whole module" not in str(error.value)
+
+
 def test_a_pickle_that_is_none_of_pytorch(tmp_path: Path, documented_error: DocumentedError) -> None:
     (tmp_path / "x.pth").write_bytes(pickle.dumps({"w": [1.0]}))
     with documented_error("a pickle is not of torch.save", errors.NotACheckpointError):
@@ -243,10 +284,32 @@ def test_records_that_were_compressed(tmp_path: Path, documented_error: Document
 
 def test_a_tensor_that_repeats_a_number_without_end(tmp_path: Path) -> None:
     torch.save({"x": torch.ones(1).expand(1 << 20, 1 << 10), "y": torch.ones(1)}, tmp_path / "x.pth")
+    with pytest.raises(errors.NotACheckpointError, match="of which 8 are there"):
+        open_file(tmp_path / "x.pth")
+    large = {f"y{i}": torch.ones(1 << 22) for i in range(17)}
+    torch.save({"x": torch.ones(1).expand(1 << 23, 1 << 2), **large}, tmp_path / "x.pth")
     reader = open_file(tmp_path / "x.pth")
     with pytest.raises(errors.TruncatedCheckpointError, match="repeats 4 bytes"):
         reader.shape("x")
-    assert torch.equal(reader.read("y"), torch.ones(1))
+    assert torch.equal(reader.read("y0"), large["y0"])
+
+
+def test_tensors_that_repeat_few_numbers_together(tmp_path: Path) -> None:
+    one, row = torch.ones(1), torch.ones(1 << 20)
+    for tensors in {
+        "each from one number": {str(i): torch.ones(1).expand(1 << 20) for i in range(20)},
+        "all from one number": {str(i): one.expand(1 << 20) for i in range(20)},
+        "one tensor by many names": {str(i): row for i in range(20)},
+    }.values():
+        torch.save({"model": tensors}, tmp_path / "x.pth")
+        with pytest.raises(errors.NotACheckpointError, match="tensors of 83,886,080 bytes together, of which"):
+            open_file(tmp_path / "x.pth")
+        read_pickle(tmp_path / "x.pth")  # Of which PyTorch makes views.
+        torch.save({"model": dict(list(tensors.items())[:15]), "other": tensors}, tmp_path / "x.pth")
+        assert len(open_file(tmp_path / "x.pth").names) == 15
+    tied = {f"{i}{j}": tensor for i, tensor in enumerate(torch.ones(9, 1 << 20).unbind()) for j in "abc"}
+    torch.save(tied, tmp_path / "x.pth")
+    assert len(open_file(tmp_path / "x.pth").names) == 27
 
 
 def test_a_tensor_that_is_larger_than_its_storage(tmp_path: Path) -> None:

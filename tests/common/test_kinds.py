@@ -75,3 +75,26 @@ def test_an_argument_is_named() -> None:
     kinds.check_arguments({"depth": kinds.whole}, {"depth": 3, "other": None})
     with pytest.raises(ValueError, match=r"^depth='xx.{70,80}\.\.\. is not a whole number from 1 to 1,048,576\.$"):
         kinds.check_arguments({"depth": kinds.whole}, {"depth": "x" * 200})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(None, 3, -1.5, "it's", b"x", [], [1, "a"], (), (1,), (1, 2), {}, {"a": [1, {2: (3,)}]}, {4}, set(), True),
+        *("x" * 60, list(range(15)), range(3), frozenset(), {"a": None, "b": {}}),
+    ],
+)
+def test_a_short_value_is_shown_as_python_does(value: Any) -> None:
+    assert kinds.short(value) == repr(value)
+
+
+def test_a_long_value_is_cut() -> None:
+    full_of_itself: list[Any] = []
+    full_of_itself += [full_of_itself, full_of_itself]
+    for value in ("x" * 200, list(range(10**6)), {"a": {"b": "x" * 200}}, full_of_itself, [10**999] * 3):
+        shown = kinds.short(value)
+        assert len(shown) == 80
+        assert shown.endswith("...")
+        assert len(kinds.short(value, 200)) <= 200
+    assert kinds.short({"a": "x" * 10**6}).startswith("{'a': 'xxxx")
+    assert kinds.short([10**10_000]) == "[a whole number of 33,220 bits]"  # Which Python does not write out.
