@@ -7,6 +7,7 @@ from mmengine.config import Config
 from rich.console import Console
 
 from ..config import ConfigError, is_segmentation
+from .annotations import check_annotations
 from .batch_norm import check_batch
 from .contradiction import Contradiction
 from .custom_keys import check_custom_keys
@@ -15,6 +16,7 @@ from .evaluators import check_evaluators
 from .fields import check_fields
 from .heads import check_heads
 from .initializers import check_initializers
+from .layers import check_layers_named
 from .loop import check_loop
 from .losses import check_losses
 from .monitored import check_monitored
@@ -46,7 +48,10 @@ def check_form(config: Config, action: str, options: Iterable[str] = ()) -> None
     """
     quiet = int(os.environ.get(_names(config)[0], "0")) > 0
     report(config, [*check_shape(config), *check_unread(config, options)], quiet)
-    report(config, [*check_parts(config, action), *check_fields(config, action)], quiet)
+    found = [*check_parts(config, action), *check_fields(config, action)]
+    told = {contradiction.key for contradiction in found}
+    found += [other for other in check_annotations(config, action) if other.key not in told]
+    report(config, [*found, *(check_layers_named(config) if is_segmentation(config) else ())], quiet)
     if is_segmentation(config):
         loaders = ("test_dataloader",) if action == "test" else ("train_dataloader", "val_dataloader")
         report(config, [*check_sizes(config), *check_data(config, loaders)], quiet)
