@@ -20,8 +20,10 @@ from .layers import check_layers_named
 from .loop import check_loop
 from .losses import check_losses
 from .monitored import check_monitored
+from .normalisation import check_normalisation
 from .optimizer import check_optimizer
 from .parts import check_parts, check_scored_loaders
+from .pipeline import check_pipelines
 from .schedule import check_schedules
 from .shape import check_shape
 from .sizes import check_sizes
@@ -54,7 +56,8 @@ def check_form(config: Config, action: str, options: Iterable[str] = ()) -> None
     report(config, [*found, *(check_layers_named(config) if is_segmentation(config) else ())], quiet)
     if is_segmentation(config):
         loaders = ("test_dataloader",) if action == "test" else ("train_dataloader", "val_dataloader")
-        report(config, [*check_sizes(config), *check_data(config, loaders)], quiet)
+        found = [*check_sizes(config, action), *check_data(config, loaders)]
+        report(config, [*found, *check_pipelines(config, loaders), *check_normalisation(config, loaders)], quiet)
 
 
 def check_test(config: Config) -> None:
