@@ -15,6 +15,7 @@ from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.data.masks import LabelError
+from internvl_seg.data.named_steps import SampleError
 from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, replay_step, train
 from internvl_seg.training.config import add_options
@@ -51,7 +52,16 @@ def main() -> None:
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    with exit_on(ConfigError, FolderError, FolderInUseError, DatasetError, CheckpointError, LabelError, NonFiniteError):
+    with exit_on(
+        ConfigError,
+        FolderError,
+        FolderInUseError,
+        DatasetError,
+        CheckpointError,
+        LabelError,
+        SampleError,
+        NonFiniteError,
+    ):
         if args.replay:
             _replay(args)
             return

@@ -10,9 +10,10 @@ from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
 from .confusion import IGNORED
+from .own_words import OwnWordsError
 
 
-class LabelError(ValueError):
+class LabelError(OwnWordsError):
     """A mask holds no class ids, or cannot be compared with the prediction for its image; the message names it."""
 
 

@@ -120,6 +120,7 @@ def train(
         ConfigError: The config does not describe a run; the message names file and key.
         DatasetError: The images and masks would stop or ruin the training; the message names them.
         FolderInUseError: Another training works in the folder.
+        SampleError: An image or a mask cannot be read or prepared; the message names it.
         CheckpointError: Weights could not be read, or the last checkpoint is of another run or could not be written.
     """
     config = load_config(config_file, options)
@@ -214,6 +215,7 @@ def evaluate(
         ConfigError: The config does not describe a run; the message names file and key.
         CheckpointError: Weights could not be read.
         LabelError: A mask cannot be compared with its prediction.
+        SampleError: An image or a mask cannot be read or prepared; the message names it.
         NonFiniteError: A prediction holds NaN or infinity; the message names the image.
     """
     config = load_config(config_file, options)

@@ -22,9 +22,11 @@ from mmengine.runner.checkpoint import _load_checkpoint_to_model, save_checkpoin
 from mmengine.utils import ManagerMeta, get_object_from_string
 from mmengine.visualization import Visualizer
 from torch import nn
+from torch.utils.data import DataLoader
 
 from ..checkpoints.in_place import find_places, reading_in_place
 from ..checkpoints.whole_model import load_whole, take_state
+from ..data.named_steps import name_steps
 from .checkpoint_hook import CheckpointHook
 from .exactness import why_inexact
 from .hook_states import hook_states
@@ -68,6 +70,13 @@ class ResumableRunner(Runner):
 
     def __init__(self, *args: Any, cfg: Any = None, **kwargs: Any) -> None:
         super().__init__(*args, cfg=run_config(cfg), **kwargs)
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, seed: int | None = None, diff_rank_seed: bool = False) -> DataLoader[Any]:
+        """Build a loader whose errors name the file and the step of the pipeline."""
+        loader = cast(DataLoader[Any], Runner.build_dataloader(dataloader, seed, diff_rank_seed))
+        name_steps(loader.dataset)
+        return loader
 
     def setup_env(self, env_cfg: dict[str, Any]) -> None:
         """Set up processes; MMEngine's own way to start several insists on an accelerator."""
