@@ -17,7 +17,9 @@ from .fields import check_fields
 from .heads import check_heads
 from .initializers import check_initializers
 from .layers import check_layers_named
+from .loaders import check_functions
 from .loop import check_loop
+from .loss_names import check_loss_names
 from .losses import check_losses
 from .monitored import check_monitored
 from .normalisation import check_normalisation
@@ -51,11 +53,12 @@ def check_form(config: Config, action: str, options: Iterable[str] = ()) -> None
     quiet = int(os.environ.get(_names(config)[0], "0")) > 0
     report(config, [*check_shape(config), *check_unread(config, options)], quiet)
     found = [*check_parts(config, action), *check_fields(config, action)]
+    loaders = ("test_dataloader",) if action == "test" else ("train_dataloader", "val_dataloader")
+    found += check_functions(config, loaders)
     told = {contradiction.key for contradiction in found}
     found += [other for other in check_annotations(config, action) if other.key not in told]
     report(config, [*found, *(check_layers_named(config) if is_segmentation(config) else ())], quiet)
     if is_segmentation(config):
-        loaders = ("test_dataloader",) if action == "test" else ("train_dataloader", "val_dataloader")
         found = [*check_sizes(config, action), *check_data(config, loaders)]
         report(config, [*found, *check_pipelines(config, loaders), *check_normalisation(config, loaders)], quiet)
 
@@ -88,7 +91,7 @@ def check_config(config: Config) -> None:
     found += [*(scores or check_monitored(config)), *check_evaluators(config, "test_evaluator", fatal=False)]
     found += check_scored_loaders(config, ("val",))
     if is_segmentation(config) and isinstance(config.get("model"), dict):
-        found += [*check_heads(config), *check_losses(config)]
+        found += [*check_heads(config), *check_losses(config), *check_loss_names(config)]
     report(config, found, quiet=rank > 0)
 
 

@@ -90,6 +90,10 @@ REFUSED: list[tuple[str, dict[str, Any], bool]] = [
     ("whether a norm is trained is text", {f"{HEAD}.norm_cfg.requires_grad": "False"}, True),
     ("a field of a hook is text", {"custom_hooks": [{"type": "EMAHook", "momentum": "0.1"}]}, True),
     ("an optimizer's betas are text", {"optim_wrapper.optimizer": {"type": "AdamW", "betas": "0.9"}}, True),
+    ("a backend of torch.compile is misspelt", {"compile": {"backend": "inducter"}}, True),
+    ("a number of windows is text", {"model.test_cfg": {"window_batch": "4"}}, True),
+    ("a loader's function is not there", {f"{TRAIN}.collate_fn": {"type": "pseudo_colate"}}, True),
+    ("a loader's function is text", {f"{TRAIN}.collate_fn": "pseudo_collate"}, False),
     (
         "a data set with classes of its own has others",
         {f"{TRAIN}.dataset": {"type": "ADE20KDataset", "metainfo": {"classes": ["wall", "cell"]}}},
@@ -124,6 +128,7 @@ def test_it_is_refused_and_the_advice_works(
         {"optim_wrapper.optimizer": {"type": "AdamW", "betas": (0.9, 0.99), "fused": True}},
         {"compile": True},
         {"compile": {"backend": "eager"}},
+        {f"{TRAIN}.collate_fn": {"type": "default_collate"}, f"{TRAIN}.worker_init_fn": {"type": "worker_init_fn"}},
         {"model_wrapper_cfg": {"find_unused_parameters": True}},
         {"model_wrapper_cfg": {"type": "FullyShard"}},
         {"model_wrapper_cfg": {"type": "MMDistributedDataParallel"}},

@@ -1,0 +1,38 @@
+"""Functions that a data loader calls, which MMEngine looks up by their names."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+
+from mmengine.config import Config
+from mmengine.registry import FUNCTIONS
+
+from .contradiction import Contradiction, option, type_name
+
+_FIELDS = {"collate_fn": "pseudo_collate", "worker_init_fn": "worker_init_fn"}
+
+
+def check_functions(config: Config, loaders: tuple[str, ...]) -> Iterator[Contradiction]:
+    """Find functions of a loader that are not registered, or are no dicts with a type.
+
+    Args:
+        config: The config.
+        loaders: The keys of the loaders to look at.
+    """
+    for loader in loaders:
+        for field, usual in _FIELDS.items():
+            value = (config.get(loader) or {}).get(field)
+            key = f"{loader}.{field}"
+            if value is None or callable(value):
+                continue
+            name = type_name(value) if isinstance(value, dict) else ""
+            if not name:
+                yield Contradiction(
+                    key, f"= {value!r}: expected a dict with a type.", f"Write {field}=dict(type='{usual}')."
+                )
+            elif isinstance(value["type"], str) and FUNCTIONS.get(value["type"]) is None:
+                near = get_close_matches(name, FUNCTIONS.module_dict, 1) or [usual]
+                yield Contradiction(
+                    f"{key}.type",
+                    f"= {name!r} is not registered.",
+                    f"Set {option(f'{key}.type', near[0])}, for example.",
+                )
