@@ -8,7 +8,8 @@ from mmengine.registry import FUNCTIONS
 
 from .contradiction import Contradiction, option, type_name
 
-_FIELDS = {"collate_fn": "pseudo_collate", "worker_init_fn": "worker_init_fn"}
+# The usual one of each; MMEngine's own that begins a worker has no name.
+_FIELDS = {"collate_fn": "pseudo_collate", "worker_init_fn": None}
 
 
 def check_functions(config: Config, loaders: tuple[str, ...]) -> Iterator[Contradiction]:
@@ -27,12 +28,9 @@ def check_functions(config: Config, loaders: tuple[str, ...]) -> Iterator[Contra
             name = type_name(value) if isinstance(value, dict) else ""
             if not name:
                 yield Contradiction(
-                    key, f"= {value!r}: expected a dict with a type.", f"Write {field}=dict(type='{usual}')."
+                    key, f"= {value!r}: expected a dict with a type.", f"Write {field}=dict(type='{usual or '...'}')."
                 )
             elif isinstance(value["type"], str) and FUNCTIONS.get(value["type"]) is None:
-                near = get_close_matches(name, FUNCTIONS.module_dict, 1) or [usual]
-                yield Contradiction(
-                    f"{key}.type",
-                    f"= {name!r} is not registered.",
-                    f"Set {option(f'{key}.type', near[0])}, for example.",
-                )
+                near = [*get_close_matches(name, FUNCTIONS.module_dict, 1), usual][0]
+                mend = f"Set {option(f'{key}.type', near)}, for example." if near else "Leave it out."
+                yield Contradiction(f"{key}.type", f"= {name!r} is not registered.", mend)

@@ -128,7 +128,7 @@ def test_it_is_refused_and_the_advice_works(
         {"optim_wrapper.optimizer": {"type": "AdamW", "betas": (0.9, 0.99), "fused": True}},
         {"compile": True},
         {"compile": {"backend": "eager"}},
-        {f"{TRAIN}.collate_fn": {"type": "default_collate"}, f"{TRAIN}.worker_init_fn": {"type": "worker_init_fn"}},
+        {f"{TRAIN}.collate_fn": {"type": "default_collate"}},
         {"model_wrapper_cfg": {"find_unused_parameters": True}},
         {"model_wrapper_cfg": {"type": "FullyShard"}},
         {"model_wrapper_cfg": {"type": "MMDistributedDataParallel"}},
