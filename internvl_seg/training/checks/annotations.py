@@ -14,7 +14,8 @@ from mmengine.registry import HOOKS, LOOPS, METRICS, OPTIMIZERS, PARAM_SCHEDULER
 from mmseg.registry import MODELS, TRANSFORMS
 
 from ..config import is_segmentation, walk
-from .contradiction import Contradiction, option
+from .contradiction import Contradiction, option, type_name
+from .pipeline import STEPS
 
 # Where what of a config is registered; a test reads the model and its own loader, loop and evaluator alone.
 _REGISTRIES: dict[str, Registry] = {
@@ -53,7 +54,8 @@ def check_annotations(config: Config, action: str) -> Iterator[Contradiction]:
             kind = node.get("type")
             kind = registry.get(kind) if isinstance(kind, str) and kind else kind
             if inspect.isclass(kind):
-                yield from _check_node(key, node, kind)
+                told = STEPS.get(type_name(node), {}) if registry is TRANSFORMS else {}  # Their kinds say more.
+                yield from _check_node(key, {name: node[name] for name in node if name not in told}, kind)
 
 
 def _check_node(key: str, node: dict[str, Any], kind: type) -> Iterator[Contradiction]:
@@ -80,7 +82,7 @@ def _check_node(key: str, node: dict[str, Any], kind: type) -> Iterator[Contradi
         words += ["None"] if _NONE in allowed else []
         told = f"= {value!r} is text" if isinstance(value, str) else f"= {value!r}"
         mended = meant(value, plain, bool(lists), default)
-        mend = "Leave it out." if mended is None else f"Set {option(f'{key}.{name}', mended)}, for example."
+        mend = f"Give {words[0]}." if mended is None else f"Set {option(f'{key}.{name}', mended)}, for example."
         yield Contradiction(f"{key}.{name}", f"{told}: expected {', or '.join(words)}.", mend)
 
 

@@ -14,6 +14,7 @@ from .custom_keys import check_custom_keys
 from .data import check_data
 from .evaluators import check_evaluators
 from .fields import check_fields
+from .gaps import check_gaps
 from .heads import check_heads
 from .initializers import check_initializers
 from .layers import check_layers_named
@@ -86,7 +87,7 @@ def check_config(config: Config) -> None:
     """
     rank, world_size = (int(os.environ.get(n, d)) for n, d in zip(_names(config), ("0", "1"), strict=True))
     found = [*check_loop(config), *check_optimizer(config), *check_custom_keys(config), *check_schedules(config)]
-    found += [*check_initializers(config), *check_batch(config, world_size)]
+    found += [*check_gaps(config), *check_initializers(config), *check_batch(config, world_size)]
     scores = list(check_evaluators(config, "val_evaluator"))
     found += [*(scores or check_monitored(config)), *check_evaluators(config, "test_evaluator", fatal=False)]
     found += check_scored_loaders(config, ("val",))

@@ -97,7 +97,7 @@ _FLIP = Kind(
 _PROBABILITY = Kind("a number from 0 to 1", lambda value: _is_share(value) or value in (0, 1), 0.5)
 _LARGEST_SHARE = Kind("a number above 0, up to 1", lambda value: _is_positive(value) and value <= 1, 0.75)
 # What fields of steps may hold; those that are not here are compared with annotations alone.
-_KINDS: dict[str, dict[str, Kind]] = {
+STEPS: dict[str, dict[str, Kind]] = {
     "Resize": {"scale": _SCALE, "scale_factor": _FACTOR},
     "RandomResize": {"scale": _BASE, "ratio_range": _RATIOS},
     "ResizeShortestEdge": {"scale": _SHORTEST, "max_size": Kind("a number above 0", _is_positive, 2016)},
@@ -131,7 +131,7 @@ def _check_fields(config: Config, loader: str) -> Iterator[Contradiction]:
     for key, node in walk((config.get(loader) or {}).get("dataset"), f"{loader}.dataset"):
         if not node.get("type") or "pipeline" not in key or not Step(key, node).is_known:
             continue
-        for name, kind in _KINDS.get(type_name(node), {}).items():
+        for name, kind in STEPS.get(type_name(node), {}).items():
             if name == "scale" and type_name(node) == "Resize" and node.get("keep_ratio"):
                 kind = _KEEPING_RATIO
             if name not in node or kind.accepts(node[name]):

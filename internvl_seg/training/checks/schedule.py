@@ -154,7 +154,7 @@ def _check_least(config: Config) -> Iterator[Contradiction]:
     rate: Any = ((config.get("optim_wrapper") or {}).get("optimizer") or {}).get("lr")
     for schedule in schedules(config):
         name, least, ratio = (schedule.node.get(field) for field in ("type", "eta_min", "eta_min_ratio"))
-        rises = isinstance(rate, float) and isinstance(least, (int, float)) and least > rate
+        rises = isinstance(rate, (int, float)) and isinstance(least, (int, float)) and least > rate
         if str(name).endswith("LR") and (rises or (isinstance(ratio, (int, float)) and ratio > 1)):
             field, base = ("eta_min", f"lr = {rate} of optim_wrapper.optimizer") if rises else ("eta_min_ratio", "1")
             yield Contradiction(

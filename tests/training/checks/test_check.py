@@ -238,6 +238,15 @@ SILENT: list[dict[str, Any]] = [
     {f"{HEAD}.init_cfg": [{"type": "Normal", "layer": "Conv2d"}, {"type": "Constant", "val": 1, "layer": ["SyncBN"]}]},
     {"optim_wrapper.constructor": "LayerDecayOptimWrapperConstructor"},
     {"param_scheduler.1.eta_min": 0.5},
+    {"param_scheduler.1.begin": 1502},
+    {
+        "param_scheduler": [
+            {"type": "LinearLR", "by_epoch": False, "end": 1000},
+            {"type": "ConstantLR", "factor": 1.0, "by_epoch": False, "begin": 1000, "end": 9000},
+            {"type": "PolyLR", "by_epoch": False, "begin": 9000, "end": 80000},
+            {"type": "PolyMomentum", "by_epoch": False, "begin": 40000, "end": 80000},
+        ]
+    },
     {f"{AUX}.loss_decode": [{"type": "CrossEntropyLoss"}, {"type": "CrossEntropyLoss", "loss_weight": 0.4}]},
     {"model.init_cfg": {"type": "Pretrained", "checkpoint": "weights.pth"}},
     {"param_scheduler.0.end": 100, "param_scheduler.1": {"type": "CosineAnnealingLR", "by_epoch": False}},
@@ -266,6 +275,7 @@ def test_several_are_told_at_once(read: Read) -> None:
         ({"test_evaluator": {"type": "IoUMetric", "iou_metrics": "mIoU"}}, "expected a list"),
         ({"param_scheduler.1.eta_min": 2.0}, "would rise"),
         ({"param_scheduler": [{"type": "CosineAnnealingLR", "by_epoch": False, "eta_min_ratio": 1.5}]}, "would rise"),
+        ({"param_scheduler.1.begin": 9000}, "meanwhile the learning rate stays"),
         (
             {LOSS: [{"type": "CrossEntropyLoss", "loss_name": "loss_x"}, {"type": "DiceLoss", "loss_name": "loss_x"}]},
             "only the sum of both",

@@ -32,6 +32,7 @@ def preprocessor(**fields: Any) -> dict[str, Any]:
 # What is wrong, the options that make it so, and whether what the error advises first mends it.
 REFUSED: list[tuple[str, dict[str, Any], bool]] = [
     ("a scale is text", steps({**RESIZE, "scale": "56"}), True),
+    ("a scale is a word", steps({**RESIZE, "scale": "large"}), True),
     ("a scale is one number in brackets", steps({**RESIZE, "scale": (56,)}), True),
     ("a scale has three sides", steps({**RESIZE, "scale": (56, 56, 3)}), True),
     ("a scale is below zero", steps({**RESIZE, "scale": (-56, 56)}), True),
