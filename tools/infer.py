@@ -35,7 +35,11 @@ def main() -> None:
     parser.add_argument("checkpoint", help="checkpoint file")
     parser.add_argument("inputs", nargs="+", help="files, folders (all pictures and videos below), or quoted globs")
     parser.add_argument("--out", type=Path, help="folder for the results; ./segmented or ./classified")
-    parser.add_argument("--resume", action="store_true", help="leave out what is done in the folder already")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="leave out what is done in the folder already; without it, earlier results there go into earlier_TIME/",
+    )
     parser.add_argument("--tta", action="store_true", help="average over the scales and flips of tta_pipeline")
     parser.add_argument(
         "--device", type=device_name, help="where to compute, such as cuda:1; an accelerator if there is one"

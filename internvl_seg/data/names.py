@@ -3,7 +3,9 @@
 import hashlib
 import os
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -27,17 +29,21 @@ def readable(name: str | os.PathLike[str]) -> str:
     return "".join(_escaped(character) if _is_odd(character) else character for character in text)
 
 
-def output_names(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+def output_names(
+    paths: Sequence[str | os.PathLike[str]], kept: Sequence[str | None] | None = None, taken: Iterable[str] = ()
+) -> list[str]:
     """A name for the PNG of every image: the shortest form that tells all the images apart.
 
-    That is the stem; or else the path below the folder that all share, without its suffix; or else that path with its
-    suffix (``x.jpg`` and ``x.png`` in one folder become ``x.jpg.png`` and ``x.png.png``); or else, for files that
-    only a file system that heeds case tells apart, that path with ``_`` for ``/`` and a number. All images have the
-    same form. The names do not depend on the order of the images.
+    That is the stem; or else the path below the folder that all share, without its suffix. Where neither does, images
+    of equal names have their suffix, too, and no others: ``x.jpg``, ``x.png`` and ``y.png`` in one folder become
+    ``x.jpg.png``, ``x.png.png`` and ``y.png``. Files that only a file system that heeds case tells apart have that path
+    with ``_`` for ``/`` and a number. The names do not depend on the order of the images.
 
     Args:
         paths: The images; relative ones are below the current folder. Paths that differ only in ``.``, ``..`` or
             in being relative are the same image and get the same name; links are images of their own.
+        kept: For every image the name that it has already, or None; the others get names beside these.
+        taken: Names that no image without a name may get, either.
 
     Returns:
         Names without the PNG's suffix, in the order of ``paths``: relative, with ``/`` and without ``..``, as
@@ -47,13 +53,19 @@ def output_names(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
     given = [Path(os.path.abspath(path)) for path in paths]
     if not given:
         return []
-    files = sorted(set(given))
-    shared = os.path.commonpath({file.parent for file in files})
-    relative = [file.relative_to(shared) for file in files]
-    forms = ([_as_file(name) for name in form] for form in _forms(relative))
-    shortest = next(names for names in forms if _are_apart(names))
-    name_of = dict(zip(files, shortest, strict=True))
+    name_of = {path: name for path, name in zip(given, kept or (), strict=False) if name is not None}
+    if files := sorted(set(given) - name_of.keys()):
+        shared = os.path.commonpath({path.parent for path in given})
+        others = {*taken, *name_of.values()}
+        forms = _forms([file.relative_to(shared) for file in files], others)
+        shortest = next(names for names in forms if not _clashing(names, others))
+        name_of |= dict(zip(files, shortest, strict=True))
     return [name_of[path] for path in given]
+
+
+def is_output_name(name: str) -> bool:
+    """Whether a name, which a file says, is one that :func:`output_names` may give: it leads nowhere else."""
+    return name == _as_file(name) and not any(part in ("", ".", "..") for part in name.split("/"))
 
 
 def names_of_images(dataset: Any) -> dict[str, str]:
@@ -69,12 +81,28 @@ def names_of_images(dataset: Any) -> dict[str, str]:
     return dict(zip(paths, output_names(paths), strict=True))
 
 
-def _forms(paths: Sequence[PurePath]) -> Iterator[list[str]]:
-    """Names of each form, the shortest first; those of the last are apart, whatever the paths."""
-    yield [_stem(path) for path in paths]
-    yield [path.with_name(_stem(path)).as_posix() for path in paths]
-    yield [path.as_posix() for path in paths]
-    yield [f"{path.as_posix().replace('/', '_')}~{number}" for number, path in enumerate(paths)]
+def _forms(paths: Sequence[PurePath], taken: Iterable[str]) -> Iterator[list[str]]:
+    """Names of each form, the shortest first; one of the last is apart from all, whatever the paths."""
+    stems = [_as_file(_stem(path)) for path in paths]
+    below = [_as_file(path.with_name(_stem(path)).as_posix()) for path in paths]
+    whole = [_as_file(path.as_posix()) for path in paths]
+    yield stems
+    yield below
+    yield _lengthened(stems, [_as_file(path.name) for path in paths], taken)
+    yield _lengthened(below, whole, taken)
+    yield whole
+    flat = [path.as_posix().replace("/", "_") for path in paths]
+    for start in count(0, len(paths)):
+        yield [_as_file(f"{name}~{number}") for number, name in enumerate(flat, start=start)]
+
+
+def _lengthened(names: Sequence[str], longer: Sequence[str], taken: Iterable[str]) -> list[str]:
+    """Names, of which those that clash are longer."""
+    lengthened = list(names)
+    while short := [i for i in _clashing(lengthened, taken) if lengthened[i] != longer[i]]:
+        for i in short:
+            lengthened[i] = longer[i]
+    return lengthened
 
 
 def _stem(path: PurePath) -> str:
@@ -101,12 +129,21 @@ def _escaped(character: str) -> str:
     return "".join(f"%{byte:02X}" for byte in character.encode(errors=errors))
 
 
-def _are_apart(names: Sequence[str]) -> bool:
-    """Whether all names can stand for files in one folder: no two are one, and none is the folder of another."""
-    files = {_folded(name + SUFFIX) for name in names}
-    folders = {_folded(name.rpartition("/")[0]) for name in names}
-    above = {parent.as_posix() for folder in folders for parent in PurePath(folder).parents}
-    return len(files) == len(names) and files.isdisjoint(folders | above)
+def _clashing(names: Sequence[str], taken: Iterable[str]) -> list[int]:
+    """Which names cannot stand for files in one folder: those that are another's, or the folder of another."""
+    files, there = ([_folded(name + SUFFIX) for name in group] for group in (names, taken))
+    counts = Counter([*files, *there])
+    above = {parent for folder in {file.rpartition("/")[0] for file in counts} for parent in _and_above(folder)}
+    in_the_way = above.intersection(there)
+    return [
+        i
+        for i, file in enumerate(files)
+        if counts[file] > 1 or file in above or (in_the_way and not in_the_way.isdisjoint(_and_above(file)))
+    ]
+
+
+def _and_above(folder: str) -> list[str]:
+    return [folder, *(parent.as_posix() for parent in PurePath(folder).parents)]
 
 
 def _folded(name: str) -> str:

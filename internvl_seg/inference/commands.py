@@ -17,7 +17,7 @@ from ..training.results import sha256_of, versions
 from .classifier import TOP_K, Classifier
 from .classify_files import classify_files
 from .files import RASTER_PIXELS, Report, segment_files
-from .inputs import find_files
+from .inputs import find_files, passed_over_in_words
 from .predictions import PredictionsFolder
 from .results import ResultsFolder
 from .segmenter import Segmenter
@@ -49,7 +49,7 @@ def infer(
         inputs: Files, folders and globs, as :func:`internvl_seg.inference.inputs.find_files` takes them.
         out: Folder for the results, see :class:`internvl_seg.inference.results.ResultsFolder` and
             :class:`internvl_seg.inference.predictions.PredictionsFolder`; ``segmented`` or ``classified`` if None.
-        resume: Leave out what is done there already.
+        resume: Leave out what is done there already; otherwise results that are there are moved into ``earlier_TIME/``.
         tta: Average over the scales and flips of the config's ``tta_pipeline``; rasters are seen once. Of segmentors.
         device: Where to compute; an accelerator if there is one.
         raster_pixels: Pixels from which a picture is read in parts. Of segmentors.
@@ -66,7 +66,8 @@ def infer(
         ConfigError: The config does not describe a segmentor or classifier.
         CheckpointError: The weights could not be read, or are another model's.
         InputError: An input names nothing.
-        ResultsError: The run that is to be resumed had another model, or nothing more can be written.
+        ResultsError: The run that is to be resumed had another model, files of no run are in the way, or nothing more
+            can be written.
         OSError: The folder for the results cannot be written to.
         FolderInUseError: Another run writes its results there.
     """
@@ -74,19 +75,28 @@ def infer(
     resolved = load_config(config, options)
     segments = is_segmentation(resolved)
     out = out or Path("segmented" if segments else "classified")
-    files = find_files(inputs, leave_out=out, failed=lambda folder, why: report.failures.append((folder, why)))
+
+    def tell(text: str) -> None:
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    files = find_files(
+        inputs,
+        leave_out=out,
+        failed=lambda folder, why: report.failures.append((folder, why)),
+        passed_over=report.passed_over.append,
+    )
     run: dict[str, Any] = {
         "config": os.fspath(config),
         "resolved_config": resolved.pretty_text,
         "checkpoint": os.fspath(checkpoint),
     }
     identity = ["resolved_config", "checkpoint_sha256"]
-    with locked_folder(out, "tools/infer.py", lambda text: console.print(text, markup=False, highlight=False)):
+    with locked_folder(out, "tools/infer.py", tell):
         if segments:
             segmenter = Segmenter.from_checkpoint(resolved, checkpoint, device=device, tta=tta)
             run |= _weights(checkpoint, segmenter.classes) | {"tta": tta, "raster_pixels": raster_pixels}
             identity += ["tta", "raster_pixels"]
-            results = ResultsFolder(out, segmenter.classes, segmenter.palette, run, identity, resume)
+            results = ResultsFolder(out, segmenter.classes, segmenter.palette, run, identity, resume, tell)
             start = time.perf_counter()  # The model is there.
             segment_files(
                 segmenter,
@@ -102,7 +112,7 @@ def infer(
             classifier = Classifier.from_checkpoint(resolved, checkpoint, device=device)
             top_k = min(top_k, len(classifier.classes))
             run |= _weights(checkpoint, classifier.classes) | {"top_k": top_k}
-            predictions = PredictionsFolder(out, top_k, run, [*identity, "top_k"], resume)
+            predictions = PredictionsFolder(out, top_k, run, [*identity, "top_k"], resume, tell)
             start = time.perf_counter()
             classify_files(classifier, files, predictions, top_k=top_k, console=console, report=report)
     _tell(report, out, console, "segmented" if segments else "classified", time.perf_counter() - start)
@@ -132,6 +142,9 @@ def _tell(report: Report, out: Path, console: Console, done: str, seconds: float
         console.print("Bands 1, 2 and 3 of more were taken for red, green and blue, which the files do not say:")
         for file in report.guessed:
             console.print(f"  {readable(file)}", highlight=False, markup=False, soft_wrap=True)
+    if report.passed_over:
+        words = passed_over_in_words(report.passed_over)
+        console.print(f"Passed over: {words}", highlight=False, markup=False, soft_wrap=True)
     if report.failures:
         console.print(f"[red]{len(report.failures)} could not be done:", highlight=False)
         for _, reason in report.failures:

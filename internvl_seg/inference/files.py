@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from ..common.ignored_warnings import ignoring_warnings
 from ..data.confusion import IGNORED
-from ..data.names import output_names, readable
+from ..data.names import readable
 from ..visualization.overlay import draw_labelled, draw_overlay
 from .failures import give_memory_back, is_out_of_memory, reason
 from .pictures import FORMATS, check_file, count_pages, read_picture
@@ -37,6 +37,7 @@ class Report:
         failures: Those that could not be read, and why.
         pages: Those of several pages or frames, and how many, of which the first was taken.
         guessed: Those of more than three bands, of which the first three were taken for red, green and blue.
+        passed_over: Files in folders that have suffixes of no pictures and no videos.
     """
 
     written: int = 0
@@ -44,6 +45,7 @@ class Report:
     failures: list[tuple[Path, str]] = field(default_factory=list)
     pages: list[tuple[Path, int]] = field(default_factory=list)
     guessed: list[Path] = field(default_factory=list)
+    passed_over: list[Path] = field(default_factory=list)
 
     def add(self, file: Path) -> None:
         """Count a file that was done."""
@@ -81,7 +83,7 @@ def segment_files(
     """
     report = report or Report()
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    outputs = output_names(files)
+    outputs = results.names(files)
     with Progress(*columns, TextColumn("{task.fields[note]}", markup=False), console=console) as progress:
         whole = progress.add_task("files", total=len(files), note="")
         part = progress.add_task("", visible=False, note="")
@@ -91,7 +93,7 @@ def segment_files(
 
         for file, output in zip(files, outputs, strict=True):
             progress.update(whole, note=readable(file.name))
-            if results.is_done(file, output):
+            if results.is_done(file):
                 report.skipped += 1
             else:
                 try:

@@ -19,6 +19,7 @@ from ..checkpoints.sources import find_local
 from ..checkpoints.whole_model import load_whole
 from ..encoder import InternViT
 from ..segmentation.backbone import reading_weights_later
+from ..training.checks.contradiction import type_name
 from ..training.config import ConfigError, load_config, without_annotations
 from ..training.explaining import explaining
 from .dataset_meta import read_dataset_meta, read_metainfo
@@ -58,9 +59,11 @@ def read_config(
         config = Config(config.to_dict(), filename=config.filename)
         config.merge_from_dict(options)
     init_default_scope(config.get("default_scope", scope))
-    kind = config.model.type
+    kind = type_name(config.model)
     if kind not in types:
-        raise ConfigError(f"{config.filename}: model.type = {kind!r}, expected {' or '.join(map(repr, types))}.")
+        raise ConfigError(
+            f"{config.filename}: model.type = {config.model.get('type')!r}, expected {' or '.join(map(repr, types))}."
+        )
     return config
 
 

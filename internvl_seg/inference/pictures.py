@@ -23,6 +23,11 @@ FORMATS = tuple(sorted(Image.OPEN.keys() - {"EPS", "BUFR", "GRIB", "HDF5", "MPEG
 _SAMPLE_FORMAT, _SIGNED = 339, 2
 _NEW_SUBFILE_TYPE, _PAGE_OF_SEVERAL, _PAGES = 254, 2, 1000
 PICTURE_SUFFIXES = frozenset(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)
+# Pictures, as of telephones, that Pillow does not read by itself.
+HEIC_SUFFIXES = frozenset({".heic", ".heif", ".hif"})
+HEIC_ADVICE = (
+    "HEIC and HEIF pictures are not read here: convert them to JPEG or PNG, such as by ImageMagick: magick x.heic x.png"
+)
 
 
 class PictureError(ValueError):
@@ -47,7 +52,8 @@ def read_picture(path: str | os.PathLike[str]) -> NDArray[np.uint8]:
     except PictureError as error:
         raise PictureError(f"{readable(path)}: {error}") from error
     except UnidentifiedImageError as error:
-        raise PictureError(f"{readable(path)} is no picture in a format that Pillow knows.") from error
+        advice = f" {HEIC_ADVICE}." if Path(path).suffix.lower() in HEIC_SUFFIXES else ""
+        raise PictureError(f"{readable(path)} is no picture in a format that Pillow knows.{advice}") from error
     except Image.DecompressionBombError as error:
         raise PictureError(
             f"{readable(path)} is too large to be read at once: {error} tools/infer.py reads it in parts."

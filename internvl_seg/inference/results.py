@@ -1,6 +1,6 @@
 """The folder that segmented files are written to."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.csv_cells import escape_cell
+from ..data.names import is_output_name, output_names, readable
+from ..data.scanning import scan_folder
 from ..data.writing import write_encoded
 from ..visualization.contact_sheet import write_contact_sheets
-from .run_folder import add_rows, as_cell, begin_run, read_rows
+from .run_folder import AREAS, FOLDERS, ResultsError, add_rows, as_cell, begin_run, cells_of, take_up
 
 _COLUMNS = ("file", "output", "frame", "height", "width")
 
@@ -30,10 +32,13 @@ class ResultsFolder:
         palette: RGB, 0 to 255, of every class.
         run: What the results depend on, and what else is good to know; written to ``run.json``.
         identity: The keys of ``run`` that may not differ when a run is resumed.
-        resume: Go on with what is there; otherwise the areas begin anew.
+        resume: Go on with what is there; otherwise results of an earlier run are moved into ``earlier_TIME/`` there.
+        tell: Called with a sentence if they are.
 
     Raises:
-        ResultsError: A run is to be resumed that had another model, or whose table cannot be read.
+        ResultsError: A run is to be resumed that had another model, or whose table cannot be read; or the folder holds
+            files that are no run's where this one would write its own.
+        OSError: The results of an earlier run cannot be moved.
     """
 
     def __init__(
@@ -44,25 +49,49 @@ class ResultsFolder:
         run: Mapping[str, Any],
         identity: Sequence[str],
         resume: bool = False,
+        tell: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder, self._classes, self._palette = folder, list(classes), palette
-        self._areas = folder / "areas.csv"
+        self._areas = folder / AREAS
         columns = [*_COLUMNS, *self._classes]
-        rows = read_rows(self._areas, columns, run, identity) if resume else []
-        lost = {output for _, output, frame, *_ in rows if not self._has_labels(output, frame)}
-        rows = [row for row in rows if row[1] not in lost]
-        self._done = {(row[0], row[1]) for row in rows}
-        begin_run(self._areas, columns, rows, run)
+        rows = take_up(self._areas, columns, run, identity, resume, tell)
+        if not self._areas.exists():
+            self._check_nothing_is_mixed()
+        owners: dict[str, str] = {}
+        known = [(row, name) for row in rows if is_output_name(name := _unescaped(row[1]))]
+        known = [(row, name) for row, name in known if owners.setdefault(name, row[0]) == row[0]]
+        lost = {name for row, name in known if not self._has_labels(name, row[2])}
+        # Names by file, of those that are done and of those whose labels have been deleted.
+        self._done = {row[0]: name for row, name in known if name not in lost}
+        self._named = {row[0]: name for row, name in known} | self._done
+        self._taken = set(owners)
+        begin_run(self._areas, columns, [row for row, name in known if name not in lost], run)
 
-    def _has_labels(self, cell: str, frame: str) -> bool:
+    def _check_nothing_is_mixed(self) -> None:
+        for folder in (self.folder / name for name in FOLDERS):
+            if folder.is_dir() and (file := next(scan_folder(folder), None)) is not None:
+                raise ResultsError(
+                    f"{readable(folder / file)} is there, but no {AREAS} that says which run has written it, and the "
+                    f"results would be mixed with it. Take another folder, or move {folder.name}/ away."
+                )
+
+    def _has_labels(self, output: str, frame: str) -> bool:
         """Whether the labels that a row stands for have not been deleted."""
-        output = cell[1:] if escape_cell(cell[1:]) == cell else cell
         places = (f"frames/{output}/{frame}.png",) if frame else (f"labels/{output}.png", f"labels/{output}.tif")
         return any((self.folder / place).is_file() for place in places)
 
-    def is_done(self, file: Path, output: str) -> bool:
-        """Whether a file was segmented, under the same name."""
-        return (as_cell(file), as_cell(output)) in self._done
+    def names(self, files: Sequence[Path]) -> list[str]:
+        """The name of every file's results: the one that it has already, or a new one beside all that are there.
+
+        Args:
+            files: All that are segmented now.
+        """
+        kept = [next((self._named[c] for c in cells_of(file) if c in self._named), None) for file in files]
+        return output_names(files, kept, self._taken)
+
+    def is_done(self, file: Path) -> bool:
+        """Whether a file was segmented."""
+        return any(cell in self._done for cell in cells_of(file))
 
     def write_labels(self, place: str, labels: NDArray[Any]) -> None:
         """Write class ids as a PNG, in the classes' colours if there are up to 256.
@@ -95,11 +124,16 @@ class ResultsFolder:
             self._areas,
             ([file, output, frame, *size, *(areas[name] for name in self._classes)] for frame, size, areas in rows),
         )
-        self._done.add((as_cell(file), as_cell(output)))
+        self._done[as_cell(file)] = output
 
     def write_contact_sheets(self, outputs: Sequence[str]) -> list[Path]:
         """Show the overlays of those outputs that are done, sixty on a page."""
-        done = {output for _, output in self._done}
-        overlays = {name: self.folder / f"overlays/{name}.jpg" for name in outputs if as_cell(name) in done}
+        done = set(self._done.values())
+        overlays = {name: self.folder / f"overlays/{name}.jpg" for name in outputs if name in done}
         found = [(name, path) for name, path in overlays.items() if path.is_file()]
         return write_contact_sheets(found, self.folder)
+
+
+def _unescaped(cell: str) -> str:
+    """The name that stands in a cell."""
+    return cell[1:] if escape_cell(cell[1:]) == cell else cell

@@ -6,15 +6,20 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ..data.csv_cells import escape_cell
 from ..data.names import readable
+from ..data.set_aside import set_aside
 from ..data.writing import remove_leftovers, whole_file
 from ..training.results import write_json
 
+# Of files of results, and in which tables it stands which are done.
+FOLDERS = ("labels", "frames", "overlays")
+AREAS, PREDICTIONS = "areas.csv", "predictions.csv"
+_SHEET = re.compile(r"contact_sheet(_\d+)?\.jpg")
 _NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
@@ -22,20 +27,59 @@ class ResultsError(RuntimeError):
     """A folder holds the results of another run, or cannot be written to."""
 
 
-def read_rows(table: Path, columns: Sequence[str], run: Mapping[str, Any], identity: Sequence[str]) -> list[list[str]]:
-    """The whole rows of a run that is resumed; none if there was none.
+def take_up(
+    table: Path,
+    columns: Sequence[str],
+    run: Mapping[str, Any],
+    identity: Sequence[str],
+    resume: bool,
+    tell: Callable[[str], None],
+) -> list[list[str]]:
+    """The whole rows of a run that is resumed. Otherwise none, and what an earlier run left in the folder is set aside.
+
+    What runs that were killed had begun to write there is removed.
 
     Args:
         table: A CSV file with ``run.json`` beside it.
         columns: Its columns.
         run: What is to be run now.
         identity: The keys of ``run`` that may not differ.
+        resume: Whether to go on with the run that is there, if there is one.
+        tell: Called with a sentence if something is set aside.
 
     Raises:
-        ResultsError: One differs, or what is there cannot be read.
+        ResultsError: What is there cannot be gone on with, or is mixed with files of which no table tells.
+        OSError: Something cannot be moved.
     """
-    if not table.is_file():
-        return []
+    folder = table.parent
+    remove_leftovers(folder)
+    for name in FOLDERS:
+        for inside, _, _ in os.walk(folder / name):
+            remove_leftovers(Path(inside))
+    if resume and table.is_file():
+        return _read_rows(table, columns, run, identity)
+    _set_earlier_aside(folder, tell)
+    return []
+
+
+def _set_earlier_aside(folder: Path, tell: Callable[[str], None]) -> None:
+    """Move the results of an earlier run, of whichever model, into a folder beside them, and nothing else."""
+    tables = [folder / name for name in ("run.json", PREDICTIONS, AREAS)]
+    found = [path for path in sorted(folder.glob("contact_sheet*.jpg")) if _SHEET.fullmatch(path.name)] + tables
+    folders = [folder / name for name in FOLDERS if (folder / name).is_dir()]
+    if (folder / AREAS).is_file():
+        found = folders + found  # The table last: as long as it is there, the folders are known to be a run's.
+    found = [path for path in found if path.exists()]
+    if found:
+        aside = readable(folder / set_aside(found))
+        tell(
+            f"{readable(folder)} held the results of an earlier run; they are in {aside} now. To go on with that run, "
+            "move them back and add --resume."
+        )
+
+
+def _read_rows(table: Path, columns: Sequence[str], run: Mapping[str, Any], identity: Sequence[str]) -> list[list[str]]:
+    """The whole rows of a run that is resumed, if it is the same."""
     advice = "Take another folder, or leave --resume out to begin anew."
     record = table.parent / "run.json"
     try:
@@ -64,12 +108,7 @@ def read_rows(table: Path, columns: Sequence[str], run: Mapping[str, Any], ident
 
 
 def begin_run(table: Path, columns: Sequence[str], rows: Iterable[Sequence[str]], run: Mapping[str, Any]) -> None:
-    """Write a table anew, with the rows that stay, and then what is run: rows never stand beside another run's.
-
-    What runs that were killed had begun to write in the table's folder, and in those inside, is removed.
-    """
-    for folder, _, _ in os.walk(table.parent):
-        remove_leftovers(Path(folder))
+    """Write a table anew, with the rows that stay, and then what is run: rows never stand beside another run's."""
     with whole_file(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([_cells(columns), *rows])
     write_json(table.parent / "run.json", dict(run))
@@ -106,6 +145,12 @@ def add_rows(table: Path, rows: Iterable[Sequence[Any]]) -> list[list[str]]:
 def as_cell(text: str | os.PathLike[str]) -> str:
     """A name as it stands in a table: as it is, but for bytes that are no text, and what would be a formula."""
     return escape_cell(_NO_TEXT.sub(lambda found: readable(found[0]), os.fspath(text)))
+
+
+def cells_of(file: Path) -> list[str]:
+    """How a file may stand in a table, first as it is: runs may have been given it in several ways."""
+    absolute = os.path.abspath(file)
+    return list(dict.fromkeys(as_cell(path) for path in (file, absolute, os.path.relpath(absolute))))
 
 
 def _cells(row: Sequence[Any]) -> list[str]:

@@ -68,6 +68,7 @@ _META: dict[str, tuple[Callable[[Any], bool], str]] = {
     "cfg": (lambda value: value is None or isinstance(value, str), "the text of a config"),
     "dataset_meta": (_is_data_meta, "a dict whose classes are a list of names"),
     "samples": (lambda value: value is None or _is_count(value), "a whole number"),
+    "images": (lambda value: value is None or isinstance(value, str), "text"),
     "world_size": (lambda value: _is_count(value) and value > 0, "a whole number from 1"),
 }
 

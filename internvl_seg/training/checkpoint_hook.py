@@ -11,6 +11,7 @@ from mmengine.dist import is_main_process
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.registry import HOOKS
 
+from ..data.set_aside import set_aside
 from ..data.writing import whole_file
 from .last_checkpoint import POINTER, TEMPLATES, as_pattern, is_named_by
 from .saving import TEMPORARY, explaining_failure
@@ -156,14 +157,11 @@ class CheckpointHook(MMEngineCheckpointHook):
         templates = {self.filename_tmpl, *TEMPLATES}
         found = [path for path in folder.glob("*.*") if path.is_file()]
         found = [path for path in found if any(is_named_by(template, path.name) for template in templates)]
-        for path in [*found, *([pointer] if pointer.is_file() else [])]:
-            aside = path.parent / f"earlier_{runner.timestamp}"
-            aside.mkdir(exist_ok=True)
-            path.replace(aside / path.name)
+        aside = set_aside([*found, *([pointer] if pointer.is_file() else [])], runner.timestamp)
         if found:
             runner.logger.warning(
                 f"{folder} held {len(found)} checkpoints of an earlier run, such as {found[0].name}. This run was "
-                f"begun anew, without --resume: they are in earlier_{runner.timestamp} there now. To go on with the "
+                f"begun anew, without --resume: they are in {aside} there now. To go on with the "
                 "earlier run, move them back."
             )
 

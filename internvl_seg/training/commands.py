@@ -18,6 +18,7 @@ from ..data.preflight import check_before_training
 from ..segmentation.backbone import reading_weights_later
 from .captured_step import ReplayedStep, replay
 from .checks import RunHook, check_config, check_form, check_launch, check_test, check_weights, report, scale_schedule
+from .checks.contradiction import type_name
 from .class_count_hook import ClassCountHook
 from .class_names_hook import ClassNamesHook
 from .config import (
@@ -137,7 +138,7 @@ def train(
     is_first = os.environ.get(_RANK.get(launcher, ""), "0") == "0"
     if is_segmentation(config) and is_first:
         with explaining(config):
-            check_before_training(config)
+            check_before_training(config, options=options)
     check_output_folders(config, {"work_dir": config.work_dir, **_folders_of_hooks(config)})
     if (pointer := Path(config.work_dir, POINTER)).is_dir():
         raise ConfigError(
@@ -234,7 +235,7 @@ def evaluate(
             if key not in config:
                 raise ConfigError(f"{config.filename}: {key} is missing; --tta needs it.")
         config.test_dataloader.dataset.pipeline = config.tta_pipeline
-        if config.tta_model.type == "SegTTAModel":
+        if type_name(config.tta_model) == "SegTTAModel":
             config.tta_model.type = "StreamingTTAModel"  # The same labels without all logits kept.
         config.tta_model.module = config.model
         config.model = config.tta_model

@@ -9,6 +9,8 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from .replaced_types import name_replaced_types
+
 # Data set fields that name a file or folder which must be there before anything is built.
 _PATH_KEYS = ("img_path", "seg_map_path")
 
@@ -67,6 +69,10 @@ def load_config(path: str | os.PathLike[str], options: dict[str, Any] | None = N
         config.merge_from_dict(options or {})
     except Exception as error:
         raise ConfigError(f"--cfg-options do not fit {path}: {error}") from error
+    try:
+        name_replaced_types(node for key in config for _, node in walk(config[key]))
+    except ImportError as error:  # A class that a pure Python config names is not there.
+        raise ConfigError(f"{path}: {error}") from error
     if config.get("data_root") != root:
         # A config copies its variable into every data set when it is parsed; the copies follow it here.
         config.merge_from_dict(

@@ -38,10 +38,15 @@ def explain_validation(runner: Any, error: NonFiniteError, left_out: str) -> Non
     """
     model = runner.model.module if is_model_wrapper(runner.model) else runner.model
     found = str(error).removesuffix(non_finite_advice(model)).strip()
-    certain = left_out or not all(is_finite(weight) for weight in model.parameters())
-    cause = "the weights have diverged" if certain else "the weights have diverged, or this picture holds NaN"
+    if not all(is_finite(weight) for weight in model.parameters()):
+        cause = "the weights have diverged, and its last checkpoints may hold such weights, too"
+    elif left_out:
+        cause = "its numbers overflow, though the weights are finite still"
+    else:
+        cause = "the weights have diverged, or this picture holds NaN"
+    mean_and_std = " What overflows from the first step on is often a mean or std in data_preprocessor that is wrong."
     return NonFiniteError(
         f"Iteration {runner.iter}, validation: {found} In the course of a training this means that {cause}: the "
-        f"training ends, and its last checkpoints hold such weights. {left_out}{advice(runner)} Begin anew with a "
+        f"training ends. {left_out}{advice(runner)}{mean_and_std if left_out else ''} Begin anew with a "
         "lower learning rate, or so from an earlier checkpoint: --cfg-options load_from=CHECKPOINT."
     )

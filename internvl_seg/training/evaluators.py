@@ -7,21 +7,22 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmseg.evaluation import IoUMetric
+from mmengine.evaluator import Evaluator
 
 from ..data.csv_cells import escape_cell
 from ..data.writing import whole_file
 from .config import ConfigError
 from .metric import SegmentationMetric
 
-# MMSegmentation's metric by the names under which configs have it, and its class, which pure Python configs have. In
-# trainings the registry gives ours for the names.
-_THEIRS = ("IoUMetric", "mmseg.IoUMetric", IoUMetric)
+# MMSegmentation's metric, for which the registry gives ours.
+_THEIRS = ("IoUMetric", "mmseg.IoUMetric")
 _OURS = "SegmentationMetric"
+# What MMEngine puts around metrics, whether a config names it or not.
+_AROUND = ("Evaluator", "mmengine.Evaluator", "mmengine.evaluator.Evaluator", Evaluator)
 
 
 def evaluators(config: Config, key: str = "test_evaluator") -> list[dict[str, Any]]:
-    """The evaluators of a config, of which it may have one or a list.
+    """The evaluators of a config: one, a list, or those in the ``metrics`` of MMEngine's ``Evaluator``.
 
     Raises:
         ConfigError: It has none.
@@ -29,6 +30,8 @@ def evaluators(config: Config, key: str = "test_evaluator") -> list[dict[str, An
     found = config.get(key)
     if not found:
         raise ConfigError(f"{config.filename}: {key} is missing: without a metric there is nothing to evaluate.")
+    if isinstance(found, dict) and found.get("type") in _AROUND:
+        found = found.get("metrics") or []
     return list(found) if isinstance(found, (list, tuple)) else [found]
 
 

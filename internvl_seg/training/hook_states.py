@@ -20,9 +20,10 @@ class _EarlyStopping:
         self._hook, self._runner = hook, runner
 
     def state_dict(self) -> dict[str, Any]:
-        """The count of validations without gain, the best score, and whether it has stopped the run."""
+        """The count of validations without gain, the best score, and whether it has stopped the run, and when."""
         stopped = bool(self._runner.train_loop.stop_training)
-        return {"wait_count": self._hook.wait_count, "best_score": self._hook.best_score, "stopped": stopped}
+        count = {"wait_count": self._hook.wait_count, "patience": self._hook.patience}
+        return {**count, "best_score": self._hook.best_score, "stopped": stopped}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on with them."""
@@ -30,8 +31,11 @@ class _EarlyStopping:
             raise TypeError(f"best_score is {state['best_score']!r}, expected a number")
         self._hook.wait_count = int(state["wait_count"])
         self._hook.best_score = float(state["best_score"])
-        if state["stopped"]:
-            self._runner.logger.info(f"The run was stopped early, at iteration {self._runner.iter}, and stays so.")
+        if state["stopped"] and self._hook.patience <= state.get("patience", self._hook.patience):
+            self._runner.logger.info(
+                f"The run was stopped early, at iteration {self._runner.iter}, and stays so. To go on, resume it with "
+                f"a patience of EarlyStoppingHook above {self._hook.patience}, or without this hook."
+            )
             self._runner.train_loop.stop_training = True
 
 

@@ -16,7 +16,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from ..checkpoints.config_text import parse_config_text
 from ..checkpoints.finite_weights import check_weights
 from ..checkpoints.reading import read_pickle
-from .checkpoint_fields import AVERAGES, check_fields, check_like, damaged, read_meta
+from .checkpoint_fields import AVERAGES, NotResumableError, check_fields, check_like, damaged, read_meta
 from .ema_hook import TrainedEMAHook
 from .hook_states import load_hook_states
 from .last_checkpoint import find_last_checkpoint, naming_an_older_one
@@ -160,6 +160,12 @@ def resume_from(runner: Any, checkpoint: Any, filename: str, with_optimizer: boo
     differences = [*compare_classes(meta, metainfo), *compare_samples(meta, dataset)]
     refuse(filename, [*differences, *compare_weights(_trained_state(checkpoint), model)])
     check_length(meta, loop, filename)
+    if not {"optimizer", "param_schedulers"} & set(checkpoint) and with_optimizer and with_schedulers and meta["iter"]:
+        raise NotResumableError(
+            f"{filename} holds neither an optimizer nor schedulers, as those named best_* do not: no run can go "
+            "on from it. Write the name of another checkpoint of the run into last_checkpoint; or begin a run with "
+            f"these weights: --cfg-options load_from={filename}."
+        )
     begun_anew = check_averages(checkpoint, runner.hooks, filename)
     if with_optimizer and "optimizer" not in checkpoint:
         begun_anew.append("the optimizer")

@@ -19,7 +19,7 @@ from mmengine.registry import VISUALIZERS
 from mmengine.runner import Runner
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import _load_checkpoint_to_model, save_checkpoint
-from mmengine.utils import ManagerMeta, get_object_from_string
+from mmengine.utils import ManagerMeta
 from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
@@ -27,20 +27,23 @@ from torch.utils.data import DataLoader
 from ..checkpoints.in_place import find_places, reading_in_place
 from ..checkpoints.whole_model import load_whole, take_state
 from ..data.named_steps import name_steps
-from .checkpoint_hook import CheckpointHook
 from .exactness import why_inexact
 from .hook_states import hook_states
 from .last_checkpoint import find_last_checkpoint, naming_an_older_one
 from .loading import load_from_local
-from .loop import ResumableEpochLoop, ResumableTrainLoop
+from .replaced_types import name_replaced_types
 from .results import versions
 from .resuming import is_within_accumulation, resume_from, scheduler_states
 from .run_config import run_config
+from .same_run import name_images
 from .saving import plain, write_checkpoint
 from .sharding import WRAPPER, ScatterHook, gather, is_sharded, shard
 from .some_weights import check_named, check_taken
 from .stream import seed_everything
 from .sync_bn import synchronise_batch_norm
+
+# Names of hooks that MMEngine registers unless they are None.
+_DEFAULTS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
 
 
 def _initialise(module: nn.Module) -> None:
@@ -159,6 +162,11 @@ class ResumableRunner(Runner):
     def register_hook(self, hook: Any, priority: Any = None) -> None:
         """Register a hook; MMEngine's own, given by its class, is replaced by ours."""
         super().register_hook(_with_ours(hook), priority)
+
+    def register_default_hooks(self, hooks: Any = None) -> None:
+        """Register the default hooks; MMEngine leaves out those that are None, but only of the names that it knows."""
+        given = dict(hooks or {})
+        super().register_default_hooks({n: hook for n, hook in given.items() if hook is not None or n in _DEFAULTS})
 
     def load_or_resume(self) -> None:
         """Load the checkpoint that the config names, or go on from the last one in the work folder.
@@ -292,6 +300,7 @@ class ResumableRunner(Runner):
         of_data = {
             "dataset_meta": getattr(dataset, "metainfo", None),
             "samples": len(dataset) if isinstance(dataset, Sized) else None,
+            "images": name_images(dataset),
         }
         made = {"time": time.strftime("%Y%m%d_%H%M%S"), "versions": versions(), "world_size": self.world_size}
         checkpoint |= {"meta": done | facts | of_data | made, "message_hub": self.message_hub.state_dict()}
@@ -320,10 +329,7 @@ def _free_name(kind: Any, name: str) -> str:
 
 def _with_ours(config: Any) -> Any:
     """The config of a loop or a hook, with our class in the place of MMEngine's that it is registered for."""
-    kind = config.get("type") if isinstance(config, dict) else None
-    if isinstance(kind, str) and "." in kind:
-        kind = get_object_from_string(kind)
-    for ours in (ResumableTrainLoop, ResumableEpochLoop, CheckpointHook):
-        if kind is ours.__bases__[0]:
-            return {**config, "type": ours}
+    if isinstance(config, dict):
+        config = {**config}
+        name_replaced_types([config])
     return config

@@ -1,5 +1,6 @@
 """Whether a checkpoint is of the run that a config describes, so that resuming goes on with it."""
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sized
@@ -179,9 +180,34 @@ def compare_classes(meta: Mapping[str, Any], metainfo: Mapping[str, Any] | None)
 
 
 def compare_samples(meta: Mapping[str, Any], dataset: Any) -> Iterator[Difference]:
-    """Compare how many samples the training set had with how many it has; their order depends on it."""
+    """Compare how many samples the training set had with how many it has, on which their order depends, and names."""
     if isinstance(dataset, Sized) and meta.get("samples") not in (None, len(dataset)):
         yield Difference("samples of the training set", meta["samples"], len(dataset))
+    elif meta.get("images") not in (None, now := name_images(dataset)) and now is not None:
+        yield Difference("images of the training set", meta["images"], now)
+
+
+def name_images(dataset: Any, most: int = 1000) -> str | None:
+    """What tells the images of a data set from others, wherever their folder lies.
+
+    Args:
+        dataset: The data set.
+        most: How many images to look at, evenly spread.
+
+    Returns:
+        The first and the last name, and a hash of those looked at; None if the data set does not tell names.
+    """
+    while not hasattr(dataset, "get_data_info") and hasattr(dataset, "dataset"):
+        dataset = dataset.dataset  # What is around it draws and augments.
+    if not isinstance(dataset, Sized) or not len(dataset) or not hasattr(dataset, "get_data_info"):
+        return None
+    count = min(len(dataset), most)
+    infos = (dataset.get_data_info(i * len(dataset) // count) for i in range(count))
+    paths = [info.get("img_path") if isinstance(info, Mapping) else None for info in infos]
+    if not all(isinstance(path, (str, PurePath)) for path in paths):
+        return None
+    names = [PurePath(str(path)).name for path in paths]
+    return f"{names[0]} to {names[-1]} ({hashlib.sha256(chr(0).join(names).encode()).hexdigest()[:12]})"
 
 
 def compare_weights(state: Mapping[str, Any], model: nn.Module) -> Iterator[Difference]:

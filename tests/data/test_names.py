@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from internvl_seg.data.names import output_names, readable
+from internvl_seg.data.names import is_output_name, output_names, readable
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,9 @@ from internvl_seg.data.names import output_names, readable
         (["val/b/y.jpg", "val/a/x.jpg"], ["y", "x"]),
         (["val/a/x.jpg", "val/b/x.jpg", "val/b/y.v2.jpg"], ["a/x", "b/x", "b/y.v2"]),
         (["val/x.jpg", "val/a/x.jpg"], ["x", "a/x"]),
-        (["a/x.jpg", "a/x.png", "a/y.png"], ["x.jpg", "x.png", "y.png"]),
+        (["a/x.jpg", "a/x.png", "a/y.png"], ["x.jpg", "x.png", "y"]),
+        (["a/x.jpg", "a/x.png", "b/y.png"], ["x.jpg", "x.png", "y"]),
+        (["a/x.jpg", "a/x.png", "b/x.png", "b/y.png"], ["a/x.jpg", "a/x.png", "b/x", "b/y"]),
         # The second stem is the first's full name.
         (["a/x.jpg", "a/x.png", "a/x.jpg.tif"], ["x.jpg", "x.png", "x.jpg.tif"]),
         (["a/x.jpg", "a/X.jpg", "b/x.jpg"], ["a_x.jpg~1", "a_X.jpg~0", "b_x.jpg~2"]),
@@ -25,7 +27,7 @@ from internvl_seg.data.names import output_names, readable
         (["a/stra\u00dfe.jpg", "b/STRASSE.jpg"], ["a/stra\u00dfe", "b/STRASSE"]),
         (["a/\u00e9.jpg", "b/e\u0301.jpg"], ["a/\u00e9", "b/e\u0301"]),
         # x.png would be the file of one and the folder of another.
-        (["a/x.jpg", "a/x.png/x.jpg"], ["x.jpg", "x.png/x.jpg"]),
+        (["a/x.jpg", "a/x.png/x.jpg"], ["x.jpg", "x.png/x"]),
         # The stem of ...jpg is '..'.
         (["a/...jpg", "a/x.jpg"], ["...jpg", "x"]),
         # One image, said in three ways.
@@ -35,6 +37,32 @@ from internvl_seg.data.names import output_names, readable
 def test_the_shortest_form_that_tells_all_apart(paths: list[str], names: list[str]) -> None:
     assert output_names(paths) == names
     assert output_names([Path("/data", path) for path in paths]) == names
+
+
+@pytest.mark.parametrize(
+    ("paths", "kept", "taken", "names"),
+    [
+        (["a/x.jpg", "a/x.png", "a/y.jpg"], [None, "x", None], [], ["x.jpg", "x", "y"]),
+        (["a/x.png", "b/x.png"], ["x", None], [], ["x", "b/x"]),
+        (["a/x.jpg", "a/y.jpg"], ["x.jpg", None], [], ["x.jpg", "y"]),  # As of versions that gave all a suffix.
+        (["a/X.jpg"], [None], ["x"], ["X.jpg"]),
+        (["a/x.jpg"], [None], ["x", "x.jpg"], ["x.jpg~0"]),
+        (["a/x.jpg"], [None], ["x", "x.jpg", "x.jpg~0"], ["x.jpg~1"]),
+        (["a/x.jpg"], [None], ["x.png/y"], ["x.jpg"]),
+        (["a.png/x.jpg", "b/x.jpg"], [None, None], ["a"], ["a.png_x.jpg~0", "b_x.jpg~1"]),
+        (["a/x.jpg", "a/./x.jpg"], ["z", "z"], [], ["z", "z"]),
+    ],
+)
+def test_names_that_are_given_stay(
+    paths: list[str], kept: list[str | None], taken: list[str], names: list[str]
+) -> None:
+    assert output_names(paths, kept, taken) == names
+
+
+@pytest.mark.parametrize("name", ["", "../x", "/x", "a//x", "a/.", "a/", "two\nlines", "x" * 300, "a/../../x"])
+def test_a_name_that_leads_elsewhere_is_none(name: str) -> None:
+    assert not is_output_name(name)
+    assert all(is_output_name(known) for known in ("x", "a/x.jpg", "...jpg", "a%0A", "a_x~1"))
 
 
 PARTS = st.sampled_from(
@@ -60,6 +88,13 @@ def test_no_two_images_share_a_name_and_none_leaves_the_folder(paths: list[str])
         assert ".." not in name.split("/")
     backwards = sorted(files, reverse=True)
     assert output_names(backwards) == [names[file] for file in backwards]
+    first = backwards[: len(backwards) // 2]
+    kept = dict(zip(first, output_names(first), strict=True))
+    later = output_names(backwards, [kept.get(file) for file in backwards])
+    assert later[: len(first)] == list(kept.values())
+    written = {without_case(f"{name}.png") for name in later}
+    assert len(written) == len(files)
+    assert written.isdisjoint(str(folder) for file in written for folder in PurePath(file).parents)
 
 
 @pytest.mark.parametrize(

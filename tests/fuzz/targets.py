@@ -161,7 +161,8 @@ def _read_archive(path: Path) -> None:
 
 def _resume_results(folder: Path) -> None:
     results = ResultsFolder(folder, CLASSES, [[0, 0, 0], [9, 9, 9]], RUN, IDENTITY, resume=True)
-    results.is_done(Path("a.jpg"), "a")
+    results.names([Path("a.jpg"), Path("c.jpg")])
+    results.is_done(Path("a.jpg"))
 
 
 def _resume_predictions(folder: Path) -> None:

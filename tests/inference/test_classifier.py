@@ -131,6 +131,25 @@ def test_the_command_writes_a_table(
         assert sheet.width > 1000
 
 
+def test_a_new_run_sets_an_earlier_ones_table_aside(
+    config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "photos", "--out", "out") == 0
+    Path("photos/notes.txt").touch()
+    before = {name: Path("out", name).read_bytes() for name in ("predictions.csv", "run.json", "contact_sheet.jpg")}
+    capsys.readouterr()
+    assert run(monkeypatch, "photos", str(pictures()[0]), "--out", "out", "--top-k", "1") == 0
+    said = capsys.readouterr().out.splitlines()
+    (aside,) = Path("out").glob("earlier_*")
+    assert {path.name: path.read_bytes() for path in aside.iterdir()} == before
+    assert len([line for line in said if f"results of an earlier run; they are in {aside} now" in line]) == 1
+    assert "Passed over: 1 file that is no picture or video here (.txt 1)" in said
+    # As it was named before, or otherwise.
+    inputs = [str(Path("photos").absolute()), "photos"]
+    assert run(monkeypatch, *inputs, "--out", "out", "--top-k", "1", "--resume") == 0
+    assert "0 files classified, 24 were done before: out" in capsys.readouterr().out
+
+
 def test_a_cut_table_is_gone_on_with(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], documented_error: DocumentedError
 ) -> None:

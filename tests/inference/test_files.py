@@ -156,8 +156,28 @@ def test_equal_stems_do_not_overwrite_each_other(segmenter: Segmenter, tmp_path:
         Image.fromarray(picture(30, 44, seed)).save(tmp_path / name)
     inputs = [tmp_path / name for name in ("a/x.png", "b/x.png", "b/x.jpg")]
     segment_files(segmenter, inputs, open_results(tmp_path / "out", segmenter), console=Console(quiet=True))
-    assert len(list((tmp_path / "out/labels").rglob("*.png"))) == 3
-    assert (read(tmp_path / "out/labels/a/x.png.png") == segmenter(inputs[0]).labels).all()
+    labels = {path.relative_to(tmp_path / "out/labels").as_posix() for path in (tmp_path / "out/labels").rglob("*.png")}
+    assert labels == {"a/x.png", "b/x.png.png", "b/x.jpg.png"}
+    assert (read(tmp_path / "out/labels/a/x.png") == segmenter(inputs[0]).labels).all()
+
+
+def test_a_new_file_of_an_equal_stem_changes_nothing_of_what_is_done(segmenter: Segmenter, tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        Image.fromarray(picture(30, 44, number)).save(tmp_path / f"in/m{number}.png")
+    out = tmp_path / "out"
+    segment(segmenter, tmp_path / "in", out)
+    before = {path: path.read_bytes() for path in out.glob("*/*") if path.is_file()}
+    areas = (out / "areas.csv").read_text()
+    Image.fromarray(picture(30, 44, 9)).save(tmp_path / "in/m0.jpg")
+    report = segment(segmenter, tmp_path / "in", out, resume=True)
+    assert (report.written, report.skipped) == (1, 3)
+    rows = (out / "areas.csv").read_text()
+    assert rows.startswith(areas)
+    assert [line.split(",")[1] for line in rows.splitlines()] == ["output", "m0", "m1", "m2", "m0.jpg"]
+    assert sorted(path.name for path in (out / "labels").iterdir()) == ["m0.jpg.png", "m0.png", "m1.png", "m2.png"]
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert segment(segmenter, tmp_path / "in", out, resume=True).skipped == 4
 
 
 def close_to(found: np.ndarray, want: np.ndarray) -> float:

@@ -1,11 +1,13 @@
 """Files, folders and globs."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
-from internvl_seg.inference.inputs import InputError, find_files
+from internvl_seg.inference.inputs import SUFFIXES, InputError, find_files, passed_over_in_words
+from internvl_seg.inference.pictures import HEIC_SUFFIXES
 
 from ..error_table import DocumentedError
 
@@ -34,6 +36,50 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.usefixtures("folder")
 def test_they_are_found_once_and_without_the_results(patterns: list[str], found: list[str]) -> None:
     assert [path.as_posix() for path in find_files(patterns, leave_out="out")] == found
+
+
+def test_other_files_in_folders_are_told(folder: Path) -> None:
+    for name in ("x.HEIC", "deep/z.npy", "deep/er/y.npy", "LICENSE", ".hidden.npy", "out/q.svg"):
+        (folder / name).touch()
+    told: list[Path] = []
+    find_files([".", "deep", str(folder / "deep")], leave_out="out", passed_over=told.append)
+    names = [os.path.relpath(path, folder) for path in told]
+    assert sorted(names) == ["LICENSE", "deep/er/y.npy", "deep/z.npy", "notes.txt", "x.HEIC"]
+    said = passed_over_in_words(told)
+    assert said == (
+        "5 files that are no pictures or videos here (.npy 2, without a suffix 1, .heic 1, .txt 1). HEIC and HEIF "
+        "pictures are not read here: convert them to JPEG or PNG, such as by ImageMagick: magick x.heic x.png"
+    )
+    assert passed_over_in_words([Path("a.svg")]) == "1 file that is no picture or video here (.svg 1)"
+    told.clear()
+    assert Path("x.HEIC") in find_files([".", "x.HEIC", "notes.txt"], leave_out="out", passed_over=told.append)
+    assert sorted(path.name for path in told) == ["LICENSE", "y.npy", "z.npy"]
+    find_files(["*.HEIC", "b.jpg"], leave_out="out", passed_over=pytest.fail)
+
+
+def test_a_folder_of_other_files_names_them(folder: Path) -> None:
+    (folder / "phone").mkdir()
+    for name in ("a.heic", "b.heif", "c.html"):
+        (folder / "phone" / name).touch()
+    with pytest.raises(InputError) as error:
+        find_files(["b.jpg", "phone"], leave_out="out")
+    assert str(error.value) == (
+        f"'phone' holds no picture and no video (looked from {folder}). Passed over: 3 files that are no pictures or "
+        "videos here (.heic 1, .heif 1, .html 1). HEIC and HEIF pictures are not read here: convert them to JPEG or "
+        "PNG, such as by ImageMagick: magick x.heic x.png."
+    )
+
+
+def test_a_file_that_is_named_in_two_ways_is_found_once(folder: Path) -> None:
+    assert find_files(["b.jpg", str(folder / "b.jpg"), "deep/../b.jpg"], leave_out="out") == [Path("b.jpg")]
+
+
+def test_the_guide_lists_the_suffixes_that_are_taken_from_folders() -> None:
+    guide = (Path(__file__).resolve().parents[2] / "docs/inference.md").read_text()
+    (line,) = re.findall(r"Of a folder, files are taken by their suffix.*?(?=\n- )", guide, re.DOTALL)
+    listed = set(re.findall(r"`(\.\w+)`", line)) - HEIC_SUFFIXES
+    assert listed >= SUFFIXES
+    assert listed - SUFFIXES <= {".avif", ".avifs"}  # A Pillow may be made without them.
 
 
 @pytest.mark.parametrize(

@@ -64,3 +64,36 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path, monkeypatch: pytest.Monk
             tool.main()
     assert str(end.value.code).startswith("FolderInUseError: out is in use by another run")
     assert Path("out/areas.csv").read_text() == "of the first"
+
+
+@pytest.mark.usefixtures("checkpoint")
+def test_an_earlier_run_and_other_files_are_told(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    for i in range(2):
+        Image.fromarray(picture(30, 44, i)).save(tmp_path / f"in/{i}.png")
+    for name in ("x.heic", "q.svg", "z.npy"):
+        (tmp_path / "in" / name).write_text("no picture")
+    command = ["config.py", "weights.pth", "--out", "out", "--device", "cpu"]
+    done = run_command("infer.py", *command, "in", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Passed over: 3 files that are no pictures or videos here (.heic 1, .npy 1, .svg 1). HEIC" in done.stdout
+    assert "earlier run" not in done.stdout
+
+    done = run_command("infer.py", *command, "in/0.png", "in/x.heic", "in/q.svg", "in/z.npy", cwd=tmp_path)
+    assert done.returncode == 1
+    (aside,) = tmp_path.glob("out/earlier_*")
+    (line,) = (line for line in done.stdout.splitlines() if "earlier run" in line)
+    assert line.startswith(f"out held the results of an earlier run; they are in out/{aside.name} now. To go on with")
+    assert {path.name for path in aside.iterdir()} == {
+        "areas.csv",
+        "contact_sheet.jpg",
+        "labels",
+        "overlays",
+        "run.json",
+    }
+    assert [path.name for path in (tmp_path / "out/labels").iterdir()] == ["0.png"]
+    assert len((tmp_path / "out/areas.csv").read_text().splitlines()) == 2
+    assert "1 file segmented: out" in done.stdout
+    assert "3 could not be done:" in done.stdout
+    assert "in/x.heic is no picture in a format that Pillow knows. HEIC and HEIF pictures are not read" in done.stdout
+    assert "Passed over" not in done.stdout

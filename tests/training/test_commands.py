@@ -42,8 +42,15 @@ def test_contradictions_are_refused_before_anything_is_read(config: Path) -> Non
     assert not Path("run").exists()
 
 
-def test_of_several_evaluators_all_count_and_one_writes(config: Path, checkpoint: Path) -> None:  # noqa: F811
-    evaluators = [{"type": "IoUMetric"}, {"type": "IoUMetric", "iou_metrics": ["mDice"], "prefix": "dice"}]
+@pytest.mark.parametrize("around", [None, "Evaluator", "mmengine.evaluator.Evaluator"])
+def test_of_several_evaluators_all_count_and_one_writes(
+    config: Path,  # noqa: F811
+    checkpoint: Path,
+    around: str | None,
+) -> None:
+    evaluators: Any = [{"type": "IoUMetric"}, {"type": "IoUMetric", "iou_metrics": ["mDice"], "prefix": "dice"}]
+    if around is not None:
+        evaluators = {"type": around, "metrics": evaluators}
     found = evaluate(config, checkpoint, work_dir="run", out="labels", options={"test_evaluator": evaluators})
     assert found.keys() >= {"mIoU", "dice/mDice"}
     assert sorted(path.name for path in Path("labels").iterdir()) == [f"{i}.png" for i in range(4)]
@@ -56,6 +63,13 @@ def test_a_folder_that_the_config_names_is_written_to_as_well(config: Path, chec
     evaluate(config, checkpoint, work_dir="run", out="labels", options={"test_evaluator": own})
     for folder in ("labels", "mine"):
         assert sorted(path.name for path in Path(folder).iterdir()) == [f"{i}.png" for i in range(4)]
+
+
+def test_any_default_hook_may_be_none(config: Path) -> None:  # noqa: F811
+    hooks = {"default_hooks.visualization": None, "default_hooks.timer": None}
+    train(config, work_dir="run", options={"train_cfg.max_iters": 1, **hooks})
+    assert "IterTimerHook" not in log("run")
+    assert "SegVisualizationHook" not in log("run")
 
 
 def test_classes_in_another_order_are_not_scored(

@@ -78,12 +78,14 @@ def put(*path: Any, to: Any) -> Callable[[Content], None]:
     return alter
 
 
+EARLY = {"wait_count": 0, "best_score": 1.0, "stopped": True, "patience": "two"}
 META = {
     "iter": [..., "2", -1, True, 2.0],
     "epoch": [None, "0"],
     "seed": ["three", -5, 2**40, 1.5],
     "dataset_meta": [3, "text", {"classes": 4}, {"classes": "abcd"}],
     "samples": ["4", 4.0, -4],
+    "images": [4, ["0.png"]],
     "world_size": ["1", 0, None],
 }
 FIELDS: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
@@ -126,7 +128,7 @@ FIELDS: dict[str, tuple[tuple[Any, ...], list[Any]]] = {
     "hooks.CheckpointHook": (("hooks", "CheckpointHook"), [7, {}, {"kept": 5, "outdated": [], "best": {}}, None]),
     "hooks.EarlyStoppingHook": (
         ("hooks", "EarlyStoppingHook"),
-        [7, {}, {"wait_count": "a", "best_score": 1.0, "stopped": False}, {"wait_count": 0, "best_score": NAN}],
+        [7, {}, {"wait_count": "a", "best_score": 1.0, "stopped": False}, {"wait_count": 0, "best_score": NAN}, EARLY],
     ),
     "hooks.NonFiniteStepHook": (("hooks", "NonFiniteStepHook"), [7, {}, {"in_a_row": "many"}]),
     **{f"meta.{key}": (("meta", key), values) for key, values in META.items()},
@@ -232,6 +234,13 @@ def test_moments_that_are_gone_are_told(run: Path) -> None:
     change(run / "iter_2.pth", put("optimizer", "state", to={}))
     resume(**{"train_cfg.max_iters": 3})
     assert "holds no state of the moments of the optimizer, which begin anew: this run is not exact" in log(run)
+
+
+def test_weights_alone_are_no_run(run: Path, documented_error: DocumentedError) -> None:
+    for key in ("optimizer", "param_schedulers"):
+        change(run / "iter_2.pth", put(key, to=...))
+    with documented_error("a resumed checkpoint holds weights alone", NotResumableError):
+        resume()
 
 
 def test_an_older_whole_one_is_named_and_taken(run: Path, documented_error: DocumentedError) -> None:

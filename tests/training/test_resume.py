@@ -215,6 +215,9 @@ def test_a_checkpoint_of_another_run_is_refused(run: Path) -> None:
             train("config.py", work_dir="run", resume=True, options={key: value})
     for key, alter in {
         "classes of the training set": lambda meta: meta["dataset_meta"].update(classes=["a", "b", "c", "d"]),
+        "images of the training set: 'others' in the checkpoint, '0.png to 3.png": lambda meta: meta.update(
+            images="others"
+        ),
         "samples of the training set: 5 in the checkpoint, 4 now": lambda meta: meta.update(samples=5),
     }.items():
         for checkpoint in ("iter_2.pth", "iter_4.pth"):
@@ -286,7 +289,7 @@ default_hooks['checkpoint'].update(interval=1, save_best='mIoU', max_keep_ckpts=
     whole, cut = (read_pickle(find_last_checkpoint(folder)) for folder in ("whole", "cut"))
     assert whole["meta"]["iter"] == cut["meta"]["iter"] == 4  # The first validation sets the score.
     assert cut["hooks"]["CountingHook"] == cut["hooks"]["CountingHook[1]"] == {"count": 4}
-    assert cut["hooks"]["EarlyStoppingHook"].keys() == {"wait_count", "best_score", "stopped"}
+    assert cut["hooks"]["EarlyStoppingHook"].keys() == {"wait_count", "patience", "best_score", "stopped"}
     assert whole["param_schedulers"] == cut["param_schedulers"]
     assert all(torch.equal(cut["state_dict"][name], tensor) for name, tensor in whole["state_dict"].items())
     assert "not exact" not in log("cut")

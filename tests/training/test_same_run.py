@@ -1,5 +1,6 @@
 """Which settings may differ between a checkpoint and the run that goes on from it."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from internvl_seg.training.same_run import (
     compare_configs,
     compare_samples,
     compare_weights,
+    name_images,
     refuse,
 )
 
@@ -108,3 +110,40 @@ def test_the_refusal_lists_what_differs(documented_error: DocumentedError) -> No
     refuse("run/iter_2.pth", [])
     with documented_error("a resumed run is another one than its checkpoint's", OtherRunError):
         refuse("run/iter_2.pth", compare_configs(META, config, 1))
+
+
+class Named:
+    """A data set that tells names."""
+
+    def __init__(self, *paths: Any) -> None:
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def get_data_info(self, index: int) -> dict[str, Any]:
+        """Of one image."""
+        return {"img_path": self.paths[index]}
+
+
+def test_images_are_known_by_their_names() -> None:
+    old = {"images": name_images(Named("a/0.png", "a/1.png", "a/2.png"))}
+    assert str(old["images"]).startswith("0.png to 2.png (")
+    around = SimpleNamespace(dataset=Named("elsewhere/0.png", "elsewhere/1.png", "elsewhere/2.png"))
+    assert name_images(around) == old["images"]
+    assert not list(compare_samples(old, around))
+    for other in (Named("0.png", "x.png", "2.png"), Named("1.png", "0.png", "2.png")):
+        (difference,) = compare_samples(old, other)
+        assert difference.key == "images of the training set"
+        assert difference.old != difference.new
+    for unknown in (Named(), Named("0.png", None), range(3), object()):
+        assert name_images(unknown) is None
+        assert not list(compare_samples(old, unknown))
+
+
+def test_of_many_images_some_are_looked_at() -> None:
+    many = [f"{i}.png" for i in range(10)]
+    told = name_images(Named(*many), most=5)
+    assert str(told).startswith("0.png to 8.png (")
+    assert name_images(Named(*[name if name != "3.png" else "x" for name in many]), most=5) == told
+    assert name_images(Named(*[name if name != "4.png" else "x" for name in many]), most=5) != told

@@ -1,12 +1,14 @@
 """The preflight: list, read, judge."""
 
 import os
+import shlex
 import time
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -152,12 +154,13 @@ def check_dataset(
     return Report(tuple(findings), tuple(histograms), sum(map(len, read)), time.perf_counter() - start)
 
 
-def check_before_training(config: Config, sample: int = 200) -> None:
+def check_before_training(config: Config, sample: int = 200, options: Mapping[str, Any] | None = None) -> None:
     """Look at a sample of what a training reads, in seconds; print warnings.
 
     Args:
         config: The config.
         sample: How many images of each data set.
+        options: What was put over the config's file, for the command that is advised.
 
     Raises:
         DatasetError: Something would stop or ruin the training; the message lists all that was found.
@@ -171,8 +174,10 @@ def check_before_training(config: Config, sample: int = 200) -> None:
     for finding in by_kind["warning"]:
         console.print(f"Data, {finding.kind}: {finding}", style="yellow", soft_wrap=True, markup=False)
     if errors:
+        given = "".join(f" {shlex.quote(f'{key}={value}'.replace(' ', ''))}" for key, value in (options or {}).items())
+        given = given and f" --cfg-options{given}"
         listed = "\n".join(f"- {finding.kind}: {finding}" for finding in errors)
         raise DatasetError(
             f"Training would fail or learn the wrong thing (looked at {report.images} images):\n{listed}\n"
-            f"All of it: python tools/check_dataset.py {config.filename}"
+            f"All of it: python tools/check_dataset.py {shlex.quote(str(config.filename))}{given}"
         )

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from mmengine.config import Config
-from mmseg.registry import MODELS
 
 from ...encoder.releases import get_release
 from .contradiction import Contradiction, listed, option, type_name
@@ -44,23 +43,6 @@ def is_refused(head: dict[str, Any]) -> bool:
     return type_name(head) in REFUSED
 
 
-def check_type(key: str, node: dict[str, Any]) -> Iterator[Contradiction]:
-    """Find a class of MMSegmentation, named as a class, in whose place another is registered here.
-
-    Args:
-        key: Of the node.
-        node: A head or loss.
-    """
-    kind, name = node.get("type"), type_name(node)
-    registered = MODELS.get(name) if isinstance(kind, type) else kind
-    if isinstance(kind, type) and registered is not None and registered is not kind and issubclass(registered, kind):
-        yield Contradiction(
-            f"{key}.type",
-            f"is the class of MMSegmentation, in whose place {name!r} of this package is registered.",
-            f"Name it: {option(f'{key}.type', name)}.",
-        )
-
-
 def check_heads(config: Config) -> Iterator[Contradiction]:
     """Find heads that cannot be trained on the backbone's maps, or whose fields contradict each other.
 
@@ -76,7 +58,6 @@ def check_heads(config: Config) -> Iterator[Contradiction]:
         )
     for key, head in heads(config):
         kind = type_name(head)
-        yield from check_type(key, head)
         if is_refused(head):
             yield Contradiction(f"{key}.type", f"= {kind!r}: it {REFUSED[kind]}.", _INSTEAD)
             continue

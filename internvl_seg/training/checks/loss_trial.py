@@ -55,31 +55,39 @@ def _is_known(head: dict[str, Any]) -> bool:
 
 def _tried(key: str, loss: dict[str, Any], head: dict[str, Any], module: Any, count: int) -> Iterator[Contradiction]:
     ignored = head.get("ignore_index", 255)
-    labels = torch.arange(2 * _SIZE * _SIZE).reshape(2, _SIZE, _SIZE) % max(count, 2)
-    logits = torch.randn(2, count, _SIZE, _SIZE, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    logits = torch.randn(2, count, _SIZE, _SIZE, generator=torch.Generator().manual_seed(0))
+    every = torch.arange(2 * _SIZE * _SIZE).reshape(2, _SIZE, _SIZE) % max(count, 2)
+    one = torch.zeros_like(every)
+    batches = {"any batch": (logits, every), "a batch of one class": (logits, one), "high logits": (60 * logits, every)}
     if ignored is not None and 0 <= ignored <= 255:  # Others are in no mask.
-        labels[:, 0] = ignored
-    weight = torch.ones(labels.shape) if head.get("sampler") else None
+        every[:, 0] = one[:, 0] = ignored
+        batches["a batch without a labelled pixel"] = (logits, torch.full_like(every, ignored))
     name = type_name(loss)
-    try:
-        found = module(logits, labels, weight=weight, ignore_index=ignored)
-        total = found.mean()
-        total.backward()
-    except Exception as error:
-        text = str(error).strip().splitlines() or ["no message"]
-        yield Contradiction(
-            key,
-            f"({name}) fails on logits of {count} output{'s' * (count != 1)} and class ids: {type(error).__name__}: "
-            f"{text[0]}.",
-            f"Look at its fields: {_fields(loss)}.",
-        )
-        return
-    if not math.isfinite(float(total)) or not bool(torch.isfinite(_gradient(logits)).all()):
-        yield Contradiction(key, f"({name}) is NaN or infinite on any batch.", f"Look at its fields: {_fields(loss)}.")
-    elif not bool(_gradient(logits).any()):
-        yield Contradiction(
-            key, f"({name}) has no gradient: it trains nothing.", f"Look at its fields: {_fields(loss)}."
-        )
+    for number, (batch, (values, labels)) in enumerate(batches.items()):
+        given = values.clone().requires_grad_()
+        weight = torch.ones(labels.shape) if head.get("sampler") else None
+        try:
+            total = module(given, labels, weight=weight, ignore_index=ignored).mean()
+            total.backward()
+        except Exception as error:
+            text = str(error).strip().splitlines() or ["no message"]
+            yield Contradiction(
+                key,
+                f"({name}) fails on logits of {count} output{'s' * (count != 1)} and class ids, {batch}: "
+                f"{type(error).__name__}: {text[0]}.",
+                f"Look at its fields: {_fields(loss)}.",
+            )
+            return
+        if not math.isfinite(float(total)) or not bool(torch.isfinite(_gradient(given)).all()):
+            yield Contradiction(
+                key, f"({name}) is NaN or infinite on {batch}.", f"Look at its fields: {_fields(loss)}."
+            )
+            return
+        if number == 0 and not bool(_gradient(given).any()):
+            yield Contradiction(
+                key, f"({name}) has no gradient: it trains nothing.", f"Look at its fields: {_fields(loss)}."
+            )
+            return
 
 
 def _gradient(logits: Tensor) -> Tensor:

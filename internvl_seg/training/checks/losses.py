@@ -11,7 +11,7 @@ from mmengine.fileio import load
 
 from .contradiction import Contradiction, option, type_name
 from .fields import check_own_fields
-from .heads import check_type, heads, is_refused, outputs
+from .heads import heads, is_refused, outputs
 from .loss_trial import try_loss
 
 # Losses of MMSegmentation that are not of logits and class ids, by what they are of.
@@ -61,7 +61,6 @@ def check_losses(config: Config) -> Iterator[Contradiction]:
     yield from _check_lists(config)
     for key, loss, head in losses(config):
         kind = type_name(loss)
-        yield from check_type(key, loss)
         if kind in REFUSED:
             yield Contradiction(f"{key}.type", f"= {kind!r}: it {REFUSED[kind]}, not of class ids.", _INSTEAD)
             continue

@@ -15,6 +15,8 @@ from .initializers import check_layers
 from .schedule import Run, check_schedules
 
 _ENDLESS = ("InfiniteSampler", "StreamSampler")
+# A learning rate that a schedule has brought down to zero, but for rounding.
+_NOTHING = 1e-15
 
 
 class RunHook(Hook):
@@ -84,13 +86,22 @@ def _check_done(runner: Any) -> Iterator[Contradiction]:
     loop = runner.train_loop
     done, length = (runner.epoch, loop.max_epochs) if not run.by_iterations else (runner.iter, loop.max_iters)
     unit = "epochs" if not run.by_iterations else "iterations"
+    anew = "begin a run of its own in another --work-dir with these weights, --cfg-options load_from=CHECKPOINT"
     if done == length:
-        yield Contradiction(
-            run.key, f"= {run.length}, and {done} {unit} are done: the run is at its end.", "To go on, raise it.", False
-        )
+        # A schedule that is scaled to the run would be another one from the first iteration on.
+        mend = f"To train longer, {anew}." if runner.cfg.get("auto_scale_schedule") else "To go on, raise it."
+        yield Contradiction(run.key, f"= {run.length}, and {done} {unit} are done: the run is at its end.", mend, False)
     elif done > length:
         yield Contradiction(
             run.key,
             f"= {run.length}, but {done} {unit} are done already.",
             "Raise it to go on, or begin anew in another work folder.",
+        )
+    elif done and all(rate < _NOTHING for rates in runner.optim_wrapper.get_lr().values() for rate in rates):
+        yield Contradiction(
+            "param_scheduler",
+            f"is at its end: after the {done} {unit} that are done the learning rate is 0. Unless one raises it, "
+            "no weight is trained any more, though statistics of BatchNorm change.",
+            f"To train on, {anew}.",
+            False,
         )

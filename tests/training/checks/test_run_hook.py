@@ -25,11 +25,21 @@ def model() -> nn.Module:
         return cast(nn.Module, MODELS.build(Config.fromstring(CONFIG, ".py").model))
 
 
-def run(config: Any, images: int, drop_last: bool = False, size: int = 2, done: int = 0, scored: int = 1) -> None:
+def run(
+    config: Any,
+    images: int,
+    drop_last: bool = False,
+    size: int = 2,
+    done: int = 0,
+    scored: int = 1,
+    rates: tuple[float, ...] = (0.0, 0.1),
+) -> None:
     loader: Any = DataLoader(range(images), batch_size=size, drop_last=drop_last)  # type: ignore[arg-type]
     val: Any = DataLoader(range(scored))  # type: ignore[arg-type]
     loop = SimpleNamespace(max_iters=config.train_cfg.get("max_iters", 6), max_epochs=3)
-    parts = {"train_loop": loop, "val_loop": loop, "train_dataloader": loader, "val_dataloader": val}
+    optimizer = SimpleNamespace(get_lr=lambda: {"first.lr": list(rates), "second.lr": [0.0]})
+    parts: dict[str, Any] = {"optim_wrapper": optimizer}
+    parts |= {"train_loop": loop, "val_loop": loop, "train_dataloader": loader, "val_dataloader": val}
     RunHook().before_train(SimpleNamespace(cfg=config, model=model(), iter=done, epoch=0, **parts))
 
 
@@ -64,9 +74,19 @@ def test_a_run_that_is_longer_already(
     with documented_error("a resumed run is longer than it is to be", ConfigError):
         run(read(), 4, done=80001)
     run(read(), 4, done=80000)
-    assert "the run is at its end" in capsys.readouterr().out
+    assert "the run is at its end. To go on, raise it." in capsys.readouterr().out
+    run(read({"auto_scale_schedule": True}), 4, done=80000)
+    assert "load_from=CHECKPOINT" in capsys.readouterr().out
     run(read(), 4, done=79999)
     assert not capsys.readouterr().out
+
+
+def test_a_resumed_run_that_learns_nothing_more(read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+    run(read(), 4, done=100, rates=(0.0, 1e-9))
+    run(read(), 4, done=0, rates=(0.0, 0.0))
+    assert not capsys.readouterr().out
+    run(read(), 4, done=100, rates=(0.0, 1e-19))
+    assert "the learning rate is 0" in capsys.readouterr().out
 
 
 def test_settings_for_weights_that_are_not_there(read: Read, documented_error: DocumentedError) -> None:
