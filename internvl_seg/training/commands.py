@@ -17,7 +17,7 @@ from ..data.folder_lock import locked_folder
 from ..data.preflight import check_before_training
 from ..segmentation.backbone import reading_weights_later
 from .captured_step import ReplayedStep, replay
-from .checks import RunHook, check_config, check_form, check_test, scale_schedule
+from .checks import RunHook, check_config, check_form, check_launch, check_test, check_weights, report, scale_schedule
 from .checks.contradiction import type_name
 from .class_count_hook import ClassCountHook
 from .class_names_hook import ClassNamesHook
@@ -49,6 +49,7 @@ _RANK = {"pytorch": "RANK", "slurm": "SLURM_PROCID", "mpi": "OMPI_COMM_WORLD_RAN
 
 def _prepare(config: Config, work_dir: str | None, launcher: str) -> None:
     """Fill in what the command line decides; the folder is named after the config unless one is given."""
+    report(config, list(check_launch(config, launcher)))
     config.launcher = launcher
     config.work_dir = work_dir or config.get("work_dir") or os.path.join("work_dirs", Path(config.filename).stem)
 
@@ -147,6 +148,7 @@ def train(
     processes = int(os.environ.get(_PROCESSES.get(launcher, ""), 1))
     with locked_folder(Path(config.work_dir), "tools/train.py", print) if is_first else contextlib.nullcontext():
         decide_checkpoint(config, resume or bool(config.get("resume")), processes)
+        report(config, list(check_weights(config)))
         _run(config, "train")
 
 

@@ -72,6 +72,8 @@ class ResumableRunner(Runner):
     needs_all_weights = False
 
     def __init__(self, *args: Any, cfg: Any = None, **kwargs: Any) -> None:
+        # MMEngine takes no randomness without a seed.
+        kwargs["randomness"] = {"seed": None, **(kwargs.get("randomness") or {})}
         super().__init__(*args, cfg=run_config(cfg), **kwargs)
 
     @staticmethod

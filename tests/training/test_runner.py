@@ -98,6 +98,17 @@ def test_a_run_from_training_to_pictures(config: Path) -> None:
     assert len(list(Path("pictures").rglob("*.png"))) == 4
 
 
+@pytest.mark.parametrize("randomness", ["None", "dict(deterministic=False)"])
+def test_a_run_without_a_seed_draws_one(config: Path, randomness: str) -> None:
+    config.write_text(f"{config.read_text()}\nrandomness = {randomness}\n")
+    train(config, work_dir="run")
+    drawn = torch.load("run/iter_4.pth", weights_only=False)["meta"]["seed"]
+    assert isinstance(drawn, int)
+    evaluate(config, "run/iter_4.pth", work_dir="run")
+    train(config, work_dir="run", resume=True, options={"train_cfg.max_iters": 5})
+    assert torch.load("run/iter_5.pth", weights_only=False)["meta"]["seed"] == drawn
+
+
 def test_a_resumed_run_goes_on_where_it_was(config: Path) -> None:
     train(config, work_dir="run", options={"train_cfg.max_iters": 2})
     first = weights("run/iter_2.pth")

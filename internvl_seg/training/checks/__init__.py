@@ -1,7 +1,17 @@
 """Whether a config contradicts itself, told before anything is read or built."""
 
-from .check import check_config, check_form, check_test
+from .check import check_config, check_form, check_test, report
+from .launch import check_launch, check_weights
 from .run_hook import RunHook
 from .scaling import scale_schedule
 
-__all__ = ["RunHook", "check_config", "check_form", "check_test", "scale_schedule"]
+__all__ = [
+    "RunHook",
+    "check_config",
+    "check_form",
+    "check_launch",
+    "check_test",
+    "check_weights",
+    "report",
+    "scale_schedule",
+]

@@ -7,19 +7,26 @@ from mmengine.config import Config
 from rich.console import Console
 
 from ..config import ConfigError, is_segmentation
+from .annotations import check_annotations
 from .batch_norm import check_batch
 from .contradiction import Contradiction
 from .custom_keys import check_custom_keys
 from .data import check_data
 from .evaluators import check_evaluators
 from .fields import check_fields
+from .gaps import check_gaps
 from .heads import check_heads
 from .initializers import check_initializers
+from .layers import check_layers_named
+from .loaders import check_functions
 from .loop import check_loop
+from .loss_names import check_loss_names
 from .losses import check_losses
 from .monitored import check_monitored
+from .normalisation import check_normalisation
 from .optimizer import check_optimizer
 from .parts import check_parts, check_scored_loaders
+from .pipeline import check_pipelines
 from .schedule import check_schedules
 from .shape import check_shape
 from .sizes import check_sizes
@@ -46,10 +53,15 @@ def check_form(config: Config, action: str, options: Iterable[str] = ()) -> None
     """
     quiet = int(os.environ.get(_names(config)[0], "0")) > 0
     report(config, [*check_shape(config), *check_unread(config, options)], quiet)
-    report(config, [*check_parts(config, action), *check_fields(config, action)], quiet)
+    found = [*check_parts(config, action), *check_fields(config, action)]
+    loaders = ("test_dataloader",) if action == "test" else ("train_dataloader", "val_dataloader")
+    found += check_functions(config, loaders)
+    told = {contradiction.key for contradiction in found}
+    found += [other for other in check_annotations(config, action) if other.key not in told]
+    report(config, [*found, *(check_layers_named(config) if is_segmentation(config) else ())], quiet)
     if is_segmentation(config):
-        loaders = ("test_dataloader",) if action == "test" else ("train_dataloader", "val_dataloader")
-        report(config, [*check_sizes(config), *check_data(config, loaders)], quiet)
+        found = [*check_sizes(config, action), *check_data(config, loaders)]
+        report(config, [*found, *check_pipelines(config, loaders), *check_normalisation(config, loaders)], quiet)
 
 
 def check_test(config: Config) -> None:
@@ -75,12 +87,12 @@ def check_config(config: Config) -> None:
     """
     rank, world_size = (int(os.environ.get(n, d)) for n, d in zip(_names(config), ("0", "1"), strict=True))
     found = [*check_loop(config), *check_optimizer(config), *check_custom_keys(config), *check_schedules(config)]
-    found += [*check_initializers(config), *check_batch(config, world_size)]
+    found += [*check_gaps(config), *check_initializers(config), *check_batch(config, world_size)]
     scores = list(check_evaluators(config, "val_evaluator"))
     found += [*(scores or check_monitored(config)), *check_evaluators(config, "test_evaluator", fatal=False)]
     found += check_scored_loaders(config, ("val",))
     if is_segmentation(config) and isinstance(config.get("model"), dict):
-        found += [*check_heads(config), *check_losses(config)]
+        found += [*check_heads(config), *check_losses(config), *check_loss_names(config)]
     report(config, found, quiet=rank > 0)
 
 

@@ -22,6 +22,14 @@ def check_custom_keys(config: Config) -> Iterator[Contradiction]:
         config: The config.
     """
     for name, entry in _entries(config).items():
+        if not isinstance(name, str) or not name.strip():
+            yield Contradiction(
+                _KEY,
+                f"has the key {name!r}, which is part of every weight's name.",
+                "Name a part of the names that are meant, such as decode_head; for all weights set lr or weight_decay "
+                "of optim_wrapper.optimizer.",
+            )
+            continue
         if not isinstance(entry, dict):
             yield Contradiction(
                 f"{_KEY}.{name}", f"= {entry!r}: expected a dict.", f"Write {name}=dict(lr_mult={entry!r})."

@@ -172,7 +172,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "randomness": {"seed": _SEED, "deterministic": _BOOL, "diff_rank_seed": _BOOL},
     "model.data_preprocessor": _PREPROCESSOR,
     "data_preprocessor": _PREPROCESSOR,
-    "model.test_cfg": {"crop_size": _SIZE, "stride": _SIZE},
+    "model.test_cfg": {"crop_size": _SIZE, "stride": _SIZE, "window_batch": _or_none(_COUNT)},
     "model.backbone.arch": dict.fromkeys(("embed_dim", "depth", "num_heads", "patch_size"), _COUNT),
     "model.backbone": {"drop_path_rate": _BELOW_1},
     "model.decode_head": _HEAD,

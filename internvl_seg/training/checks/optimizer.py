@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
+from mmseg.registry import OPTIM_WRAPPER_CONSTRUCTORS
 
 from ..config import walk
 from .contradiction import Contradiction, listed, option, type_name
@@ -15,6 +17,10 @@ _REFUSED = {
     "SparseAdam": "needs gradients that are sparse, and those of a ViT are not",
 }
 _INSTEAD = "AdamW"
+_KEY, _LAYER_DECAY = "optim_wrapper.constructor", "LayerDecayOptimWrapperConstructor"
+# Constructors of MMSegmentation, and the encoders that they are for.
+_OF_OTHERS = ("LearningRateDecayOptimizerConstructor", "LayerDecayOptimizerConstructor")
+_OTHERS = ("ConvNeXt", "BEiT", "MAE")
 
 
 def check_optimizer(config: Config) -> Iterator[Contradiction]:
@@ -30,6 +36,7 @@ def check_optimizer(config: Config) -> Iterator[Contradiction]:
             "is missing: nothing would change the weights.",
             "Add it: optimizer=dict(type='AdamW', lr=0.0001).",
         )
+    yield from _check_constructor(config, wrapper.get("constructor"))
     scaling = config.get("auto_scale_lr") or {}
     if scaling.get("enable") and scaling.get("base_batch_size") is None:
         yield Contradiction(
@@ -57,3 +64,21 @@ def check_optimizer(config: Config) -> Iterator[Contradiction]:
                 "= False, but such a schedule steps after a validation, not after an iteration.",
                 f"Set {option(f'{key}.by_epoch', True)}; its patience counts validations.",
             )
+
+
+def _check_constructor(config: Config, kind: Any) -> Iterator[Contradiction]:
+    """Find a constructor that is not registered, or knows no layers of the encoder."""
+    if not isinstance(kind, str) or not kind:
+        return
+    known = OPTIM_WRAPPER_CONSTRUCTORS.get(kind)
+    backbone = type_name((config.get("model") or {}).get("backbone") or {})
+    if known is None and "." not in kind:
+        names = [*OPTIM_WRAPPER_CONSTRUCTORS.module_dict, *OPTIM_WRAPPER_CONSTRUCTORS.parent.module_dict]
+        near = get_close_matches(kind, names, 1) or ["DefaultOptimWrapperConstructor"]
+        yield Contradiction(_KEY, f"= {kind!r} is not registered.", f"Set {option(_KEY, near[0])}, for example.")
+    elif kind.rpartition(".")[2] in _OF_OTHERS and not any(name in backbone for name in _OTHERS):
+        yield Contradiction(
+            _KEY,
+            f"= {kind!r} knows the layers of {', '.join(_OTHERS)}, not of {backbone}.",
+            f"Set {option(_KEY, _LAYER_DECAY)}, and optim_wrapper.paramwise_cfg to dict(layer_decay_rate=...).",
+        )

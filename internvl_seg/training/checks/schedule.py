@@ -132,6 +132,8 @@ def check_schedules(config: Config, epoch_length: int | None = None) -> Iterator
         epoch_length: Iterations of an epoch. Without it a schedule that counts epochs is not compared with a run that
             counts iterations, nor the other way round; with it only those are.
     """
+    if epoch_length is None:
+        yield from _check_least(config)
     run = Run.of(config)
     if run is None:
         return
@@ -145,6 +147,22 @@ def check_schedules(config: Config, epoch_length: int | None = None) -> Iterator
     lasts = [(s.begin + (s.length if s.length is not None else math.inf)) * f for s, f in compared]
     for schedule, factor in compared:
         yield from _check_length(schedule, factor, run, max(lasts))
+
+
+def _check_least(config: Config) -> Iterator[Contradiction]:
+    """Find schedules of the learning rate that end above where they begin."""
+    rate: Any = ((config.get("optim_wrapper") or {}).get("optimizer") or {}).get("lr")
+    for schedule in schedules(config):
+        name, least, ratio = (schedule.node.get(field) for field in ("type", "eta_min", "eta_min_ratio"))
+        rises = isinstance(rate, (int, float)) and isinstance(least, (int, float)) and least > rate
+        if str(name).endswith("LR") and (rises or (isinstance(ratio, (int, float)) and ratio > 1)):
+            field, base = ("eta_min", f"lr = {rate} of optim_wrapper.optimizer") if rises else ("eta_min_ratio", "1")
+            yield Contradiction(
+                f"{schedule.key}.{field}",
+                f"= {least if rises else ratio} is above {base}: the learning rate would rise to it, not fall.",
+                f"Set {option(f'{schedule.key}.{field}', 0.0)}, for example.",
+                fatal=False,
+            )
 
 
 def _check_unit(schedule: Schedule, run: Run) -> Iterator[Contradiction]:

@@ -174,6 +174,17 @@ def _check_compile(value: Any) -> Iterator[Contradiction]:
             f"= {value!r}: expected True, False or a dict of torch.compile's arguments.",
             f"Set {option('compile', True)}, for example.",
         )
+    backend = value.get("backend") if isinstance(value, Mapping) else None
+    if isinstance(backend, str):
+        backends = torch._dynamo.list_backends(None)
+        if backend not in backends:
+            near = get_close_matches(backend, backends, 1) or ["inductor"]
+            yield Contradiction(
+                "compile.backend",
+                f"= {backend!r} is none of PyTorch's; there are "
+                f"{', '.join(torch._dynamo.list_backends())} and, to debug, more.",
+                f"Set {option('compile.backend', near[0])}, for example.",
+            )
     for name in value if isinstance(value, Mapping) else ():
         if name not in known:
             yield Contradiction(

@@ -9,11 +9,12 @@ from ...encoder.releases import get_release
 from .contradiction import Contradiction, option, type_name
 
 
-def check_sizes(config: Config) -> Iterator[Contradiction]:
+def check_sizes(config: Config, action: str) -> Iterator[Contradiction]:
     """Find sizes that are no whole patches, and windows that are not described or leave pixels out.
 
     Args:
         config: The config.
+        action: 'train' or 'test', which is to be done with it.
     """
     key = "model.data_preprocessor"
     for field in ("size", "test_cfg.size"):
@@ -21,6 +22,7 @@ def check_sizes(config: Config) -> Iterator[Contradiction]:
         for part in field.split("."):
             found = (found or {}).get(part)
         yield from _check_patches(config, f"{key}.{field}", found)
+    yield from _check_padding(config, action)
     test = config.model.get("test_cfg") or {}
     mode = test.get("mode", "whole")
     if mode not in ("whole", "slide"):
@@ -49,8 +51,31 @@ def check_sizes(config: Config) -> Iterator[Contradiction]:
             )
 
 
+def _check_padding(config: Config, action: str) -> Iterator[Contradiction]:
+    """Find a preprocessor that cannot tell to which size it is to pad."""
+    own = config.model.get("data_preprocessor")
+    key, node = ("model.data_preprocessor", own) if own else ("data_preprocessor", config.get("data_preprocessor"))
+    places: list[tuple[str, Any]] = [(f"{key}.test_cfg", (node or {}).get("test_cfg") or {})]
+    places += [(key, node or {})] if action == "train" else []
+    for where, sizes in places if type_name(node or {}) == "SegDataPreProcessor" else ():
+        size, divisor = sizes.get("size"), sizes.get("size_divisor")
+        if size is not None and divisor is not None:
+            yield Contradiction(
+                f"{where}.size_divisor",
+                f"= {divisor}, but there is size = {size}, too: batches are padded to one or the other.",
+                f"Set {option(f'{where}.size_divisor', None)} for batches of one size.",
+            )
+        elif size is None and divisor is None and (where == key or sizes):
+            patch = patch_size(config)
+            yield Contradiction(
+                f"{where}.size",
+                "is missing, and there is no size_divisor: one of them says to which size batches are padded.",
+                f"Set {option(f'{where}.size_divisor', patch or 32)}, or the size of all images.",
+            )
+
+
 def _check_patches(config: Config, key: str, size: tuple[int, int] | None) -> Iterator[Contradiction]:
-    patch = _patch_size(config)
+    patch = patch_size(config)
     if size is not None and patch is not None and any(side % patch for side in size):
         yield Contradiction(
             key,
@@ -59,8 +84,15 @@ def _check_patches(config: Config, key: str, size: tuple[int, int] | None) -> It
         )
 
 
-def _patch_size(config: Config) -> int | None:
-    """Of the encoder; None if that is not known."""
+def patch_size(config: Config) -> int | None:
+    """The side of a patch of the encoder in pixels.
+
+    Args:
+        config: The config.
+
+    Returns:
+        It; None if that is not known.
+    """
     backbone = config.model.get("backbone")
     if not isinstance(backbone, dict) or type_name(backbone) != "InternViT":
         return None

@@ -157,6 +157,20 @@ REFUSED: list[tuple[str, dict[str, Any], bool]] = [
     ("a multiplier is misspelt", {"optim_wrapper.paramwise_cfg": keys({"lr_mul": 0.1})}, False),
     ("a multiplier is text", {"optim_wrapper.paramwise_cfg": keys({"lr_mult": "0.1"})}, False),
     ("a multiplier is below zero", {"optim_wrapper.paramwise_cfg": keys({"decay_mult": -1.0})}, False),
+    ("a custom key is part of every name", {"optim_wrapper.paramwise_cfg.custom_keys": {"": {"lr_mult": 2}}}, False),
+    (
+        "a constructor of learning rates is for another encoder",
+        {
+            "optim_wrapper.constructor": "LearningRateDecayOptimizerConstructor",
+            "optim_wrapper.paramwise_cfg": {"decay_rate": 0.9, "decay_type": "layer_wise", "num_layers": 4},
+        },
+        True,
+    ),
+    (
+        "a constructor of learning rates is misspelt",
+        {"optim_wrapper.constructor": "LayerDecayWrapperConstructor"},
+        True,
+    ),
     ("initial values are for no layer", {f"{HEAD}.init_cfg": {"type": "Normal", "std": 0.01}}, False),
     ("initial values of no such kind", {f"{HEAD}.init_cfg": [{"type": "Normale", "layer": "Conv2d"}]}, False),
     (
@@ -222,8 +236,20 @@ SILENT: list[dict[str, Any]] = [
     {"train_dataloader.batch_size": 1, f"{HEAD}.pool_scales": (2, 3)},
     {"train_dataloader.batch_size": 1, f"{HEAD}.norm_cfg.type": "GN"},
     {"optim_wrapper.paramwise_cfg": keys({"lr_mult": 0.0, "decay_mult": 2, "momentum": 0.5})},
-    {"optim_wrapper.constructor": "Own", "optim_wrapper.paramwise_cfg": keys({"own": 1})},
+    {"optim_wrapper.constructor": "own.Own", "optim_wrapper.paramwise_cfg": keys({"own": 1})},
     {f"{HEAD}.init_cfg": [{"type": "Normal", "layer": "Conv2d"}, {"type": "Constant", "val": 1, "layer": ["SyncBN"]}]},
+    {"optim_wrapper.constructor": "LayerDecayOptimWrapperConstructor"},
+    {"param_scheduler.1.eta_min": 0.5},
+    {"param_scheduler.1.begin": 1502},
+    {
+        "param_scheduler": [
+            {"type": "LinearLR", "by_epoch": False, "end": 1000},
+            {"type": "ConstantLR", "factor": 1.0, "by_epoch": False, "begin": 1000, "end": 9000},
+            {"type": "PolyLR", "by_epoch": False, "begin": 9000, "end": 80000},
+            {"type": "PolyMomentum", "by_epoch": False, "begin": 40000, "end": 80000},
+        ]
+    },
+    {f"{AUX}.loss_decode": [{"type": "CrossEntropyLoss"}, {"type": "CrossEntropyLoss", "loss_weight": 0.4}]},
     {"model.init_cfg": {"type": "Pretrained", "checkpoint": "weights.pth"}},
     {"param_scheduler.0.end": 100, "param_scheduler.1": {"type": "CosineAnnealingLR", "by_epoch": False}},
 ]
@@ -249,6 +275,13 @@ def test_several_are_told_at_once(read: Read) -> None:
         ({"val_dataloader": None}, "there is no validation"),
         ({"default_hooks.checkpoint": None}, "nothing of this run is saved"),
         ({"test_evaluator": {"type": "IoUMetric", "iou_metrics": "mIoU"}}, "expected a list"),
+        ({"param_scheduler.1.eta_min": 2.0}, "would rise"),
+        ({"param_scheduler": [{"type": "CosineAnnealingLR", "by_epoch": False, "eta_min_ratio": 1.5}]}, "would rise"),
+        ({"param_scheduler.1.begin": 9000}, "meanwhile the learning rate stays"),
+        (
+            {LOSS: [{"type": "CrossEntropyLoss", "loss_name": "loss_x"}, {"type": "DiceLoss", "loss_name": "loss_x"}]},
+            "only the sum of both",
+        ),
         ({"train_cfg.val_begin": 90000}, "val_begin = 90000"),
         ({"default_hooks.checkpoint": {"_delete_": True, "type": "CheckpointHook", "interval": 5}}, "by_epoch = True"),
     ],

@@ -9,6 +9,8 @@ from internvl_seg.training import ConfigError
 from internvl_seg.training.checks import check_form
 from internvl_seg.training.config import load_config, python_text
 
+from ...configs import CONFIGS
+from ...configs import read as read_config
 from ...error_table import DocumentedError
 from .conftest import CONFIG, Read, advised
 
@@ -78,6 +80,20 @@ REFUSED: list[tuple[str, dict[str, Any], bool]] = [
     ("a data set has no folder of images", {f"{TRAIN}.dataset.data_prefix": {"img": "images"}}, False),
     ("a data set's list is not there", {f"{TRAIN}.dataset.ann_file": "train.txt"}, False),
     ("a data set's pipeline is empty", {f"{TRAIN}.dataset.pipeline": []}, False),
+    ("whether an encoder is frozen is text", {f"{BACKBONE}.frozen": "True"}, True),
+    ("whether blocks are computed again is text", {f"{BACKBONE}.with_cp": "no"}, True),
+    ("an encoder's maps are one number", {f"{BACKBONE}.out_indices": 3}, True),
+    ("the seed of an encoder is a fraction", {f"{BACKBONE}.seed": 0.5}, True),
+    ("a norm's momentum is text", {f"{HEAD}.norm_cfg.momentum": "0.1"}, True),
+    ("a norm is misspelt", {f"{HEAD}.norm_cfg.type": "SynBN"}, True),
+    ("an activation is misspelt", {f"{HEAD}.act_cfg": {"type": "Relu6"}}, True),
+    ("whether a norm is trained is text", {f"{HEAD}.norm_cfg.requires_grad": "False"}, True),
+    ("a field of a hook is text", {"custom_hooks": [{"type": "EMAHook", "momentum": "0.1"}]}, True),
+    ("an optimizer's betas are text", {"optim_wrapper.optimizer": {"type": "AdamW", "betas": "0.9"}}, True),
+    ("a backend of torch.compile is misspelt", {"compile": {"backend": "inducter"}}, True),
+    ("a number of windows is text", {"model.test_cfg": {"window_batch": "4"}}, True),
+    ("a loader's function is not there", {f"{TRAIN}.collate_fn": {"type": "pseudo_colate"}}, True),
+    ("a loader's function is text", {f"{TRAIN}.collate_fn": "pseudo_collate"}, False),
     (
         "a data set with classes of its own has others",
         {f"{TRAIN}.dataset": {"type": "ADE20KDataset", "metainfo": {"classes": ["wall", "cell"]}}},
@@ -105,8 +121,14 @@ def test_it_is_refused_and_the_advice_works(
     [
         {},
         {"custom_hooks": []},
+        {f"{BACKBONE}.frozen": True, f"{BACKBONE}.compiled": "auto", f"{BACKBONE}.img_size": [28, 42]},
+        {f"{HEAD}.norm_cfg": {"type": "BN", "momentum": None, "requires_grad": False}},
+        {f"{HEAD}.act_cfg": {"type": "mmpretrain.QuickGELU"}},
+        {"custom_hooks": [{"type": "EMAHook", "momentum": 0.1}, {"type": "Own", "every": "day"}]},
+        {"optim_wrapper.optimizer": {"type": "AdamW", "betas": (0.9, 0.99), "fused": True}},
         {"compile": True},
         {"compile": {"backend": "eager"}},
+        {f"{TRAIN}.collate_fn": {"type": "default_collate"}},
         {"model_wrapper_cfg": {"find_unused_parameters": True}},
         {"model_wrapper_cfg": {"type": "FullyShard"}},
         {"model_wrapper_cfg": {"type": "MMDistributedDataParallel"}},
@@ -123,6 +145,13 @@ def test_it_is_refused_and_the_advice_works(
 )
 def test_what_is_right_is_silent(options: dict[str, Any], read: Read, capsys: pytest.CaptureFixture[str]) -> None:
     check_form(read(options), "train")
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_is_silent(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    check_form(read_config(name), "train")
+    check_form(read_config(name), "test")
     assert not capsys.readouterr().out
 
 
