@@ -212,13 +212,14 @@ def _told_by_own(node: Mapping[str, Any], key: str, where: str) -> Told:
 
 
 def _is_odd(value: object) -> bool:
-    """Whether a value is an expression, or holds one."""
-    return isinstance(value, Expression) or (isinstance(value, (list, tuple)) and any(map(_is_odd, value)))
+    """Whether a value is an expression, or a list or pair with one; deeper is no value of an encoder."""
+    items = value if isinstance(value, (list, tuple)) else (value,)
+    return any(isinstance(item, Expression) for item in items)
 
 
 def _told_by_official(node: Mapping[str, Any], key: str, where: str, width: int | None) -> Told | None:
     if _is_odd(given := node.get("num_heads", 0)):
-        return _unclear(where, f"{key}.num_heads = {given[:80]} is no plain value")
+        return _unclear(where, f"{key}.num_heads = {short(given)} is no plain value")
     if "num_heads" in node:
         heads = read_value(whole, given, where, f"{key}.num_heads")
     else:

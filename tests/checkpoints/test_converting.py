@@ -263,7 +263,8 @@ def test_heads_of_a_frozen_run_become_a_whole_segmentor(
     images = torch.randn(1, 3, 70, 70)
     for found, expected in zip(whole.neck(whole.backbone(images)), model.neck(model.backbone(images)), strict=True):
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(whole(images), model(images), rtol=1e-4, atol=1e-5)
+    expected = model(images)
+    assert float((whole(images) - expected).abs().max() / expected.abs().max()) < 1e-5
     # And its encoder alone, for everything that takes encoders.
     convert_checkpoint(path, tmp_path / "hf", to="hf_native", num_heads=2)
     exported = load_encoder(tmp_path / "hf", img_size=70)

@@ -21,7 +21,7 @@ from internvl_seg.checkpoints.told import read_own
 from internvl_seg.common.small_files import TooLargeError, read_small
 from internvl_seg.data.folder_lock import _read as _read_lock
 from internvl_seg.inference.dataset_meta import read_dataset_meta
-from internvl_seg.inference.run_folder import ResultsError, read_rows
+from internvl_seg.inference.run_folder import ResultsError, take_up
 from internvl_seg.probing.errors import StateError, StoreError
 from internvl_seg.probing.scored import Scored
 from internvl_seg.probing.store_check import read_manifest
@@ -146,7 +146,7 @@ KINDS_OF_ENDLESS: dict[str, Callable[[Path], None]] = {
 
 def read_run(folder: Path) -> None:
     (folder / "areas.csv").write_text("file\n")
-    read_rows(folder / "areas.csv", ["file"], {"a": 1}, ["a"])
+    take_up(folder / "areas.csv", ["file"], {"a": 1}, ["a"], resume=True, tell=print)
 
 
 def read_beside_config(folder: Path) -> None:
