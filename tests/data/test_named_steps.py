@@ -5,20 +5,21 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import mmcv.transforms
 import numpy as np
 import pytest
 from mmengine.dataset import BaseDataset, Compose, ConcatDataset, RepeatDataset
 from torch.utils.data import DataLoader
 
-from internvl_seg.data.masks import LabelError
+from internvl_seg.data.masks import LabelError, LoadAnnotations
 from internvl_seg.data.named_steps import NamedSteps, SampleError, name_steps
 
 from ..error_table import DocumentedError
 
 PIPELINE = [
-    {"type": "mmseg.LoadImageFromFile"},
-    {"type": "mmseg.LoadAnnotations"},
-    {"type": "mmseg.Resize", "scale": (8, 8)},
+    {"type": mmcv.transforms.LoadImageFromFile},
+    {"type": LoadAnnotations},
+    {"type": mmcv.transforms.Resize, "scale": (8, 8)},
 ]
 
 
@@ -72,7 +73,7 @@ def test_a_mask_keeps_its_own_words(workers: int) -> None:
 @pytest.mark.usefixtures("folder")
 def test_a_step_of_another_kind_is_named_with_the_picture() -> None:
     with pytest.raises(SampleError, match=r"^image0\.png: step 2 of the pipeline, Resize, failed: \w+: \S"):
-        read(0, [*PIPELINE[:2], {"type": "mmseg.Resize", "scale": "x"}])
+        read(0, [*PIPELINE[:2], {"type": mmcv.transforms.Resize, "scale": "x"}])
 
 
 def leave_out(data: dict[str, Any]) -> None:

@@ -66,4 +66,4 @@ def test_images_of_one_name_get_a_picture_each(tmp_path: Path) -> None:
     names = ["a/street.jpg", "a/street.png", "b/street.jpg"]
     write_pictures([tmp_path / name for name in names], tmp_path / "out")
     written = sorted(path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*.*"))
-    assert written == [f"{name}.png" for name in names]
+    assert written == ["a/street.jpg.png", "a/street.png.png", "b/street.png"]
