@@ -101,10 +101,10 @@ def losses(work_dir: str) -> list[float]:
     return [entry["loss"] for entry in entries if "loss" in entry]
 
 
-def assert_equal_states(got: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+def assert_equal_states(got: dict[str, Tensor], expected: dict[str, Tensor], atol: float = 1e-5) -> None:
     assert got.keys() == expected.keys()
     for name, value in expected.items():
-        torch.testing.assert_close(got[name], value, rtol=1e-4, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
+        torch.testing.assert_close(got[name], value, rtol=1e-4, atol=atol, msg=lambda m, name=name: f"{name}: {m}")
 
 
 @pytest.mark.usefixtures("training_config")
@@ -149,7 +149,10 @@ def test_a_sharded_run_resumes_and_its_checkpoint_is_a_plain_one(config: Path) -
         assert torch.equal(resumed["optimizer"]["state"][number]["exp_avg_sq"], moments["exp_avg_sq"])
     # The encoder's weights were read into the shards, and one process reaches the same from the start or on the way.
     train("config.py", work_dir="one", options=WHOLE | pretrained)
-    assert_equal_states(state("one/iter_4.pth"), whole["state_dict"])
+    # AdamW's steps have the size of the learning rate, 1e-3, whatever the gradient's: where that is nearly zero,
+    # rounding, which differs with the CPU, decides on a part of one.
+    part = 5e-5
+    assert_equal_states(state("one/iter_4.pth"), whole["state_dict"], part)
     Path("run/last_checkpoint").write_text("iter_2.pth")
     train("config.py", work_dir="run", resume=True, options=WHOLE | pretrained)
-    assert_equal_states(state("run/iter_4.pth"), whole["state_dict"])
+    assert_equal_states(state("run/iter_4.pth"), whole["state_dict"], part)
