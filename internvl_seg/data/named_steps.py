@@ -1,10 +1,8 @@
 """Pipelines that say which step failed on which file, also from the workers of a loader."""
 
-from collections.abc import Sized
 from typing import Any
 
 from mmengine.dataset import Compose
-from torch.utils.data import Dataset
 
 from .own_words import OwnWordsError
 
@@ -54,14 +52,14 @@ class NamedSteps(Compose):
         return data
 
 
-def name_steps(dataset: Dataset[Any] | Sized) -> None:
+def name_steps(dataset: Any) -> None:
     """Let the pipelines of a data set, and of those in it, name what fails.
 
     Args:
         dataset: The data set; its ``pipeline`` is replaced, if it is MMEngine's own.
     """
     if type(getattr(dataset, "pipeline", None)) is Compose:
-        dataset.pipeline = NamedSteps(dataset.pipeline.transforms)  # type: ignore[union-attr]
+        dataset.pipeline = NamedSteps(dataset.pipeline.transforms)
     inner = getattr(dataset, "datasets", None) or [getattr(dataset, "dataset", None)]
     for part in inner:
         if part is not None:

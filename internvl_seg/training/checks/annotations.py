@@ -14,7 +14,7 @@ from mmengine.registry import HOOKS, LOOPS, METRICS, OPTIMIZERS, PARAM_SCHEDULER
 from mmseg.registry import MODELS, TRANSFORMS
 
 from ..config import is_segmentation, walk
-from .contradiction import Contradiction, option, type_name
+from .contradiction import Contradiction, found_value, option, type_name
 from .pipeline import STEPS
 
 # Where what of a config is registered; a test reads the model and its own loader, loop and evaluator alone.
@@ -80,10 +80,9 @@ def _check_node(key: str, node: dict[str, Any], kind: type) -> Iterator[Contradi
         whole = any(typing.get_args(part) == (int,) for part in lists)
         words += ["a list of such" if words else f"a list of {'whole ' * whole}numbers"] if lists else []
         words += ["None"] if _NONE in allowed else []
-        told = f"= {value!r} is text" if isinstance(value, str) else f"= {value!r}"
         mended = meant(value, plain, bool(lists), default)
         mend = f"Give {words[0]}." if mended is None else f"Set {option(f'{key}.{name}', mended)}, for example."
-        yield Contradiction(f"{key}.{name}", f"{told}: expected {', or '.join(words)}.", mend)
+        yield Contradiction(f"{key}.{name}", f"{found_value(value)}: expected {', or '.join(words)}.", mend)
 
 
 def _annotations(kind: type) -> dict[str, tuple[Any, Any]]:

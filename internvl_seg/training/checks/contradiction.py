@@ -32,6 +32,11 @@ def option(key: str, value: Any) -> str:
     return f"--cfg-options {key.replace('[', '.').replace(']', '')}={text}"
 
 
+def found_value(value: Any) -> str:
+    """A value that is of another kind than expected, as the problem of a contradiction begins."""
+    return f"= {value!r} is text" if isinstance(value, str) else f"= {value!r}"
+
+
 def type_name(node: dict[str, Any]) -> str:
     """The name in ``type``, which may be a class and may have a scope, such as 'mmseg.'."""
     kind = node.get("type", "")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-from .contradiction import Contradiction, listed, option, type_name
+from .contradiction import Contradiction, found_value, listed, option, type_name
 
 
 class Kind(NamedTuple):
@@ -28,7 +28,9 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _whole(least: int, example: int | None = None) -> Kind:
+def whole(least: int, example: int | None = None) -> Kind:
+    """A whole number, ``least`` or above."""
+
     def accepts(value: Any) -> bool:
         return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
@@ -53,7 +55,7 @@ _RATE = Kind(_POSITIVE.words, _POSITIVE.accepts, 0.0001)
 _FROM_0 = Kind("a number, 0 or above", lambda value: _is_number(value) and value >= 0, 0.0)
 _SHARE = Kind("a number from 0 to 1", lambda value: _is_number(value) and 0 <= value <= 1, 0.5)
 _BELOW_1 = Kind("a probability, 0 or above and below 1", lambda value: _is_number(value) and 0 <= value < 1, 0.1)
-_COUNT = _whole(1)
+_COUNT = whole(1)
 _ANY_COUNT = Kind(
     "a whole number", lambda value: isinstance(value, Integral) and not isinstance(value, bool), 1000
 )  # Of an interval 0 or less is never, of what is kept it is all.
@@ -63,7 +65,7 @@ _TEXT = Kind("text, the name of a metric", lambda value: isinstance(value, str) 
 _BUILT = Kind("a dict with a type", lambda value: isinstance(value, dict) and bool(value.get("type")), None)
 _SEED = Kind(
     "a whole number from 0 to 4,294,967,295, or None",
-    lambda value: value is None or (_whole(0).accepts(value) and value < 2**32),
+    lambda value: value is None or (whole(0).accepts(value) and value < 2**32),
     0,
 )
 _SIZE = Kind(
@@ -85,7 +87,7 @@ _INTERVALS = Kind(
         or (
             isinstance(value, (list, tuple))
             and all(isinstance(pair, (list, tuple)) and len(pair) == 2 for pair in value)
-            and all(_whole(0).accepts(begin) and _whole(1).accepts(interval) for begin, interval in value)
+            and all(whole(0).accepts(begin) and whole(1).accepts(interval) for begin, interval in value)
         )
     ),
     [[0, 1000]],
@@ -105,7 +107,7 @@ _HEAD: dict[str, Kind] = {
 }
 _LOADER: dict[str, Kind] = {
     "batch_size": _COUNT,
-    "num_workers": _whole(0),
+    "num_workers": whole(0),
     **dict.fromkeys(("prefetch_factor", "num_batch_per_epoch"), _or_none(_COUNT)),
     "drop_last": _BOOL,
     "persistent_workers": _BOOL,
@@ -119,7 +121,7 @@ _DATASET: dict[str, Kind] = {
     "reduce_zero_label": _or_none(_BOOL),
     "ignore_index": _LABEL,
     "indices": _or_none(_or_list(_ANY_COUNT)),
-    "max_refetch": _whole(0, 1000),
+    "max_refetch": whole(0, 1000),
 }
 _SCHEDULE: dict[str, Kind] = {
     **dict.fromkeys(("begin", "end"), _FROM_0),
@@ -137,8 +139,8 @@ FIELDS: dict[str, dict[str, Kind]] = {
     "train_cfg": {
         "max_iters": _or_none(_COUNT),
         "max_epochs": _or_none(_COUNT),
-        "val_begin": _whole(0, 1),
-        "val_interval": _whole(1, 1000),
+        "val_begin": whole(0, 1),
+        "val_interval": whole(1, 1000),
         "dynamic_intervals": _INTERVALS,
     },
     "val_cfg": {"fp16": _BOOL},
@@ -156,7 +158,7 @@ FIELDS: dict[str, dict[str, Kind]] = {
     ),
     "param_scheduler": _SCHEDULE,
     "env_cfg": {"resource_limit": _COUNT, "cudnn_benchmark": _BOOL},
-    "env_cfg.mp_cfg": {"opencv_num_threads": _whole(0)},
+    "env_cfg.mp_cfg": {"opencv_num_threads": whole(0)},
     "log_processor": {"window_size": _COUNT, "by_epoch": _BOOL},
     "auto_scale_lr": {"enable": _BOOL, "base_batch_size": _COUNT},
     "default_hooks.checkpoint": {
@@ -232,10 +234,9 @@ def _wrong_fields(key: str, node: dict[str, Any], kinds: dict[str, Kind]) -> Ite
         if name not in node or kind.accepts(node[name]):
             continue
         value = node[name]
-        told = f"= {value!r} is text" if isinstance(value, str) else f"= {value!r}"
         yield Contradiction(
             f"{key}.{name}",
-            f"{told}: expected {kind.words}.",
+            f"{found_value(value)}: expected {kind.words}.",
             f"Set {option(f'{key}.{name}', _meant(value, kind))}, for example.",
         )
 

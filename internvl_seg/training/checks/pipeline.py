@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Callable, Iterator
-from numbers import Integral, Real
+from numbers import Real
 from typing import Any
 
 from mmengine.config import Config
 
 from ..config import walk
-from .contradiction import Contradiction, option, type_name
-from .fields import Kind
+from .contradiction import Contradiction, found_value, option, type_name
+from .fields import Kind, whole
 from .sizes import patch_size
 from .steps import Chain, Step, chains
 
@@ -22,10 +22,7 @@ _SAME_SIZE = (
 _MOVING = ("RandomFlip", "RandomCrop", "RandomRotate", "RandomRotFlip", "CenterCrop", "RandomMosaic")
 _OF_IMAGES = ("InferencerLoader", "LoadBiomedicalData")
 _OURS = ("IoUMetric", "SegmentationMetric")
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= 1
+_is_whole = whole(1).accepts
 
 
 def _is_positive(value: Any) -> bool:
@@ -137,9 +134,10 @@ def _check_fields(config: Config, loader: str) -> Iterator[Contradiction]:
             if name not in node or kind.accepts(node[name]):
                 continue
             value = node[name]
-            told = f"= {value!r} is text" if isinstance(value, str) else f"= {value!r}"
             yield Contradiction(
-                f"{key}.{name}", f"{told}: expected {kind.words}.", f"{_set(f'{key}.{name}', _mended(value, kind))}."
+                f"{key}.{name}",
+                f"{found_value(value)}: expected {kind.words}.",
+                f"{_set(f'{key}.{name}', _mended(value, kind))}.",
             )
         yield from _check_smallest(key, node)
 

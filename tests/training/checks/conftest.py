@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from mmengine.config import Config
 
+from internvl_seg.training import ConfigError
+from internvl_seg.training.checks import check_form
 from internvl_seg.training.config import add_options, load_config
+
+from ...error_table import DocumentedError
 
 CONFIG = """
 default_scope = 'mmseg'
@@ -52,3 +56,15 @@ def advised(message: str) -> dict[str, Any]:
     parser = ArgumentParser()
     add_options(parser)
     return dict(parser.parse_args(["--cfg-options", found[1]]).cfg_options)
+
+
+def refuse_form(case: str, options: dict[str, Any], mends: bool, read: Read, documented_error: DocumentedError) -> None:
+    """Expect the options to be refused for a training, and, if ``mends``, to be mended by what is advised first."""
+    with documented_error(case, ConfigError):
+        check_form(read(options), "train")
+    if mends:
+        with pytest.raises(ConfigError) as caught:
+            check_form(read(options), "train")
+        mended = read(options)
+        mended.merge_from_dict(advised(str(caught.value)))
+        check_form(mended, "train")

@@ -12,7 +12,7 @@ from internvl_seg.training.config import load_config, python_text
 from ...configs import CONFIGS
 from ...configs import read as read_config
 from ...error_table import DocumentedError
-from .conftest import CONFIG, Read, advised
+from .conftest import CONFIG, Read, refuse_form
 
 HEAD, BACKBONE, TRAIN = "model.decode_head", "model.backbone", "train_dataloader"
 # What is wrong, the options that make it so, and whether what the error advises first mends it.
@@ -106,14 +106,7 @@ REFUSED: list[tuple[str, dict[str, Any], bool]] = [
 def test_it_is_refused_and_the_advice_works(
     case: str, options: dict[str, Any], mends: bool, read: Read, documented_error: DocumentedError
 ) -> None:
-    with documented_error(case, ConfigError):
-        check_form(read(options), "train")
-    if mends:
-        with pytest.raises(ConfigError) as caught:
-            check_form(read(options), "train")
-        mended = read(options)
-        mended.merge_from_dict(advised(str(caught.value)))
-        check_form(mended, "train")
+    refuse_form(case, options, mends, read, documented_error)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from internvl_seg.training import ConfigError
 from internvl_seg.training.checks import check_form
 
 from ...error_table import DocumentedError
-from .conftest import Read, advised
+from .conftest import Read, refuse_form
 
 LOAD, MASKS, PACK = ({"type": name} for name in ("LoadImageFromFile", "LoadAnnotations", "PackSegInputs"))
 RESIZE, CROP = {"type": "Resize", "scale": (42, 28)}, {"type": "RandomCrop", "crop_size": (28, 42)}
@@ -74,14 +74,7 @@ REFUSED: list[tuple[str, dict[str, Any], bool]] = [
 def test_it_is_refused_and_the_advice_works(
     case: str, options: dict[str, Any], mends: bool, read: Read, documented_error: DocumentedError
 ) -> None:
-    with documented_error(case, ConfigError):
-        check_form(read(options), "train")
-    if mends:
-        with pytest.raises(ConfigError) as caught:
-            check_form(read(options), "train")
-        mended = read(options)
-        mended.merge_from_dict(advised(str(caught.value)))
-        check_form(mended, "train")
+    refuse_form(case, options, mends, read, documented_error)
 
 
 def mixed(inner: list[dict[str, Any]], outer: list[dict[str, Any]]) -> dict[str, Any]:
