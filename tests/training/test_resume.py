@@ -298,6 +298,9 @@ default_hooks['checkpoint'].update(interval=1, save_best='mIoU', max_keep_ckpts=
     assert read_pickle(find_last_checkpoint("cut"))["meta"]["iter"] == 4
     assert len(list(Path("cut").glob("best_*"))) == len(list(Path("whole").glob("best_*"))) == 1
     assert len(list(Path("cut").glob("iter_*"))) == 1
+    # With more patience it goes on, from the count that it had.
+    train("config.py", work_dir="cut", resume=True, options={"custom_hooks.2.patience": 5})
+    assert read_pickle(find_last_checkpoint("cut"))["meta"]["iter"] == 6
 
 
 def test_what_is_not_exact_says_so(run: Path) -> None:

@@ -129,8 +129,11 @@ def test_a_fault_is_found(kind: str, capsys: pytest.CaptureFixture[str]) -> None
     if KINDS[kind].severity == "error":
         with pytest.raises(DatasetError, match=kind):
             check_before_training(config)
-        with pytest.raises(DatasetError, match=kind):
-            train("config.py", work_dir="run")
+        options = {"model.decode_head.dropout_ratio": 0.2, "train_dataloader.batch_size": 1}
+        with pytest.raises(DatasetError, match=kind) as caught:
+            train("config.py", work_dir="run", options=options)
+        given = "--cfg-options model.decode_head.dropout_ratio=0.2 train_dataloader.batch_size=1"
+        assert str(caught.value).endswith(f"python tools/check_dataset.py config.py {given}")
         assert not Path("run").exists()
     else:
         check_before_training(config)
