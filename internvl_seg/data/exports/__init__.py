@@ -1,0 +1,1 @@
+"""What labelling tools export, as folders of images and masks that train."""

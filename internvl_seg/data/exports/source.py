@@ -1,0 +1,62 @@
+"""Files of an export, listed once for all formats that look at them."""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..scanning import scan_folder
+from .export import ExportError
+
+# Formats look at the same few files one after the other.
+_KEPT = 4
+
+
+@dataclass(frozen=True)
+class Source:
+    """A folder or a single file that holds an export, and what the user says of it.
+
+    Attributes:
+        root: The folder, or the file.
+        classes: File with the names of the classes (``--classes``), one a line, with an optional colour.
+        images: Folder of the pictures, where the export has only their names (``--images``).
+    """
+
+    root: Path
+    classes: Path | None = None
+    images: Path | None = None
+    _json: dict[str, Any] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder; of a single file the one that it is in."""
+        return self.root if self.root.is_dir() else self.root.parent
+
+    @cached_property
+    def files(self) -> tuple[str, ...]:
+        """Every file as a POSIX path below :attr:`folder`, sorted, without junk; of a single file itself alone."""
+        return tuple(sorted(scan_folder(self.root))) if self.root.is_dir() else (self.root.name,)
+
+    def of_suffix(self, *suffixes: str) -> list[str]:
+        """The files that end in one of some suffixes, such as '.json', in whatever case."""
+        return [name for name in self.files if PurePosixPath(name).suffix.lower() in suffixes]
+
+    def path(self, name: str) -> Path:
+        """A file's path."""
+        return self.folder / name
+
+    def json(self, name: str) -> Any:
+        """What a JSON file holds; those of the last few calls are read once.
+
+        Raises:
+            ExportError: It is no JSON.
+        """
+        if name not in self._json:
+            if len(self._json) >= _KEPT:
+                self._json.clear()
+            try:
+                self._json[name] = json.loads(self.path(name).read_bytes().decode("utf-8-sig"))
+            except ValueError as error:
+                raise ExportError(f"{self.path(name)} is no JSON: {error}. Export it again.") from error
+        return self._json[name]
