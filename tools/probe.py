@@ -16,6 +16,7 @@ from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.probing import ProbeError, probe
+from internvl_seg.probing.select_settings import SELECT_ON
 from internvl_seg.training import ConfigError
 from internvl_seg.training.config import add_options
 
@@ -28,6 +29,12 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="go on from what a killed run left in the work folder")
     parser.add_argument("--stream", action="store_true", help="compute features when they are needed and keep none")
     parser.add_argument("--dry-run", action="store_true", help="only say how large the features would be")
+    parser.add_argument(
+        "--select-on",
+        choices=SELECT_ON,
+        help="choose heads on the validation images and score the chosen one on the test images (val), or choose on "
+        "all folds of the validation images but one and score on that one (folds)",
+    )
     add_options(parser)
     args = parser.parse_args()
     try:
@@ -38,6 +45,7 @@ def main() -> None:
                 resume=args.resume,
                 stream=args.stream,
                 dry_run=args.dry_run,
+                select_on=args.select_on,
                 options=args.cfg_options,
             )
     except OSError as error:  # A disk that is full, a folder that may not be written.

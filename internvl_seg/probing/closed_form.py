@@ -35,7 +35,7 @@ class ClosedForm:
     Args:
         train: Features of the training images, seen without augmentation.
         val: Features of the validation images.
-        val_images: Indices of the validation images.
+        fold_of: (N,), of every validation image the fold in which it is counted.
         content: What the features are.
         num_classes: Classes.
         temperature: Of the votes of neighbours.
@@ -45,12 +45,12 @@ class ClosedForm:
         self,
         train: Source,
         val: Source,
-        val_images: Sequence[int],
+        fold_of: NDArray[np.int64],
         content: Content,
         num_classes: int,
         temperature: float,
     ) -> None:
-        self._train, self._val, self._val_images = train, val, val_images
+        self._train, self._val, self._fold_of = train, val, fold_of
         self._content: Content = content
         self._num_classes = num_classes
         self._temperature = temperature
@@ -65,15 +65,15 @@ class ClosedForm:
             images: Indices of the training images.
 
         Returns:
-            Of every head, counts (C + 1, C + 1); what it predicts of every validation image; its tensors, which are
-            none of k-NN; and whether its weights or scores are NaN or infinite.
+            Of every head, counts (folds, C + 1, C + 1); what it predicts of every validation image; its tensors, which
+            are none of k-NN; and whether its weights or scores are NaN or infinite.
 
         Raises:
             NonFiniteError: Features are too large to be compared.
         """
         blocks = specs[0].blocks
         features, labels = read_vectors(self._train, images, blocks, self._content)
-        queries, truth = read_vectors(self._val, self._val_images, blocks, self._content)
+        queries, truth = read_vectors(self._val, range(len(self._fold_of)), blocks, self._content)
         named = f"block{'s' * (len(blocks) > 1)} {', '.join(map(str, blocks))}"
         for rows in (features, queries):
             check_finite(
@@ -91,7 +91,11 @@ class ClosedForm:
             tensors = [{"head.weight": weight.float(), "head.bias": bias.float()} for weight, bias in fits]
             scores = [queries.to(weight) @ weight.T + bias for weight, bias in fits]
         predicted = [score.argmax(1).numpy() for score in scores]
-        counts = [pair_counts(truth.numpy(), one, self._num_classes, -1) for one in predicted]
+        members = [self._fold_of == fold for fold in range(int(self._fold_of.max()) + 1)]
+        counts = [
+            np.stack([pair_counts(truth.numpy()[own], one[own], self._num_classes, -1) for own in members])
+            for one in predicted
+        ]
         found = zip(scores, tensors, strict=True)
         diverged = [not all(map(is_finite, [score, *own.values()])) for score, own in found]
         return counts, [one.tolist() for one in predicted], tensors, diverged

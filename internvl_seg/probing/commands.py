@@ -28,6 +28,7 @@ from .frozen_encoder import FrozenEncoder
 from .planning import plan, repeats
 from .preflight import check_study
 from .scored import Scored
+from .selection import plan_selection
 from .settings import ProbeSettings
 from .study_report import write_study_report
 from .summary import best_head, with_score
@@ -102,6 +103,7 @@ def probe(
     resume: bool = False,
     stream: bool = False,
     dry_run: bool = False,
+    select_on: str | None = None,
     options: dict[str, Any] | None = None,
     console: Console | None = None,
 ) -> Scored | None:
@@ -115,6 +117,7 @@ def probe(
         resume: Go on from what a killed run left; features are always gone on from.
         stream: Compute features when they are needed and keep none.
         dry_run: Only say which features would be kept and how large they are.
+        select_on: 'val' or 'folds', on which images heads are chosen, in the place of the config's ``probe.select.on``.
         options: Dotted keys that replace values of the config.
         console: Where to print; the standard output if None.
 
@@ -130,6 +133,8 @@ def probe(
     """
     console = console or Console()
     config = load_config(config_file, options)
+    if select_on is not None and isinstance(config.get("probe"), dict):
+        config.merge_from_dict({"probe": {"select": {"on": select_on}}})
     settings = ProbeSettings.read(config.get("probe"))
     init_default_scope(config.get("default_scope", "mmseg"))
     task = _task(config)
@@ -153,10 +158,10 @@ def _run(
     console: Console,
 ) -> Scored | None:
     """The study itself, in a folder of its own."""
-    study = Study()
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with explaining(config), Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         track = _tracker(progress, console)
+        study = Study(plan_selection(settings.select, task))
         chosen = backbones(config, settings)
         planned = {}
         for name, backbone in chosen.items():
@@ -167,6 +172,9 @@ def _run(
             planned[name] = specs, EncoderFeatures(task, settings, shapes, specs, stream, track)
         for note in check_study(settings, task, {name: specs for name, (specs, _) in planned.items()}):
             console.print(f"Note: {note}", soft_wrap=True, highlight=False)
+        if note := study.selection.note:
+            told = f"Note: test_dataloader is not what the chosen head is scored on: {note}."
+            console.print(told, soft_wrap=True, highlight=False)
         needed = {name: features.needs() for name, (_, features) in planned.items()}
         if dry_run:
             _print_needs(needed, settings, console)
@@ -180,7 +188,7 @@ def _run(
                 encoder.write(folder / FOLDER / file, name_of_study(file))
             features = EncoderFeatures(task, settings, encoder, specs, stream, track)
             features.prepare(needed[name])
-            one = EncoderStudy(task, settings, features, folder, track)
+            one = EncoderStudy(task, settings, features, folder, study.selection.fold_of, track)
             study.add(one, one.run(specs, "sweep"))
             if not stream:
                 encoder.release()
@@ -188,6 +196,8 @@ def _run(
         for name, one in study.parts.items():
             if own := [spec for spec in again if spec.encoder == name]:
                 study.add(one, one.run(own, "repeats"))
+        with track("score of the chosen head", 1):
+            study.report(task, folder)
         with track("report", 1):
             write_study_report(folder, config, settings, task, study)
     results = study.scored.results
@@ -200,7 +210,11 @@ def _run(
     if failed := len(results) - len(with_score(results)):
         told = f"{failed} of {len(results)} heads diverged and have no score."
         console.print(told, soft_wrap=True, highlight=False)
-    told = f"{task.metric} {best.score:.2f} %: {best.spec.name}, the best of {len(study.scored.results)} heads"
+    count = len(results)
+    told = f"{task.metric} {best.score:.2f} %: {best.spec.name}, the best of {count} heads on the validation images"
     console.print(told, soft_wrap=True, highlight=False)
+    if (reported := study.reported[""]) is not None:
+        told = f"{task.metric} {reported.score:.2f} % on {reported.images}"
+        console.print(told, soft_wrap=True, highlight=False)
     console.print(f"Report: {folder / 'index.html'}", soft_wrap=True)
     return study.scored

@@ -28,9 +28,11 @@ from .heads import Heads
 from .module_heads import AttentionProbe, ModuleHeads, UperNet, upernet_parts
 from .planning import group
 from .scored import Scored
+from .selection import Reported, Selection, report_chosen
 from .settings import ProbeSettings
 from .sources import Batch, collate
 from .store_key import hash_code, hash_json
+from .summary import best_by_encoder, best_head
 from .task import Task
 from .validation import count_all
 
@@ -43,6 +45,7 @@ class EncoderStudy:
         settings: Of the study.
         features: Of the encoder, prepared.
         folder: Of the study.
+        fold_of: (N,), of every validation image the fold in which it is counted.
         track: Shows how far a part is.
 
     Attributes:
@@ -51,7 +54,13 @@ class EncoderStudy:
     """
 
     def __init__(
-        self, task: Task, settings: ProbeSettings, features: EncoderFeatures, folder: Path, track: Track
+        self,
+        task: Task,
+        settings: ProbeSettings,
+        features: EncoderFeatures,
+        folder: Path,
+        fold_of: NDArray[np.int64],
+        track: Track,
     ) -> None:
         self.features = features
         self.timing = features.timing
@@ -60,6 +69,7 @@ class EncoderStudy:
         self._encoder = features.encoder
         self._content: Content = features.content
         self._folder = folder
+        self._fold_of = fold_of
         self._track = track
 
     def run(self, specs: Sequence[HeadSpec], phase: str) -> Scored:
@@ -77,7 +87,8 @@ class EncoderStudy:
         self._state = self._folder / "state" / f"{self._encoder.name}-{phase}-{self._study[:8]}"
         done = self._state.with_name(f"{self._state.name}.json")
         if done.is_file():
-            scored = Scored.read(done, self._study, specs, len(self._task.classes))
+            places = len(self._task.classes) + 1
+            scored = Scored.read(done, self._study, specs, (int(self._fold_of.max()) + 1, places, places))
             files = [file for one in scored.results for file in (one.checkpoint, one.config) if file is not None]
             if all((self._folder / file).is_file() for file in files):
                 return scored
@@ -183,6 +194,7 @@ class EncoderStudy:
                 self._task.decide(self._encoder),
                 len(self._task.classes),
                 self._task.ignore_index,
+                self._fold_of,
                 advance,
             )
         self.timing["validation"] = self.timing.get("validation", 0.0) + time.monotonic() - start
@@ -197,11 +209,8 @@ class EncoderStudy:
         if not specs:
             return
         start = time.monotonic()
-        classes, images = len(self._task.classes), range(len(self._task.val))
-        temperature = self._settings.temperature
-        solver = ClosedForm(
-            self.features.source("plain"), self.features.source("val"), images, self._content, classes, temperature
-        )
+        plain, val, classes = self.features.source("plain"), self.features.source("val"), len(self._task.classes)
+        solver = ClosedForm(plain, val, self._fold_of, self._content, classes, self._settings.temperature)
         alike: dict[Any, list[HeadSpec]] = {}
         for spec in specs:
             alike.setdefault((spec.kind, spec.blocks, spec.subset), []).append(spec)
@@ -236,7 +245,7 @@ class EncoderStudy:
                 f"that is not ignored (ignore_index = {self._task.ignore_index}). Look at the masks of "
                 "val_dataloader.dataset."
             )
-        per_class, score = self._task.score(counts)
+        per_class, score = self._task.score(counts.sum(0))
         folder, checkpoint, config = self._folder / "heads", None, None
         if tensors:
             meta: dict[str, Any] = {"classes": self._task.classes}
@@ -253,9 +262,14 @@ class Study:
     Attributes:
         scored: All heads.
         parts: By encoder's name, its part.
+        selection: On which images heads are chosen and scored.
+        reported: By encoder's name, the figure of its chosen head on images that had no part in the choice; of all
+            encoders together under ''. None of a head that is in no file.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, selection: Selection) -> None:
+        self.selection = selection
+        self.reported: dict[str, Reported | None] = {}
         self.scored = Scored([], [], [])
         self.parts: dict[str, EncoderStudy] = {}
 
@@ -265,3 +279,23 @@ class Study:
         self.scored.results.extend(scored.results)
         self.scored.counts.extend(scored.counts)
         self.scored.predicted.extend(scored.predicted)
+
+    def report(self, task: Task, folder: Path) -> None:
+        """Find the figures of the chosen heads.
+
+        Args:
+            task: The data.
+            folder: Of the study.
+
+        Raises:
+            ConfigError: The test set is not scored as the validation images are.
+        """
+        results = self.scored.results
+        for name, best in best_by_encoder(results).items():
+            own = [i for i, result in enumerate(results) if result.spec.encoder == name]
+            counts = [self.scored.counts[i] for i in own]
+            self.reported[name] = report_chosen([results[i] for i in own], counts, self.selection, task, folder)
+            if best is best_head(results):
+                self.reported[""] = self.reported[name]
+        if len(self.parts) > 1 and self.reported and self.selection.on == "folds":
+            self.reported[""] = report_chosen(results, self.scored.counts, self.selection, task, folder)

@@ -24,7 +24,8 @@ from ..visualization.results_page import (
     html_table,
 )
 from .head_spec import HeadResult
-from .report_tables import all_heads_table, best_table, repeats_table, settings_of
+from .report_tables import all_heads_table, best_table, repeats_table, reported_table, settings_of
+from .selection import Reported
 from .summary import best_by_blocks, best_head, mean_and_std, on_all_images, score_of, with_score, without_seeds
 
 _STYLE = (
@@ -56,6 +57,7 @@ class Report:
         metric: Name of the score: 'mIoU' or 'top-1'.
         results: All heads, repeats, few-shot ones and those that diverged among them; at least one.
         classes: Names, C of them.
+        reported: Figures on images that had no part in the choice of a head, by encoder; of all together under ''.
         confusion: Of the best head, (C, C): how many pixels or images of true class i were predicted as class j. None
             if it is not known.
         pictures: Examples with their names; PNG files as bytes, or figures.
@@ -70,6 +72,7 @@ class Report:
     metric: str
     results: Sequence[HeadResult]
     classes: Sequence[str]
+    reported: Mapping[str, Reported | None] = field(default_factory=dict)
     confusion: NDArray[np.int64] | None = None
     pictures: Sequence[tuple[str, Figure | bytes]] = ()
     features: Sequence[tuple[str, Figure]] = ()
@@ -114,11 +117,21 @@ def _headline(report: Report) -> str:
     if repeated.n + repeated.diverged > 1:
         facts["with all its seeds"] = f"{repeated} (mean ± std of {repeated.n})"
     facts |= {name: path for name, path in (("checkpoint", best.checkpoint), ("config", best.config)) if path}
-    chosen = f"The best of {len(report.results)} heads, chosen by this very score: expect less on other images."
+    reported = report.reported.get("")
+    count = len(report.results)
+    if reported is None:
+        shown, on = score_of(best), "on the validation images"
+        chosen = f"The best of {count} heads, chosen by this very score: expect less on other images."
+    else:
+        shown, on = reported.score, f"on {reported.images}"
+        chosen = (
+            "These images had no part in the choice of the head. On the validation images, on which the best of "
+            f"{count} heads was chosen, this one has {score_of(best):.2f} %; so have all tables and figures below."
+        )
     if failed:
         chosen += f" {told}"
     return (
-        f'<p class="score">{score_of(best):.2f} % {html.escape(report.metric)}</p>\n'
+        f'<p class="score">{shown:.2f} % {html.escape(report.metric)}</p>\n<p>{html.escape(on)}</p>\n'
         f"<p><code>{html.escape(spec.name)}</code></p>\n{html_note(chosen)}\n{html_facts(facts, ())}\n"
     )
 
@@ -200,7 +213,11 @@ def _body(report: Report) -> str:
     return "".join(
         [
             _headline(report),
-            _section("Best head per block", *(best_table(report.results, report.metric) if there else [])),
+            _section("Chosen heads on other images", *reported_table(report.reported, report.results, report.metric)),
+            _section(
+                "Best head per block, on the validation images",
+                *(best_table(report.results, report.metric) if there else []),
+            ),
             _section("Repeated heads", *repeats_table(report.results, report.metric)),
             _section("Blocks and learning rates", *(_curves(report) if there else [])),
             _section("Classes", *(_per_class(report) if there else [])),

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from ..visualization.probe_figures import name_blocks, name_kind
 from ..visualization.results_page import html_details, html_note, html_table
 from .head_spec import HeadResult, HeadSpec, Subset
-from .summary import best_by_blocks, best_head, mean_and_std, score_of
+from .selection import Reported
+from .summary import best_by_blocks, best_by_encoder, best_head, mean_and_std, score_of
 
 _REPEATS_SHOWN = 15
 
@@ -72,6 +73,23 @@ def best_table(results: Sequence[HeadResult], metric: str) -> list[str]:
     note, header, rows = _compare([one.spec for one in found], scores)
     marked = {i: "best" for i, one in enumerate(found) if one.spec == best.spec}
     return [note, html_table(header, rows, marked, "wide heads")]
+
+
+def reported_table(reported: Mapping[str, Reported | None], results: Sequence[HeadResult], metric: str) -> list[str]:
+    """The chosen head of every encoder on the images that it was chosen on and on others, in HTML; often nothing."""
+    best = best_by_encoder(results)
+    rows = []
+    for encoder, one in reported.items():
+        if not encoder:
+            continue
+        other = "–" if one is None else f"{one.score:.2f}"
+        where = "its head is in no file (k-NN)" if one is None else one.images
+        rows.append([encoder, best[encoder].spec.name, f"{score_of(best[encoder]):.2f}", other, where])
+    if not rows:
+        return []
+    columns = (f"{metric} on validation in %", f"{metric} on other images in %")
+    header = ["encoder", "best head on validation", *columns, "these other images"]
+    return [html_table(header, rows, box="wide heads")]
 
 
 def repeats_table(results: Sequence[HeadResult], metric: str) -> list[str]:

@@ -23,7 +23,7 @@ class Scored(NamedTuple):
 
     Attributes:
         results: A head each.
-        counts: Pixels or images by label and prediction, (C + 1, C + 1), a head each.
+        counts: Pixels or images by fold, label and prediction, (folds, C + 1, C + 1), a head each.
         predicted: Class of every validation image, a head each; nothing where pixels are labelled.
     """
 
@@ -42,14 +42,14 @@ class Scored(NamedTuple):
         write_json(path, {"study": study, **content, "results": [asdict(result) for result in self.results]})
 
     @classmethod
-    def read(cls, path: Path, study: str, specs: Sequence[HeadSpec], num_classes: int) -> "Scored":
+    def read(cls, path: Path, study: str, specs: Sequence[HeadSpec], shape: tuple[int, int, int]) -> "Scored":
         """What :meth:`write` wrote.
 
         Args:
             path: The file.
             study: As in :meth:`write`.
             specs: The heads.
-            num_classes: C.
+            shape: (folds, C + 1, C + 1).
 
         Raises:
             StateError: It is damaged, or of another study.
@@ -63,7 +63,7 @@ class Scored(NamedTuple):
             predicted = [[int(label) for label in labels] for labels in found["predicted"]]
             if {result.spec for result in results} != set(specs) or not len(results) == len(counts) == len(predicted):
                 raise ValueError("it is of other heads")
-            if any(count.shape != (num_classes + 1, num_classes + 1) or count.min() < 0 for count in counts):
+            if any(count.shape != shape or count.min() < 0 for count in counts):
                 raise ValueError("its counts are no confusion matrices")
         except Exception as error:  # Whatever a damaged file leads to.
             raise refuse(path, error if str(error) else type(error).__name__) from error

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from ..training import ConfigError
 from .feature_store import DTYPES
 from .head_spec import KINDS, SOLVERS, Kind, Solver
+from .select_settings import Select
 from .values import check_fields, is_whole, list_of, number, one_of, text, truth, whole
 
 # A block, or several whose maps are concatenated.
@@ -181,6 +182,7 @@ class ProbeSettings:
         temperature: Of the votes of k-NN.
         few_shot: Training on a few of the images, besides all of them.
         repeat: Training the best again.
+        select: On which images heads are chosen, and on which the chosen one is scored.
         store: Where features are kept.
         pictures: Validation images shown in the report.
     """
@@ -201,6 +203,7 @@ class ProbeSettings:
     temperature: float = 0.07
     few_shot: FewShot = FewShot()
     repeat: Repeat = Repeat()
+    select: Select = field(default_factory=Select)
     store: StoreSettings = StoreSettings()
     pictures: int = 4
 
@@ -243,7 +246,7 @@ class ProbeSettings:
             if not isinstance(heads := given["heads"], (list, tuple)):
                 raise ConfigError(f"probe.heads={heads!r}: give a list of dicts.")
             given["heads"] = tuple(_build(HeadGrid, head, f"probe.heads[{i}]") for i, head in enumerate(heads))
-        for name, kind in (("few_shot", FewShot), ("repeat", Repeat), ("store", StoreSettings)):
+        for name, kind in (("few_shot", FewShot), ("repeat", Repeat), ("select", Select), ("store", StoreSettings)):
             if name in given:
                 given[name] = _build(kind, given[name], f"probe.{name}")
         settings: ProbeSettings = _build(cls, given, "probe")

@@ -26,6 +26,7 @@ from ..visualization.overlay import IGNORED, draw_panel
 from .encoder_study import EncoderStudy, Study
 from .head_spec import HeadResult
 from .report import Report, write_report
+from .selection import Reported
 from .settings import ProbeSettings
 from .summary import best_by_encoder, best_head, mean_and_std, with_score, write_tables
 from .task import Task
@@ -123,6 +124,10 @@ def _timing(study: Study) -> dict[str, float]:
     }
 
 
+def _as_json(reported: Reported | None) -> dict[str, Any] | None:
+    return None if reported is None else reported.to_json()
+
+
 def write_study_report(folder: Path, config: Config, settings: ProbeSettings, task: Task, study: Study) -> None:
     """Write ``results.csv``, ``results.json``, the resolved config and ``index.html``.
 
@@ -135,7 +140,7 @@ def write_study_report(folder: Path, config: Config, settings: ProbeSettings, ta
     """
     results, stores = study.scored.results, _stores(study)
     best = best_head(results) if with_score(results) else None
-    confusion = study.scored.counts[results.index(best)][:-1, :-1] if best is not None else None
+    confusion = study.scored.counts[results.index(best)].sum(0)[:-1, :-1] if best is not None else None
     bests = best_by_encoder(results)
     pictures: list[tuple[str, Figure]] = []
     features: list[tuple[str, Figure]] = []
@@ -169,6 +174,8 @@ def write_study_report(folder: Path, config: Config, settings: ProbeSettings, ta
         if one.n + one.diverged > 1
     ]
     content: dict[str, Any] = {"metric": task.metric, "best": best and best.spec.name}
+    content |= {"chosen_on": study.selection.on, "reported": _as_json(study.reported.get(""))}
+    content |= {"reported_of_encoders": {name: _as_json(one) for name, one in study.reported.items() if name}}
     content |= {"best_of_encoders": {encoder: own.spec.name for encoder, own in bests.items()}}
     content |= {"repeated": repeated, "classes": task.classes, "heads": [asdict(result) for result in results]}
     content |= {"confusion": confusion.tolist() if confusion is not None else None, **facts}
@@ -188,6 +195,7 @@ def write_study_report(folder: Path, config: Config, settings: ProbeSettings, ta
         metric=task.metric,
         results=results,
         classes=task.classes,
+        reported=study.reported,
         confusion=confusion,
         pictures=pictures,
         features=features,

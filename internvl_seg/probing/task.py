@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,13 @@ class Task:
     def score(self, counts: NDArray[np.int64]) -> tuple[list[float | None], float]:
         """Score of every class and of all, in percent."""
         return iou_and_mean(counts) if self.is_dense else accuracy_and_mean(counts)
+
+    def test_images(self) -> list[Path]:
+        """The test images; none if the config has no test set, or no other one than for validation."""
+        loader = self.config.get("test_dataloader")
+        if loader is None or loader.dataset == self.config.val_dataloader.dataset:
+            return []
+        return [Path(info["img_path"]).resolve() for info in self.infos(SeededDataset(dict(loader.dataset), self.seed))]
 
     def infos(self, dataset: SeededDataset) -> list[Mapping[str, Any]]:
         """Where the images of a data set are, and their labels."""

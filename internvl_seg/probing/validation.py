@@ -95,6 +95,7 @@ def count_all(
     decide: Decide,
     num_classes: int,
     ignore_index: int,
+    fold_of: NDArray[np.int64],
     advance: Callable[[int], None],
 ) -> tuple[list[list[NDArray[np.int64]]], list[list[list[int]]], list[list[bool]]]:
     """Count what every head predicts.
@@ -107,22 +108,24 @@ def count_all(
         decide: Makes ids of logits.
         num_classes: C.
         ignore_index: Label that is not counted.
+        fold_of: Of every image the fold in which it is counted.
         advance: Told how many images are done.
 
     Returns:
-        Of every group and every head of it, (C + 1, C + 1) as :func:`internvl_seg.data.confusion.pair_counts`; what it
-        predicts of every image, which is nothing where pixels are labelled; and whether all its logits were finite,
-        without which what it counts says nothing.
+        Of every group and every head of it, (folds, C + 1, C + 1) as
+        :func:`internvl_seg.data.confusion.pair_counts`; what it predicts of every image, which is nothing where pixels
+        are labelled; and whether all its logits were finite, without which what it counts says nothing.
     """
+    shape = (int(fold_of.max()) + 1, num_classes + 1, num_classes + 1)
     predicted: list[list[list[int]]] = [[[] for _ in one.specs] for one in heads]
-    counts = [[np.zeros((num_classes + 1, num_classes + 1), np.int64) for _ in one.specs] for one in heads]
+    counts = [[np.zeros(shape, np.int64) for _ in one.specs] for one in heads]
     finite = [torch.ones(len(one.specs), dtype=torch.bool) for one in heads]
 
     def count(label: NDArray[Any], prediction: NDArray[Any]) -> NDArray[np.int64]:
         return pair_counts(label, prediction, num_classes, ignore_index)
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        for sample in samples:
+        for fold, sample in zip(fold_of, samples, strict=True):
             maps = {block: features.float() for block, features in sample.features.items()}
             label = sample.label.numpy()
             # Normalised once for all heads that share the statistics.
@@ -138,7 +141,7 @@ def count_all(
                         own.append(int(labels))
             for found, waiting in zip(counts, jobs, strict=True):
                 for total, job in zip(found, waiting, strict=True):
-                    total += job.result()
+                    total[fold] += job.result()
             advance(1)
     return counts, predicted, [sound.tolist() for sound in finite]
 
@@ -147,7 +150,7 @@ def iou_and_mean(counts: NDArray[np.int64]) -> tuple[list[float | None], float]:
     """IoU of every class, and the mIoU over the classes that are there, in percent, as MMSegmentation's metric.
 
     Args:
-        counts: (C + 1, C + 1) of :func:`count_all`.
+        counts: (C + 1, C + 1), as a fold of :func:`count_all`.
     """
     correct, predicted, labelled = counts.diagonal()[:-1], counts.sum(0)[:-1], counts.sum(1)[:-1]
     return _shares(correct, predicted + labelled - correct)
@@ -157,7 +160,7 @@ def accuracy_and_mean(counts: NDArray[np.int64]) -> tuple[list[float | None], fl
     """Accuracy of every class, and that of all images, in percent.
 
     Args:
-        counts: (C + 1, C + 1) of :func:`count_all`.
+        counts: (C + 1, C + 1), as a fold of :func:`count_all`.
     """
     per_class, _ = _shares(counts.diagonal()[:-1], counts.sum(1)[:-1])
     return per_class, 100.0 * float(counts.diagonal()[:-1].sum()) / max(int(counts.sum()), 1)
