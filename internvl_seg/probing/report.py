@@ -57,7 +57,6 @@ class Report:
         metric: Name of the score: 'mIoU' or 'top-1'.
         results: All heads, repeats, few-shot ones and those that diverged among them; at least one.
         classes: Names, C of them.
-        reported: Figures on images that had no part in the choice of a head, by encoder; of all together under ''.
         confusion: Of the best head, (C, C): how many pixels or images of true class i were predicted as class j. None
             if it is not known.
         pictures: Examples with their names; PNG files as bytes, or figures.
@@ -66,13 +65,13 @@ class Report:
         facts: What is needed to repeat the study, by name: config, seed, versions, keys and sizes of stores.
         commands: What was typed, in order.
         config: Text of the config with everything that it takes from others and from options.
+        reported: Figures on images that had no part in the choice of a head, by encoder; of all together under ''.
     """
 
     title: str
     metric: str
     results: Sequence[HeadResult]
     classes: Sequence[str]
-    reported: Mapping[str, Reported | None] = field(default_factory=dict)
     confusion: NDArray[np.int64] | None = None
     pictures: Sequence[tuple[str, Figure | bytes]] = ()
     features: Sequence[tuple[str, Figure]] = ()
@@ -80,6 +79,7 @@ class Report:
     facts: Mapping[str, str] = field(default_factory=dict)
     commands: Sequence[str] = ()
     config: str = ""
+    reported: Mapping[str, Reported | None] = field(default_factory=dict)
 
     @property
     def several_encoders(self) -> bool:
@@ -214,10 +214,7 @@ def _body(report: Report) -> str:
         [
             _headline(report),
             _section("Chosen heads on other images", *reported_table(report.reported, report.results, report.metric)),
-            _section(
-                "Best head per block, on the validation images",
-                *(best_table(report.results, report.metric) if there else []),
-            ),
+            _section("Best head per block", *(best_table(report.results, report.metric) if there else [])),
             _section("Repeated heads", *repeats_table(report.results, report.metric)),
             _section("Blocks and learning rates", *(_curves(report) if there else [])),
             _section("Classes", *(_per_class(report) if there else [])),

@@ -4,6 +4,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -104,7 +105,7 @@ def test_closed_forms(kind: str, decay: float, temperature: float, diverges: boo
 
     source = Vectors()
     spec = HeadSpec("vit", kind, (0,), "closed_form", 0.0, decay, False, 0, neighbours=1)
-    closed = ClosedForm(source, source, range(4), "pooled", 2, temperature)
+    closed = ClosedForm(source, source, np.zeros(4, int), "pooled", 2, temperature)
     assert closed.fit([spec], range(4))[3] == [diverges]
     source.scale = 1e30
     with pytest.raises(NonFiniteError, match="pooled features of block 0 of encoder 'vit'"):

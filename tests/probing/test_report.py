@@ -13,6 +13,7 @@ from PIL import Image
 
 from internvl_seg.probing.head_spec import HeadResult, HeadSpec, Subset
 from internvl_seg.probing.report import Report, write_report
+from internvl_seg.probing.selection import Reported
 
 CLASSES = ["sky", "<b>road</b>", "a & b"]
 SPEC = HeadSpec("vit<s>", "linear", (0,), "adamw", 1e-3, 0.01, True, 0)
@@ -91,6 +92,20 @@ def test_a_bare_report_has_the_heads_and_no_empty_section(report: Report, tmp_pa
     assert ("code", "vit<s>_linear_block1_adamw_lr0.01_wd0.01_seed2") in page.words
     std = statistics.stdev([41.0, 42.0, 43.0])
     assert ("dd", f"42.00 ± {std:.2f} (mean ± std of 3)") in page.words
+
+
+def test_the_headline_is_of_images_that_had_no_part_in_the_choice(report: Report, tmp_path: Path) -> None:
+    one = Reported("the test images", 39.5, [40.0, 39.0, None], ("some head",))
+    page = written(replace(report, reported={"vit<s>": one, "": one}), tmp_path)
+    assert page.sections()[0] == "Chosen heads on other images"
+    assert ("p", "39.50 % mIoU") in page.words
+    assert ("p", "on the test images") in page.words
+    assert any("this one has 43.00 %" in said for _, said in page.words)
+    best = "vit<s>_linear_block1_adamw_lr0.01_wd0.01_seed2"
+    assert ["vit<s>", best, "43.00", "39.50", "the test images"] in page.rows
+    page = written(replace(report, reported={"vit<s>": None, "": None}), tmp_path)
+    assert ("p", "43.00 % mIoU") in page.words
+    assert any("expect less on other images" in said for _, said in page.words)
 
 
 def test_the_tables_hold_the_numbers(report: Report, tmp_path: Path) -> None:
