@@ -73,7 +73,8 @@ def read_coco(
     """
     index = PictureIndex(source)
     table = ClassTable(", ".join(files[:3]))
-    places = [_categories(source, name, table, placeholder and not _uses_zero(source, files)) for name in files]
+    without_zero = placeholder and not _uses_zero(source, files)
+    places = [_categories(source, name, table, without_zero) for name in files]
     found: dict[str, _Found] = {}
     masks = 0
     for name, of_category in zip(files, places, strict=True):
