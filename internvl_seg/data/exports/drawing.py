@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .export import UNLABELLED, Drawn, ExportError
+from .export import UNLABELLED, Drawn, ExportError, Labels, whole_map
 
 # Pixels from the picture's corner that a point may lie; renderers walk along outlines, also outside of the picture.
 FARTHEST = 1_000_000
@@ -67,6 +67,29 @@ def draw(size: tuple[int, int], shapes: Iterable[Shape], base: int = UNLABELLED)
             twice[top : top + height, left : left + width] |= mask & (below != value) & (below < UNLABELLED)
         below[mask] = value
     return Drawn(ids, int(np.count_nonzero(twice)))
+
+
+def labels_of(
+    shapes: Sequence[Shape], what: str, said: tuple[int, int] | None = None, base: int = UNLABELLED
+) -> Labels:
+    """Labels that are shapes on the whole picture.
+
+    Args:
+        shapes: In the order in which they are drawn.
+        what: The picture as the labels name it and their file, for errors: "a.jpg of instances.json".
+        said: (height, width) of the picture that was labelled, if the export says it.
+        base: What pixels without a shape are.
+    """
+
+    def paint(size: tuple[int, int]) -> Drawn:
+        if said is not None and said != size:
+            raise ExportError(
+                f"{what} was labelled with {said[0]} rows and {said[1]} columns, but the picture has {size[0]} and "
+                f"{size[1]}. Put the picture that was labelled in its place, or export again with the pictures."
+            )
+        return draw(size, shapes, base)
+
+    return whole_map(paint)
 
 
 def clip(patch: Patch, size: tuple[int, int]) -> Patch:

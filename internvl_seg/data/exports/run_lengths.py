@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .drawing import Patch
 from .export import ExportError
 
 # COCO writes six bits a character, beginning with '0', of which the sixth says that another one follows.
@@ -121,6 +122,30 @@ def mask_of_runs(
     inside = np.arange(runs.size) % 2 == (0 if first else 1)
     flat = np.repeat(inside, runs)
     return flat.reshape(height, width) if order == "C" else flat.reshape(width, height).T
+
+
+def box_mask(
+    runs: NDArray[np.int64], box: tuple[int, int, int, int], size: tuple[int, int], what: str, *, first: bool = False
+) -> Patch:
+    """Pixels from row-major runs inside an object's own box, as CVAT and Hasty write them.
+
+    Args:
+        runs: The lengths.
+        box: (top, left, height, width), in the picture.
+        size: (height, width) of the picture.
+        what: The annotation, for errors.
+        first: Whether the first run is inside (Hasty) or outside (CVAT).
+
+    Raises:
+        ExportError: The box is not in the picture, or the runs do not fill it.
+    """
+    top, left, height, width = box
+    if min(box) < 0 or top + height > size[0] or left + width > size[1]:
+        raise ExportError(
+            f"The mask of {what} is at row {top} and column {left}, {height} x {width}, but the picture has {size[0]} "
+            f"rows and {size[1]} columns. Export with the pictures that were labelled, as they are."
+        )
+    return Patch(top, left, mask_of_runs(runs, (height, width), what, first=first))
 
 
 def mask_of_pairs(text: str, size: tuple[int, int], what: str) -> NDArray[np.bool_]:
