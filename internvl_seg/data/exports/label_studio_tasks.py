@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
 from .export import ExportError
 from .fields import as_list, as_mapping, first_upper
-from .find_pictures import SUFFIXES, uploaded_names
-from .noticed import Noticed
+from .find_pictures import uploaded_names
+from .notes import Notes
+from .picture_index import is_picture
 
 # Keys of a JSON-MIN record that are of the task and its annotation.
 _OF_RECORDS = frozenset({"id", "annotator", "annotation_id", "created_at", "updated_at", "lead_time", "agreement"})
@@ -46,13 +46,13 @@ def is_min(found: Any) -> bool:
     return isinstance(first, dict) and {"id", "annotation_id", "annotator", "lead_time"} <= first.keys()
 
 
-def tasks_of(found: Any, file: str, noticed: Noticed) -> Iterator[Task]:
+def tasks_of(found: Any, file: str, notes: Notes) -> Iterator[Task]:
     """The tasks of a JSON file.
 
     Args:
         found: What it holds.
         file: Its name, for messages.
-        noticed: Takes what of the tasks is no annotation.
+        notes: Takes what of the tasks is no annotation.
 
     Raises:
         ExportError: It holds something else.
@@ -68,9 +68,9 @@ def tasks_of(found: Any, file: str, noticed: Noticed) -> Iterator[Task]:
         where = f"task {record.get('id')} of {file}"
         annotations = record.get("annotations", record.get("completions"))
         if record.get("predictions"):
-            noticed.add("Predictions of models are no annotations and are left out", where)
+            notes.add("Predictions of models are no annotations and are left out", where)
         if record.get("drafts"):
-            noticed.add("Drafts, which nobody submitted, are left out", where)
+            notes.add("Drafts, which nobody submitted, are left out", where)
         yield Task(
             where,
             as_mapping(record.get("data"), f"'data' of {where}"),
@@ -102,7 +102,7 @@ def _tasks_of_min(records: list[dict[str, Any]], file: str) -> Iterator[Task]:
 _OF_PICTURES = ("original_width", "original_height", "image_rotation", "item_index")
 
 
-def annotation_of(task: Task, noticed: Noticed) -> dict[str, Any] | None:
+def annotation_of(task: Task, notes: Notes) -> dict[str, Any] | None:
     """The annotation of a task that counts: one that is marked as ground truth, or else the newest.
 
     Those that were skipped hold what had been drawn until then, and never count.
@@ -113,7 +113,7 @@ def annotation_of(task: Task, noticed: Noticed) -> dict[str, Any] | None:
     done: list[dict[str, Any]] = []
     for annotation in task.annotations:
         if annotation.get("was_cancelled") or annotation.get("skipped"):
-            noticed.add("Annotations that were skipped are left out", task.where)
+            notes.add("Annotations that were skipped are left out", task.where)
         else:
             done.append(annotation)
     if not done:
@@ -121,7 +121,7 @@ def annotation_of(task: Task, noticed: Noticed) -> dict[str, Any] | None:
     if len(done) > 1:
         kind = "Annotations of tasks with more than one are left out, but those marked as ground truth or the newest"
         for _ in done[1:]:
-            noticed.add(kind, task.where)
+            notes.add(kind, task.where)
     # The first of equals counts, as exports begin with the newest.
     return max(done, key=lambda one: (bool(one.get("ground_truth")), _time_of(one)))
 
@@ -191,4 +191,4 @@ def _is_address(value: Any) -> bool:
         return bool(value) and all(isinstance(item, str) and _is_address(item) for item in value)
     if not isinstance(value, str) or len(value) > 10_000:
         return False
-    return any(PurePosixPath(name).suffix.lower() in SUFFIXES for name in uploaded_names(value))
+    return any(is_picture(name) for name in uploaded_names(value))

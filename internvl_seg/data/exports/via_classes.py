@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from .drawing import Patch
 from .export import ExportError
 from .fields import first_upper
-from .noticed import Noticed
+from .notes import Notes
 
 # The class of regions without any attribute.
 _NAMELESS = "object"
@@ -41,7 +41,7 @@ class Regions(NamedTuple):
     attributes: dict[str, Any]
 
 
-def classes_of(found: Regions, classes: Path | None, noticed: Noticed) -> tuple[list[str | None], list[str]]:
+def classes_of(found: Regions, classes: Path | None, notes: Notes) -> tuple[list[str | None], list[str]]:
     """The class of each region, and all classes.
 
     It is the attribute that all regions have; of several, the one that is chosen from a list, or whose values are all
@@ -50,7 +50,7 @@ def classes_of(found: Regions, classes: Path | None, noticed: Noticed) -> tuple[
     Args:
         found: The regions.
         classes: File with the names of the classes, one a line.
-        noticed: Takes what is left out.
+        notes: Takes what is left out.
 
     Returns:
         Names, None for a region without a value; and the names in order: as the project lists the options, others
@@ -68,17 +68,17 @@ def classes_of(found: Regions, classes: Path | None, noticed: Noticed) -> tuple[
     if not values:
         name = named[0] if len(named) == 1 else _NAMELESS
         for region in found.regions:
-            noticed.add(f"Regions have no attribute; they are all of the class {name!r}", region.what)
+            notes.add(f"Regions have no attribute; they are all of the class {name!r}", region.what)
         return [name] * len(found.regions), [name] if found.regions else []
     chosen = _choose(values, found.attributes, named)
     labels = values[chosen]
     for label, region in zip(labels, found.regions, strict=True):
         if label is None:
             _refuse_several(region, chosen)
-            noticed.add(f"Regions without a value of {chosen!r}, which is the class, are left out", region.what)
+            notes.add(f"Regions without a value of {chosen!r}, which is the class, are left out", region.what)
     for name in values:
         if name != chosen:
-            noticed.add(f"The class is the attribute {chosen!r}; others are left out", repr(name))
+            notes.add(f"The class is the attribute {chosen!r}; others are left out", repr(name))
     listed = list(_options(found.attributes.get(chosen)).values())
     seen = {label for label in labels if label is not None}
     return labels, list(dict.fromkeys([*listed, *sorted(seen - set(listed))]))

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 
 from ..coco_polygon import coco_polygon
-from ..drawing import Patch, Shape, check_reach, draw, points_of
+from ..drawing import Patch, Shape, check_reach, labels_of, points_of
 from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
 from ..fields import as_list, as_mapping, as_number, as_size, as_text, as_whole, check_size, first_upper, hex_colour
-from ..find_pictures import PictureFiles, once_each
+from ..find_pictures import by_stem, missing_pictures, once_each
 from ..hasty_runs import Runs, box_of, reader_of_runs
 from ..id_pngs import read_ids
-from ..noticed import Noticed
+from ..notes import Notes
+from ..picture_index import PictureIndex
 from ..recognising import fitting_json
 from ..source import Source
 
@@ -71,7 +72,7 @@ def read(source: Source) -> Export:
 
 def _read_masks(source: Source, listed: str) -> Export:
     """Masks of 8 bits, of which ``png_index`` says what the values are; numbers may be left out."""
-    noticed = Noticed()
+    notes = Notes()
     labels: list[ClassLabel] = []
     place: dict[int, int] = {0: UNLABELLED}
     for value in as_list(source.json(listed), listed):
@@ -89,7 +90,8 @@ def _read_masks(source: Source, listed: str) -> Export:
     if source.images is not None and source.images.resolve().is_relative_to(source.folder.resolve()):
         taken = source.images.resolve().relative_to(source.folder.resolve()).as_posix()
         masks = [path for path in masks if not path.is_relative_to(taken)]
-    pictures = PictureFiles(source, leave_out={str(path) for path in masks})
+    pictures = PictureIndex(source)
+    find = by_stem(pictures, () if source.images is not None else {str(path) for path in masks})
     kept: list[tuple[str, Annotated]] = []
     missing: list[str] = []
     for mask in masks:
@@ -98,10 +100,10 @@ def _read_masks(source: Source, listed: str) -> Export:
             if folder != PurePosixPath(".")
             else str(mask.with_suffix(""))
         )
-        path = pictures.of_stem(stem, str(mask))
+        path = find(stem, str(mask))
         if path is None:
             missing.append(str(mask))
-            noticed.add("Masks whose pictures are not there are left out", str(mask))
+            notes.add("Masks whose pictures are not there are left out", str(mask))
             continue
         kept.append(
             (
@@ -110,14 +112,14 @@ def _read_masks(source: Source, listed: str) -> Export:
             )
         )
     if not kept:
-        raise pictures.missing(missing[0] if missing else listed, len(missing))
+        raise missing_pictures(pictures, missing[0] if missing else listed, len(missing))
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
         classes=tuple(labels),
         pictures=once_each(kept),
         unlabelled="background",
-        notes=noticed.notes(),
+        notes=notes.sentences(),
     )
 
 
@@ -136,15 +138,15 @@ def _mapped(path: Path, place: dict[int, int], listed: str) -> Labels:
 
 
 def _read_json(source: Source) -> Export:
-    noticed = Noticed()
-    pictures = PictureFiles(source)
+    notes = Notes()
+    pictures = PictureIndex(source)
     labels: list[ClassLabel] = []
     images: list[tuple[str, Annotated]] = []
     missing: list[str] = []
     for file in source.of_suffix(".json"):
         content = source.json(file)
         if not _fits(content):
-            noticed.add("JSON files that are not Hasty's are left out", file)
+            notes.add("JSON files that are not Hasty's are left out", file)
             continue
         for value in as_list(content["label_classes"], f"'label_classes' of {file}"):
             given = as_mapping(value, f"a class of {file}")
@@ -161,35 +163,33 @@ def _read_json(source: Source) -> Export:
             named = as_text(entry.get("image_name"), f"'image_name' of an image of {file}")
             where = f"{named} in {file}"
             folder = entry.get("dataset_name")
-            path = pictures.find(f"{folder}/{named}" if isinstance(folder, str) and folder else named, where)
+            path = pictures.find(f"{folder}/{named}" if isinstance(folder, str) and folder else named)
             if path is None:
                 missing.append(named)
-                noticed.add("Pictures that are not there are left out", where)
+                notes.add("Pictures that are not there are left out", where)
                 continue
-            drawer = _labels(entry, where, place, read_runs, noticed)
+            drawer = _labels(entry, where, place, read_runs, notes)
             images.append((path, Annotated(pictures.path(path), path, drawer, source=where)))
     if missing and not images:
-        raise pictures.missing(missing[0], len(missing))
+        raise missing_pictures(pictures, missing[0], len(missing))
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
         classes=tuple(labels),
         pictures=once_each(images),
         unlabelled="background",
-        notes=noticed.notes(),
+        notes=notes.sentences(),
     )
 
 
-def _labels(
-    entry: dict[str, Any], where: str, place: dict[str, int], read_runs: Runs, noticed: Noticed
-) -> Labels | None:
+def _labels(entry: dict[str, Any], where: str, place: dict[str, int], read_runs: Runs, notes: Notes) -> Labels | None:
     values = as_list(entry.get("labels") or [], f"'labels' of {where}")
     status = entry.get("image_status")
     if not values and status in _UNFINISHED:
-        noticed.add(f"Pictures in the state {status!r} without a label count as not labelled", where)
+        notes.add(f"Pictures in the state {status!r} without a label count as not labelled", where)
         return None
     if status == "SKIPPED":
-        noticed.add("Pictures that were skipped count as not labelled", where)
+        notes.add("Pictures that were skipped count as not labelled", where)
         return None
     size = as_size(entry.get("width"), entry.get("height"), where)
     found: list[tuple[float, Shape]] = []
@@ -200,19 +200,15 @@ def _labels(
         if name not in place:
             raise ExportError(f"{first_upper(what)} is of class {name!r}, which 'label_classes' does not have.")
         order = as_number(label.get("z_index") or 0, f"'z_index' of {what}")
-        if (pixels := _pixels(label, what, size, read_runs, noticed)) is not None:
+        if (pixels := _pixels(label, what, size, read_runs, notes)) is not None:
             found.append((order, Shape(place[name], pixels)))
     shapes = [shape for _, shape in sorted(found, key=lambda one: one[0])]
 
-    def whole(seen: tuple[int, int]) -> Drawn:
-        check_size(size, seen, f"The labels of {where}")
-        return draw(seen, shapes)
-
-    return whole_map(whole)
+    return labels_of(shapes, where, size)
 
 
 def _pixels(
-    label: dict[str, Any], what: str, size: tuple[int, int], read_runs: Runs, noticed: Noticed
+    label: dict[str, Any], what: str, size: tuple[int, int], read_runs: Runs, notes: Notes
 ) -> Callable[[tuple[int, int]], Patch] | None:
     if label.get("mask"):
         top, left, height, width = box_of(label, what)
@@ -222,15 +218,15 @@ def _pixels(
                 "Export it again."
             )
         if top >= size[0] or left >= size[1]:
-            noticed.add("Labels outside of the picture are left out", what)
+            notes.add("Labels outside of the picture are left out", what)
             return None
         return lambda _: Patch(top, left, read_runs(label["mask"], (height, width), what))
     if label.get("polygon"):
         points = points_of(label["polygon"], what)
         check_reach(points, what)
         if len(points) < 3 or not (np.ptp(points, axis=0) > 0).all():
-            noticed.add("Polygons of no extent are left out", what)
+            notes.add("Polygons of no extent are left out", what)
             return None
         return lambda seen: coco_polygon([points], seen)
-    noticed.add("Boxes without a mask or a polygon are no areas and are left out", what)
+    notes.add("Boxes without a mask or a polygon are no areas and are left out", what)
     return None

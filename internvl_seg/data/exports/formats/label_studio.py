@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from ..brush_runs import brush_alpha
 from ..coco_polygon import coco_polygon
-from ..drawing import Patch, Shape, check_reach, draw, points_of
-from ..export import Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
-from ..fields import as_list, as_mapping, as_number, as_size, as_text, check_size, first_upper
-from ..find_pictures import PictureFiles, once_each, uploaded_names
+from ..drawing import Patch, Shape, check_reach, labels_of, points_of
+from ..export import Annotated, ClassLabel, Export, ExportError, Labels
+from ..fields import as_list, as_mapping, as_number, as_size, as_text, check_size
+from ..find_pictures import by_stored_name, missing_pictures, once_each, uploaded_names
 from ..label_studio_tasks import Labelled, Task, annotation_of, is_full, is_min, pictures_of, tasks_of
-from ..noticed import Noticed
+from ..notes import Notes
 from ..outlines import box_outline, ellipse_outline
+from ..picture_index import PictureIndex, is_picture
 from ..recognising import fitting_json
 from ..source import Source
 
@@ -51,23 +52,24 @@ def read(source: Source) -> Export:
     Raises:
         ExportError: It is damaged, or its pictures are not there.
     """
-    noticed = Noticed()
-    pictures = PictureFiles(source)
+    notes = Notes()
+    pictures = PictureIndex(source)
+    find = _finder(pictures)
     found: dict[str, tuple[Task, list[_Region] | None]] = {}
     missing: list[str] = []
     for file in source.of_suffix(".json"):
         content = source.json(file)
         if not (is_full(content) or is_min(content)):
-            noticed.add("JSON files that are no exports of Label Studio are left out", file)
+            notes.add("JSON files that are no exports of Label Studio are left out", file)
             continue
-        for task in tasks_of(content, file, noticed):
-            for picture in _pictures(task, noticed):
-                path = _find(picture.address, pictures, task)
+        for task in tasks_of(content, file, notes):
+            for picture in _pictures(task, notes):
+                path = find(picture.address)
                 if path is None:
                     missing.append(picture.address)
-                    noticed.add("Pictures that are not there are left out", f"{task.where}, {picture.address}")
+                    notes.add("Pictures that are not there are left out", f"{task.where}, {picture.address}")
                     continue
-                regions = _regions(picture.results, task, noticed)
+                regions = _regions(picture.results, task, notes)
                 if path in found and regions is not None and found[path][1] is not None:
                     raise ExportError(
                         f"{task.where} and {found[path][0].where} are both for the picture {path}. Delete one of them."
@@ -75,7 +77,7 @@ def read(source: Source) -> Export:
                 if path not in found or regions is not None:
                     found[path] = (task, regions)
     if missing and not found:
-        raise pictures.missing(missing[0], len(missing))
+        raise missing_pictures(pictures, missing[0], len(missing))
     labels = sorted({region.label for _, regions in found.values() for region in regions or ()})
     place = {label: i for i, label in enumerate(labels)}
     return Export(
@@ -84,52 +86,52 @@ def read(source: Source) -> Export:
         classes=tuple(ClassLabel(label) for label in labels),
         pictures=once_each(
             [
-                (path, Annotated(pictures.path(path), path, _labels(regions, place), source=task.where))
+                (path, Annotated(pictures.path(path), path, _labels(regions, place, task.where), source=task.where))
                 for path, (task, regions) in found.items()
             ]
         ),
         unlabelled="background",
-        notes=noticed.notes(),
+        notes=notes.sentences(),
     )
 
 
-def _pictures(task: Task, noticed: Noticed) -> list[Labelled]:
-    annotation = annotation_of(task, noticed)
+def _pictures(task: Task, notes: Notes) -> list[Labelled]:
+    annotation = annotation_of(task, notes)
     found = pictures_of(task, annotation)
     if not found:
-        noticed.add("Tasks without a picture are left out", task.where)
+        notes.add("Tasks without a picture are left out", task.where)
     if annotation is None:
-        noticed.add("Tasks that nobody has labelled", task.where)
+        notes.add("Tasks that nobody has labelled", task.where)
     kept = []
     for picture in found:
         if any(result.get("image_rotation") for result in picture.results or ()):
-            noticed.add("Pictures that were turned while they were labelled are left out", task.where)
+            notes.add("Pictures that were turned while they were labelled are left out", task.where)
         else:
             kept.append(picture)
     return kept
 
 
-def _find(address: str, pictures: PictureFiles, task: Task) -> str | None:
-    what = f"{first_upper(task.where)}"
-    for name in uploaded_names(address):
-        if (found := pictures.find(name, what)) is not None:
-            return found
-    # Names as they were before they were uploaded.
-    return pictures.find_stored(PurePosixPath(name).name for name in uploaded_names(address))
+def _finder(pictures: PictureIndex) -> Callable[[str], str | None]:
+    by_stored = by_stored_name(pictures)
+
+    def find(address: str) -> str | None:
+        names = [name for name in uploaded_names(address) if is_picture(name)]
+        for name in names:
+            if (found := pictures.find(name)) is not None:
+                return found
+        # Names as they were before they were uploaded.
+        return by_stored(PurePosixPath(name).name for name in names)
+
+    return find
 
 
-def _labels(regions: list[_Region] | None, place: dict[str, int]) -> Labels | None:
+def _labels(regions: list[_Region] | None, place: dict[str, int], what: str) -> Labels | None:
     if regions is None:
         return None
-    shapes = [Shape(place[region.label], region.pixels) for region in regions]
-
-    def whole(size: tuple[int, int]) -> Drawn:
-        return draw(size, shapes)
-
-    return whole_map(whole)
+    return labels_of([Shape(place[region.label], region.pixels) for region in regions], what)
 
 
-def _regions(results: list[dict[str, Any]] | None, task: Task, noticed: Noticed) -> list[_Region] | None:
+def _regions(results: list[dict[str, Any]] | None, task: Task, notes: Notes) -> list[_Region] | None:
     """The areas of an annotation, in the order in which they were drawn."""
     if results is None:
         return None
@@ -138,7 +140,7 @@ def _regions(results: list[dict[str, Any]] | None, task: Task, noticed: Noticed)
     for result in results:
         value = result.get("value")
         if not isinstance(value, dict) or not _is_area(value):
-            noticed.add(f"Results of type {result.get('type')!r} are no areas and are left out", task.where)
+            notes.add(f"Results of type {result.get('type')!r} are no areas and are left out", task.where)
             continue
         # A shape and its label may be two results with one id; JSON-MIN has no ids.
         key = str(result.get("id") or [value.get(part) for part in _GEOMETRY])
@@ -149,11 +151,11 @@ def _regions(results: list[dict[str, Any]] | None, task: Task, noticed: Noticed)
     for key, result in areas.items():
         what = f"result {result['id']} of {task.where}" if result.get("id") else f"a result of {task.where}"
         if not labels[key]:
-            noticed.add("Areas without a label are left out", what)
+            notes.add("Areas without a label are left out", what)
             continue
         if len(labels[key]) > 1:
-            noticed.add("Areas with several labels, of which the first counts", what)
-        if (pixels := _pixels(result, what, noticed)) is not None:
+            notes.add("Areas with several labels, of which the first counts", what)
+        if (pixels := _pixels(result, what, notes)) is not None:
             regions.append(_Region(labels[key][0], pixels))
     return regions
 
@@ -175,7 +177,7 @@ def _labels_of(value: dict[str, Any], task: Task) -> list[str]:
     return found
 
 
-def _pixels(result: dict[str, Any], what: str, noticed: Noticed) -> Callable[[tuple[int, int]], Patch] | None:
+def _pixels(result: dict[str, Any], what: str, notes: Notes) -> Callable[[tuple[int, int]], Patch] | None:
     """What draws an area; None if it is none."""
     value = as_mapping(result.get("value"), what)
     labelled = as_size(result.get("original_width"), result.get("original_height"), f"the picture of {what}")
@@ -190,10 +192,10 @@ def _pixels(result: dict[str, Any], what: str, noticed: Noticed) -> Callable[[tu
     points = outline(labelled)
     check_reach(points, what)
     if len(points) < 3 or not (np.ptp(points, axis=0) > 0).all():
-        noticed.add("Areas of no extent are left out", what)
+        notes.add("Areas of no extent are left out", what)
         return None
     if (points.max(0) <= 0).any() or (points.min(0) >= labelled[::-1]).any():
-        noticed.add("Areas outside of the picture are left out", what)
+        notes.add("Areas outside of the picture are left out", what)
         return None
 
     def drawn(size: tuple[int, int]) -> Patch:

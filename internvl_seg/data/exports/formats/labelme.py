@@ -6,7 +6,8 @@ points have a radius of 5. A shape called ``__ignore__`` is ignored, as in its `
 shape is background.
 """
 
-from collections.abc import Callable, Iterator
+import posixpath
+from collections.abc import Callable, Iterator, Set
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -26,9 +27,10 @@ from ..drawing import (
 )
 from ..export import IGNORED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
 from ..fields import as_list, as_mapping, as_size, as_text, check_size, first_upper
-from ..find_pictures import PictureFiles, once_each
+from ..find_pictures import missing_pictures, once_each
 from ..inline_images import base64_bytes, png_mask
-from ..noticed import Noticed
+from ..notes import Notes
+from ..picture_index import PictureIndex
 from ..recognising import fitting_json
 from ..source import Source, read_json
 
@@ -73,8 +75,9 @@ def read(source: Source) -> Export:
     Raises:
         ExportError: It is damaged, or its pictures are not there.
     """
-    noticed = Noticed()
-    pictures = PictureFiles(source)
+    notes = Notes()
+    pictures = PictureIndex(source)
+    files = set(pictures.files)
     labels: set[str] = set()
     found: list[tuple[str, Annotated]] = []
     missing: list[str] = []
@@ -83,11 +86,11 @@ def read(source: Source) -> Export:
     for file in source.of_suffix(".json"):
         content = read_json(source.path(file))
         if not _fits(content):
-            noticed.add("JSON files that are not labelme's are left out", file)
+            notes.add("JSON files that are not labelme's are left out", file)
             continue
-        labels |= {area.label for area in _areas(content, file, noticed)}
+        labels |= {area.label for area in _areas(content, file, notes)}
         named = as_text(content["imagePath"], f"'imagePath' of {file}")
-        path = pictures.find(named, file, beside=PurePosixPath(file).parent.as_posix())
+        path = _find(pictures, files, named, file)
         picture: Any = None if path is None else pictures.path(path)
         if path is None and content.get("imageData") is not None:
             picture = base64_bytes(content["imageData"], f"'imageData' of {file}")
@@ -100,13 +103,13 @@ def read(source: Source) -> Export:
                 )
         if path is None:
             missing.append(named)
-            noticed.add("Pictures that are not there are left out", f"{file}, {named}")
+            notes.add("Pictures that are not there are left out", f"{file}, {named}")
             continue
         found.append((path, Annotated(picture, path, _labels(source, file, place), source=file)))
     if missing and not found:
-        raise pictures.missing(missing[0], len(missing))
+        raise missing_pictures(pictures, missing[0], len(missing))
     taken = {path for path, _ in found}
-    found += [(name, Annotated(pictures.path(name), name, None)) for name in pictures.names if name not in taken]
+    found += [(name, Annotated(pictures.path(name), name, None)) for name in pictures.files if name not in taken]
     names = sorted(labels - {_IGNORED})
     place |= {label: i for i, label in enumerate(names)} | {_IGNORED: IGNORED}
     return Export(
@@ -115,8 +118,15 @@ def read(source: Source) -> Export:
         classes=tuple(ClassLabel(label) for label in names),
         pictures=once_each(found),
         unlabelled="background",
-        notes=noticed.notes(),
+        notes=notes.sentences(),
     )
+
+
+def _find(pictures: PictureIndex, files: Set[str], named: str, file: str) -> str | None:
+    """The picture that a file names, mostly one beside it."""
+    folder = PurePosixPath(file).parent.as_posix()
+    beside = posixpath.normpath(posixpath.join(folder, named.replace("\\", "/")))
+    return beside if beside in files else pictures.find(named, near="" if folder == "." else folder)
 
 
 def _labels(source: Source, file: str, place: dict[str, int]) -> Labels:
@@ -127,7 +137,7 @@ def _labels(source: Source, file: str, place: dict[str, int]) -> Labels:
         stored = content.get("imageWidth"), content.get("imageHeight")
         if None not in stored:
             check_size(as_size(*stored, f"the picture of {file}"), size, f"The shapes in {file}")
-        areas = list(_areas(content, file, Noticed()))
+        areas = list(_areas(content, file, Notes()))
         if new := [area.label for area in areas if area.label not in place]:
             raise ExportError(
                 f"{file} has {new[0]!r}, which was not there before. Leave the files alone, and try again."
@@ -137,7 +147,7 @@ def _labels(source: Source, file: str, place: dict[str, int]) -> Labels:
     return whole_map(whole)
 
 
-def _areas(content: dict[str, Any], file: str, noticed: Noticed) -> Iterator[_Area]:
+def _areas(content: dict[str, Any], file: str, notes: Notes) -> Iterator[_Area]:
     """The shapes that can be drawn, in their order."""
     stored = content.get("imageWidth"), content.get("imageHeight")
     size = None if None in stored else as_size(*stored, f"the picture of {file}")
@@ -147,12 +157,12 @@ def _areas(content: dict[str, Any], file: str, noticed: Noticed) -> Iterator[_Ar
         label = as_text(shape.get("label"), f"'label' of {what}")
         kind = shape.get("shape_type") or "polygon"
         if not isinstance(kind, str) or kind not in _POINTS:
-            noticed.add(f"Shapes of type {kind!r} are left out", what)
+            notes.add(f"Shapes of type {kind!r} are left out", what)
             continue
         points = points_of(shape.get("points"), what)
         least, most = _POINTS[kind]
         if len(points) < least:
-            noticed.add(f"Shapes of type {kind!r} with fewer than {least} points are left out", what)
+            notes.add(f"Shapes of type {kind!r} with fewer than {least} points are left out", what)
             continue
         if most is not None and len(points) > most:
             raise ExportError(
@@ -163,10 +173,10 @@ def _areas(content: dict[str, Any], file: str, noticed: Noticed) -> Iterator[_Ar
             margin = float(np.hypot(*(points[1] - points[0])))
             check_reach(points + margin, what)
         if size is not None and ((points.max(0) + margin < 0).any() or (points.min(0) - margin > size[::-1]).any()):
-            noticed.add("Shapes outside of the picture are left out", what)
+            notes.add("Shapes outside of the picture are left out", what)
             continue
         if kind in ("line", "linestrip", "point"):
-            noticed.add(
+            notes.add(
                 f"Lines are drawn {_LINE_WIDTH} pixels wide, points with a radius of {_POINT_RADIUS}, as labelme does",
                 what,
             )

@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..coco_polygon import coco_polygon
-from ..drawing import Patch, Shape, check_reach, draw, points_of
+from ..drawing import Patch, Shape, check_reach, labels_of, points_of
 from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
 from ..fields import as_list, as_mapping, as_text, as_whole, check_size
-from ..find_pictures import PictureFiles, once_each, uploaded_names
+from ..find_pictures import by_stem, missing_pictures, once_each, uploaded_names
 from ..id_pngs import read_ids
-from ..noticed import Noticed
+from ..notes import Notes
 from ..outlines import box_outline
+from ..picture_index import PictureIndex, is_picture
 from ..recognising import fitting_json
 from ..source import Source
 
@@ -59,7 +60,7 @@ def read(source: Source) -> Export:
     Raises:
         ExportError: It is damaged, of a task that has no areas, or its files are not there.
     """
-    noticed = Noticed()
+    notes = Notes()
     files = [name for name in source.of_suffix(".json") if _fits(source.json(name))]
     if len(files) != 1:
         raise ExportError(
@@ -77,29 +78,30 @@ def read(source: Source) -> Export:
         if found and rest.lower().endswith(".png"):
             masks.setdefault(stem, []).append(name)
     release = _Release(files[0], task, _labelset(dataset, files[0]), place, masks)
-    pictures = PictureFiles(source, leave_out={name for names in masks.values() for name in names})
+    pictures = PictureIndex(source)
+    same_stem = by_stem(pictures, {name for names in masks.values() for name in names})
     kept: list[tuple[str, Annotated]] = []
     missing: list[str] = []
     for number, value in enumerate(as_list(dataset["samples"], f"'samples' of {files[0]}"), start=1):
         sample = as_mapping(value, f"sample {number} of {files[0]}")
         named = as_text(sample.get("name"), f"'name' of sample {number} of {files[0]}")
         where = f"{named} in {files[0]}"
-        path = _find(sample, named, pictures, where)
+        path = _find(sample, named, pictures) or same_stem(_bare(named), where)
         if path is None:
             missing.append(named)
-            noticed.add("Pictures that are not there are left out", where)
+            notes.add("Pictures that are not there are left out", where)
             continue
-        drawer = _labels(source, release, sample, named, where, noticed)
+        drawer = _labels(source, release, sample, named, where, notes)
         kept.append((path, Annotated(pictures.path(path), path, drawer, source=where)))
     if missing and not kept:
-        raise pictures.missing(missing[0], len(missing))
+        raise missing_pictures(pictures, missing[0], len(missing))
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
         classes=labels,
         pictures=once_each(kept),
         unlabelled="ignore" if task in _BITMAPS else "background",
-        notes=noticed.notes(),
+        notes=notes.sentences(),
     )
 
 
@@ -141,29 +143,32 @@ def _labelset(dataset: dict[str, Any], file: str) -> str:
     )
 
 
-def _find(sample: dict[str, Any], named: str, pictures: PictureFiles, where: str) -> str | None:
+def _find(sample: dict[str, Any], named: str, pictures: PictureIndex) -> str | None:
     """The SDK calls a picture as the sample is called, with the suffix that its address has."""
     attributes = sample.get("attributes")
     image = attributes.get("image") if isinstance(attributes, dict) else None
     address = image.get("url") if isinstance(image, dict) else None
     suffixes = [PurePosixPath(name).suffix for name in uploaded_names(address)] if isinstance(address, str) else []
-    bare = named[: len(named) - len(PurePosixPath(named).suffix)]
-    for name in dict.fromkeys([*(bare + suffix for suffix in suffixes), named]):
-        if (found := pictures.find(name, where)) is not None:
+    for name in dict.fromkeys([*(_bare(named) + suffix for suffix in suffixes), named]):
+        if is_picture(name) and (found := pictures.find(name)) is not None:
             return found
-    return pictures.of_stem(bare, where)
+    return None
+
+
+def _bare(named: str) -> str:
+    return named[: len(named) - len(PurePosixPath(named).suffix)]
 
 
 def _labels(
-    source: Source, release: _Release, sample: dict[str, Any], named: str, where: str, noticed: Noticed
+    source: Source, release: _Release, sample: dict[str, Any], named: str, where: str, notes: Notes
 ) -> Labels | None:
     given = as_mapping(sample.get("labels") or {}, f"'labels' of {where}").get(release.labelset)
     if given is None:
-        noticed.add("Samples without labels", where)
+        notes.add("Samples without labels", where)
         return None
     label = as_mapping(given, f"the labels of {where}")
     if (status := label.get("label_status", _FINISHED[0])) not in _FINISHED:
-        noticed.add(f"Labels with the status {status!r} are left out", where)
+        notes.add(f"Labels with the status {status!r} are left out", where)
         return None
     attributes = as_mapping(label.get("attributes"), f"the 'attributes' of the labels of {where}")
     annotations = [
@@ -175,9 +180,9 @@ def _labels(
         shapes = [
             Shape(place, pixels)
             for place, one in zip(classes, annotations, strict=True)
-            if (pixels := _pixels(one, where, noticed)) is not None
+            if (pixels := _pixels(one, where, notes)) is not None
         ]
-        return whole_map(lambda size: draw(size, shapes))
+        return labels_of(shapes, where)
     ids = [as_whole(one.get("id"), f"'id' of an annotation of {where}") for one in annotations]
     path, semantic = _mask(source, release, named, where)
     table = release.place if semantic else dict(zip(ids, classes, strict=True))
@@ -193,7 +198,7 @@ def _class_of(annotation: dict[str, Any], release: _Release, where: str) -> int:
 
 def _mask(source: Source, release: _Release, named: str, where: str) -> tuple[Path, bool]:
     """The file of a sample's object ids, or else of its classes."""
-    bare = named[: len(named) - len(PurePosixPath(named).suffix)]
+    bare = _bare(named)
     stem = PurePosixPath(bare).name
     for end, semantic in ((".png", False), ("_instance.png", False), ("_semantic.png", True)):
         last = f"{stem}_label_{release.labelset}{end}"
@@ -225,11 +230,11 @@ def _mapped(path: Path, table: dict[int, int], size: tuple[int, int]) -> Drawn:
     return Drawn(mapped[inverse].reshape(ids.shape))
 
 
-def _pixels(annotation: dict[str, Any], where: str, noticed: Noticed) -> Callable[[tuple[int, int]], Patch] | None:
+def _pixels(annotation: dict[str, Any], where: str, notes: Notes) -> Callable[[tuple[int, int]], Patch] | None:
     kind = annotation.get("type")
     what = f"object {annotation.get('id')} of {where}"
     if kind not in ("polygon", "bbox"):
-        noticed.add(f"Objects of type {kind!r} are no areas and are left out", what)
+        notes.add(f"Objects of type {kind!r} are no areas and are left out", what)
         return None
     points = points_of(annotation.get("points"), what)
     if kind == "bbox" and len(points) == 2:
@@ -237,6 +242,6 @@ def _pixels(annotation: dict[str, Any], where: str, noticed: Noticed) -> Callabl
         points = box_outline(*low, *(high - low))
     check_reach(points, what)
     if len(points) < 3 or not (np.ptp(points, axis=0) > 0).all():
-        noticed.add("Objects of no extent are left out", what)
+        notes.add("Objects of no extent are left out", what)
         return None
     return lambda size: coco_polygon([points], size)

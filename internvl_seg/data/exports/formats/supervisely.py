@@ -15,9 +15,10 @@ import numpy as np
 from ..drawing import Patch, Shape, check_reach, draw, opencv_polygon, points_of
 from ..export import Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
 from ..fields import as_list, as_mapping, as_number, as_size, as_text, as_whole, check_size, first_upper, hex_colour
-from ..find_pictures import PictureFiles, once_each
+from ..find_pictures import missing_pictures, once_each
 from ..inline_images import base64_bytes, inflate, png_mask
-from ..noticed import Noticed
+from ..notes import Notes
+from ..picture_index import PictureIndex
 from ..source import Source, read_json
 
 SUMMARY = "Supervisely: a project, meta.json and folders with ann/ and img/"
@@ -57,57 +58,68 @@ def read(source: Source) -> Export:
     Raises:
         ExportError: It is damaged, or its pictures are not there.
     """
-    noticed = Noticed()
+    notes = Notes()
     metas = _metas(source)
     if not metas:
         raise ExportError(f"{source.folder} has no {_META}, which holds the classes. Export the whole project.")
     classes: list[ClassLabel] = []
     for name in metas:
-        classes += [label for label in _classes(source, name, noticed) if label not in classes]
+        classes += [label for label in _classes(source, name, notes) if label not in classes]
     if len({label.name for label in classes}) < len(classes):
         raise ExportError(
             f"{metas[0]} and {metas[1] if metas[1:] else 'itself'} differ in a class. Convert one project."
         )
     place = {label.name: i for i, label in enumerate(classes)}
-    pictures = PictureFiles(source)
+    pictures = PictureIndex(source)
+    files = set(pictures.files)
+    used: dict[str, str] = {}
     found: list[tuple[str, Annotated]] = []
     missing: list[str] = []
     for file in _annotations(source):
         content = as_mapping(read_json(source.path(file)), file)
-        shapes = list(_shapes(content, file, place, noticed))
+        shapes = list(_shapes(content, file, place, notes))
         if not shapes:
-            noticed.add("Pictures without an object are background", file)
+            notes.add("Pictures without an object are background", file)
         named = PurePosixPath(file).name.removesuffix(".json")
         folder = PurePosixPath(file).parent.parent
-        path = pictures.find(str(folder / "img" / named), file)
-        if path is None:
+        path = (folder / "img" / named).as_posix()
+        if path not in files:
+            # Data sets may have pictures of one name: only in another folder it is looked for.
+            near = pictures.find(f"{folder}/{named}") if source.images is not None else None
+            path = "" if near is None else near
+        if not path:
             missing.append(named)
-            noticed.add("Pictures that are not there are left out", f"{file}, {named}")
+            notes.add("Pictures that are not there are left out", f"{file}, {named}")
             continue
+        if path in used:
+            raise ExportError(
+                f"{used[path]} and {file} are both for the picture {path}. Name the folder of the project."
+            )
+        used[path] = file
         # The folder that its pictures are in is no part of their names.
         name = (folder / named).as_posix()
         labels = _labels(source, file, place)
         found.append((name, Annotated(pictures.path(path), name, labels, source=file)))
     if missing and not found:
-        raise pictures.missing(missing[0], len(missing))
+        raise missing_pictures(pictures, missing[0], len(missing))
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
         classes=tuple(classes),
         pictures=once_each(found),
         unlabelled="background",
-        notes=noticed.notes(),
+        notes=notes.sentences(),
     )
 
 
-def _classes(source: Source, name: str, noticed: Noticed) -> Iterator[ClassLabel]:
+def _classes(source: Source, name: str, notes: Notes) -> Iterator[ClassLabel]:
     """The classes of areas that a project has."""
     meta = as_mapping(source.json(name), name)
     for value in as_list(meta.get("classes"), f"'classes' of {name}"):
         given = as_mapping(value, f"a class of {name}")
         title = as_text(given.get("title"), f"'title' of a class of {name}")
         if given.get("shape", "any") not in _AREAS:
-            noticed.add("Classes of figures that are no areas are left out", f"{name}, {title!r}")
+            notes.add("Classes of figures that are no areas are left out", f"{name}, {title!r}")
             continue
         yield ClassLabel(title, hex_colour(given.get("color")))
 
@@ -116,7 +128,7 @@ def _labels(source: Source, file: str, place: dict[str, int]) -> Labels:
     def whole(size: tuple[int, int]) -> Drawn:
         content = as_mapping(read_json(source.path(file)), file)
         check_size(_size_of(content, file), size, f"The objects in {file}")
-        return draw(size, list(_shapes(content, file, place, Noticed())))
+        return draw(size, list(_shapes(content, file, place, Notes())))
 
     return whole_map(whole)
 
@@ -126,7 +138,7 @@ def _size_of(content: dict[str, Any], file: str) -> tuple[int, int]:
     return as_size(size.get("width"), size.get("height"), f"the picture of {file}")
 
 
-def _shapes(content: dict[str, Any], file: str, place: dict[str, int], noticed: Noticed) -> Iterator[Shape]:
+def _shapes(content: dict[str, Any], file: str, place: dict[str, int], notes: Notes) -> Iterator[Shape]:
     height, width = _size_of(content, file)
     for number, value in enumerate(as_list(content.get("objects"), f"'objects' of {file}"), start=1):
         what = f"object {number} of {file}"
@@ -134,7 +146,7 @@ def _shapes(content: dict[str, Any], file: str, place: dict[str, int], noticed: 
         title = as_text(given.get("classTitle"), f"'classTitle' of {what}")
         kind = given.get("geometryType", given.get("shape"))
         if not isinstance(kind, str) or kind not in _AREAS - {"any"}:
-            noticed.add(f"Objects of type {kind!r} are no areas and are left out", what)
+            notes.add(f"Objects of type {kind!r} are no areas and are left out", what)
             continue
         if title not in place:
             raise ExportError(
@@ -150,10 +162,10 @@ def _shapes(content: dict[str, Any], file: str, place: dict[str, int], noticed: 
         corners = np.concatenate([exterior for exterior, _ in parts])
         check_reach(corners, what)
         if any(len(exterior) < 3 for exterior, _ in parts):
-            noticed.add("Polygons with fewer than 3 points are left out", what)
+            notes.add("Polygons with fewer than 3 points are left out", what)
             continue
         if (corners.max(0) < 0).any() or (corners.min(0) > (width, height)).any():
-            noticed.add("Objects outside of the picture are left out", what)
+            notes.add("Objects outside of the picture are left out", what)
             continue
         yield Shape(place[title], lambda size, parts=parts: _polygons(parts, size))  # type: ignore[misc]
 

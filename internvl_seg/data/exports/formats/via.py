@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..coco_polygon import coco_polygon
-from ..drawing import Patch, Shape, check_reach, draw, points_of
-from ..export import Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
+from ..drawing import Patch, Shape, check_reach, labels_of, points_of
+from ..export import Annotated, ClassLabel, Export, ExportError
 from ..fields import as_list, as_mapping, as_number, as_text, first_upper
-from ..find_pictures import PictureFiles, once_each
+from ..find_pictures import by_size, missing_pictures, once_each
 from ..inline_images import base64_bytes
-from ..noticed import Noticed
+from ..notes import Notes
 from ..outlines import box_outline, ellipse_outline
+from ..picture_index import PictureIndex
 from ..recognising import fitting_json
 from ..source import Source
 from ..via_classes import Region, Regions, classes_of
@@ -64,21 +65,22 @@ def read(source: Source) -> Export:
     Raises:
         ExportError: It is damaged, it cannot be told which attribute is the class, or its pictures are not there.
     """
-    noticed = Noticed()
+    notes = Notes()
     files: list[_File] = []
     attributes: dict[str, Any] = {}
     for name in source.of_suffix(".json"):
         content = source.json(name)
         if not _fits(content):
-            noticed.add("JSON files that are not VGG Image Annotator's are left out", name)
+            notes.add("JSON files that are not VGG Image Annotator's are left out", name)
             continue
         attributes |= _attributes(content, name)
         entries = content.get("_via_img_metadata", content)
-        files += [_file(as_mapping(entry, f"{key!r} of {name}"), name, noticed) for key, entry in entries.items()]
+        files += [_file(as_mapping(entry, f"{key!r} of {name}"), name, notes) for key, entry in entries.items()]
     regions = [region for file in files for region in file.regions]
-    labels, names = classes_of(Regions(regions, attributes), source.classes, noticed)
+    labels, names = classes_of(Regions(regions, attributes), source.classes, notes)
     place = {label: i for i, label in enumerate(names)}
-    pictures = PictureFiles(source)
+    pictures = PictureIndex(source)
+    same_size = by_size(pictures)
     found: list[tuple[str, Annotated]] = []
     missing: list[str] = []
     at = 0
@@ -90,22 +92,24 @@ def read(source: Source) -> Export:
         ]
         at += len(file.regions)
         if not file.regions:
-            noticed.add("Pictures without a region count as not labelled", file.where)
-        path, picture = _picture(file, pictures)
+            notes.add("Pictures without a region count as not labelled", file.where)
+        path, picture = _picture(file, pictures, same_size)
         if picture is None:
             missing.append(file.named)
-            noticed.add("Pictures that are not there are left out", f"{file.where}")
+            notes.add("Pictures that are not there are left out", f"{file.where}")
             continue
-        found.append((path, Annotated(picture, path, _labels(mine) if file.regions else None, source=file.where)))
+        found.append(
+            (path, Annotated(picture, path, labels_of(mine, file.where) if file.regions else None, source=file.where))
+        )
     if missing and not found:
-        raise pictures.missing(missing[0], len(missing))
+        raise missing_pictures(pictures, missing[0], len(missing))
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
         classes=tuple(ClassLabel(name) for name in names),
         pictures=once_each(found),
         unlabelled="background",
-        notes=noticed.notes(),
+        notes=notes.sentences(),
     )
 
 
@@ -117,7 +121,7 @@ def _attributes(content: dict[str, Any], name: str) -> dict[str, Any]:
     return as_mapping(given.get("region") or {}, f"'region' in '_via_attributes' of {name}")
 
 
-def _file(entry: dict[str, Any], name: str, noticed: Noticed) -> _File:
+def _file(entry: dict[str, Any], name: str, notes: Notes) -> _File:
     named = as_text(entry.get("filename"), f"a 'filename' of {name}")
     where = f"{named} in {name}"
     size = entry.get("size")
@@ -130,17 +134,17 @@ def _file(entry: dict[str, Any], name: str, noticed: Noticed) -> _File:
         region = as_mapping(value, what)
         shape = as_mapping(region.get("shape_attributes"), f"'shape_attributes' of {what}")
         given = as_mapping(region.get("region_attributes") or {}, f"'region_attributes' of {what}")
-        if (pixels := _pixels(shape, what, noticed)) is not None:
+        if (pixels := _pixels(shape, what, notes)) is not None:
             found.append(Region(given, pixels, what))
     return _File(
         named, size if isinstance(size, int) and size >= 0 else None, entry.get("base64_img_data"), found, where
     )
 
 
-def _picture(file: _File, pictures: PictureFiles) -> tuple[str, Any]:
+def _picture(file: _File, pictures: PictureIndex, same_size: Callable[[str, int], str | None]) -> tuple[str, Any]:
     """Pictures in several folders may have one name: their sizes in bytes tell them apart."""
-    same = pictures.of_bytes(file.named, file.bytes_)
-    path = same if same is not None else pictures.find(file.named, file.where)
+    same = None if file.bytes_ is None else same_size(file.named, file.bytes_)
+    path = same if same is not None else pictures.find(file.named)
     if path is not None:
         return path, pictures.path(path)
     if file.inside:
@@ -150,25 +154,18 @@ def _picture(file: _File, pictures: PictureFiles) -> tuple[str, Any]:
     return "", None
 
 
-def _labels(shapes: list[Shape]) -> Labels:
-    def whole(size: tuple[int, int]) -> Drawn:
-        return draw(size, shapes)
-
-    return whole_map(whole)
-
-
-def _pixels(shape: dict[str, Any], what: str, noticed: Noticed) -> Callable[[tuple[int, int]], Patch] | None:
+def _pixels(shape: dict[str, Any], what: str, notes: Notes) -> Callable[[tuple[int, int]], Patch] | None:
     kind = shape.get("name")
     if kind in ("point", "polyline", "line"):
-        noticed.add("Points and lines are no areas and are left out", what)
+        notes.add("Points and lines are no areas and are left out", what)
         return None
     points = _outline(kind, shape, what).round(_DECIMALS)
     check_reach(points, what)
     if len(points) < 3 or not (np.ptp(points, axis=0) > 0).all():
-        noticed.add("Regions of no extent are left out", what)
+        notes.add("Regions of no extent are left out", what)
         return None
     if (points.max(0) <= 0).any():
-        noticed.add("Regions outside of the picture are left out", what)
+        notes.add("Regions outside of the picture are left out", what)
         return None
     return lambda size: coco_polygon([points], size)
 
