@@ -174,6 +174,8 @@ def _parts(given: dict[str, Any], kind: str, what: str) -> list[tuple[Any, list[
     """Polygons and the holes of each."""
     if kind == "multipolygon":
         pieces = [as_mapping(part, f"a part of {what}") for part in as_list(given.get("parts"), f"'parts' of {what}")]
+    elif kind == "oriented_bbox":
+        pieces = [{"exterior": given.get("points")}]
     else:
         pieces = [as_mapping(given.get("points"), f"'points' of {what}")]
     parts = []
