@@ -143,7 +143,8 @@ def _regions(results: list[dict[str, Any]] | None, task: Task, notes: Notes) -> 
             notes.add(f"Results of type {result.get('type')!r} are no areas and are left out", task.where)
             continue
         # A shape and its label may be two results with one id; JSON-MIN has no ids.
-        key = str(result.get("id") or [value.get(part) for part in _GEOMETRY])
+        kinds = [part for part in _GEOMETRY if part in value]
+        key = f"{result['id']} {kinds}" if result.get("id") else str([value[part] for part in kinds])
         areas.setdefault(key, result)
         labels.setdefault(key, [])
         labels[key] += _labels_of(value, task)

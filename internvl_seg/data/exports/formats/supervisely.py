@@ -118,7 +118,7 @@ def _classes(source: Source, name: str, notes: Notes) -> Iterator[ClassLabel]:
     for value in as_list(meta.get("classes"), f"'classes' of {name}"):
         given = as_mapping(value, f"a class of {name}")
         title = as_text(given.get("title"), f"'title' of a class of {name}")
-        if given.get("shape", "any") not in _AREAS:
+        if str(given.get("shape") or "any") not in _AREAS:
             notes.add("Classes of figures that are no areas are left out", f"{name}, {title!r}")
             continue
         yield ClassLabel(title, hex_colour(given.get("color")))
@@ -182,7 +182,8 @@ def _parts(given: dict[str, Any], kind: str, what: str) -> list[tuple[Any, list[
     for piece in pieces:
         exterior = np.floor(points_of(piece.get("exterior"), what))
         holes = as_list(piece.get("interior") or [], f"'interior' of {what}")
-        parts.append((exterior, [np.floor(points_of(hole, what)) for hole in holes]))
+        cut = [np.floor(points_of(hole, what)) for hole in holes]
+        parts.append((exterior, [hole for hole in cut if len(hole)]))
     if not parts:
         raise ExportError(f"{first_upper(what)} has no parts. Export it again.")
     if kind in ("rectangle", "oriented_bbox"):
