@@ -57,6 +57,6 @@ class Source:
                 self._json.clear()
             try:
                 self._json[name] = json.loads(self.path(name).read_bytes().decode("utf-8-sig"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ExportError(f"{self.path(name)} is no JSON: {error}. Export it again.") from error
         return self._json[name]
