@@ -83,7 +83,8 @@ def whole_numbers(values: Any, what: str) -> NDArray[np.int64]:
         given = np.array(values.replace(",", " ").split() if isinstance(values, str) else values)
         if given.size == 0:
             return np.zeros(0, np.int64)
-        whole = given.astype(np.int64)
+        with np.errstate(invalid="ignore"):  # NaN, which is then no whole number.
+            whole = given.astype(np.int64)
         right = given.ndim == 1 and (given.dtype.kind in "iuU" or bool((whole == given).all()))
     except (ValueError, TypeError, OverflowError):
         right = False

@@ -137,8 +137,8 @@ def _pictures_of(source: Source, entry: str, near: PurePosixPath, folders: set[s
         lines = [] if listed is None else source.path(listed).read_bytes().decode("utf-8-sig", "replace").splitlines()
         files = (index.find(line.strip()) for line in lines if line.strip())
         return [file for file in files if file is not None]
-    # Of '../train/images' and '/home/me/data/train/images' the longest end that is here.
-    for start in range(len(parts)):
+    # Of '../train/images' and '/home/me/data/train/images' the longest end that is here; 'images' alone says nothing.
+    for start in range(len(parts) - (len(parts) > 1 and parts[-1] == "images")):
         tail = PurePosixPath(*parts[start:])
         here = sorted(folder for folder in folders if PurePosixPath(folder).parts[-len(tail.parts) :] == tail.parts)
         if here:

@@ -27,6 +27,7 @@ _BOTH = ("image_label", "imageid_classid", "image_id_class_id")
 _PICTURES = ("imageid", "image_id", "image", "id", "img", "filename", "file_name", "image_name")
 _CLASSES = ("classid", "class_id", "class", "label", "category", "categoryid", "category_id")
 _ONE = "object"
+_LONGEST_HEADER = 4096
 _EMPTY = ("", "nan", "-1")
 
 
@@ -41,14 +42,11 @@ class _Row(NamedTuple):
 
 def recognise(source: Source) -> str | None:
     """What tells that it is such a table."""
-    for name in source.of_suffix(".csv"):
-        with source.path(name).open("rb") as file:
-            header = file.readline(4096).decode("utf-8-sig", "replace")
-        columns = [column.strip().strip('"') for column in header.split(",")]
-        for column in columns:
-            if column.casefold() in _RUNS:
-                return f"{name} has a column {column!r}"
-    return None
+    tables = [(name, column) for name in source.of_suffix(".csv") if (column := _runs_column(source, name))]
+    if not tables:
+        return None
+    name, column = min(tables, key=lambda table: _is_submission(table[0]))
+    return f"{name} has a column {column!r}"
 
 
 def read(source: Source) -> Export:
@@ -110,19 +108,26 @@ def _classes(source: Source, rows: list[_Row], why: str) -> tuple[ClassTable, Ma
 
 def _tables(source: Source, notes: Notes) -> list[str]:
     """The tables; those of submissions hold no labels."""
-    tables = []
-    for name in source.of_suffix(".csv"):
-        with source.path(name).open("rb") as file:
-            header = file.readline(4096).decode("utf-8-sig", "replace").casefold()
-        if not any(column.strip().strip('"') in _RUNS for column in header.split(",")):
-            continue
-        if "submission" in PurePosixPath(name).name.casefold():
+    found = [name for name in source.of_suffix(".csv") if _runs_column(source, name)]
+    tables = [name for name in found if not _is_submission(name)]
+    for name in found:
+        if _is_submission(name):
             notes.add("Tables of submissions, left out", name)
-        else:
-            tables.append(name)
     if not tables:
         raise ExportError(f"{source.root} has tables of submissions alone, whose run lengths are no labels.")
     return tables
+
+
+def _is_submission(name: str) -> bool:
+    return "submission" in PurePosixPath(name).name.casefold()
+
+
+def _runs_column(source: Source, name: str) -> str | None:
+    """The column with run lengths, if a table has one."""
+    with source.path(name).open("rb") as file:
+        header = file.readline(_LONGEST_HEADER).decode("utf-8-sig", "replace")
+    columns = (column.strip().strip('"') for column in header.split(","))
+    return next((column for column in columns if column.casefold() in _RUNS), None)
 
 
 def _rows(source: Source, name: str) -> Iterator[_Row]:
