@@ -1,6 +1,6 @@
 """A dataset that is nothing but a folder: the way in for images of one's own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,25 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from .confusion import IGNORED
+from .folder_errors import FolderError, MissingMaskError
 from .palette import distinct_palette
 
 LAYOUT = "images/{train,test}/NAME.* and annotations/{train,test}/NAME.png"
-
-
-class FolderError(RuntimeError):
-    """A folder of images and masks is incomplete or inconsistent."""
-
-
-class MissingMaskError(FolderError):
-    """Images of a folder have no mask.
-
-    Attributes:
-        pairs: Every image with its mask, the missing ones among them.
-    """
-
-    def __init__(self, images: Path, pairs: Sequence[tuple[Path, Path]], missing: Sequence[Path]) -> None:
-        super().__init__(f"{len(missing)} of {len(pairs)} images in {images} have no mask; the first is {missing[0]}.")
-        self.pairs = pairs
 
 
 def list_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
