@@ -103,7 +103,25 @@ class Picture:
         """
         if not self._masked:
             return None
-        return self._read("mask", window, lambda where: self._data.read_masks(window=where)).any(0)
+        masks = self._read("mask", window, lambda where: self._data.read_masks(window=where))
+        valid: NDArray[np.bool_] = np.any(masks, axis=0)
+        return valid
+
+    def colour_table(self) -> NDArray[np.uint8] | None:
+        """RGBA of every number, (256, 4), where the picture has colours by number; None otherwise."""
+        if self.bands != 1 or self._data.colorinterp[0] != ColorInterp.palette:
+            return None
+        table = np.zeros((256, 4), np.uint8)
+        with self._complaining():
+            for number, colour in self._data.colormap(1).items():
+                table[number] = colour
+        return table
+
+    @property
+    def nodata(self) -> float | None:
+        """The value that the file says is none."""
+        value: float | None = self._data.nodata
+        return value
 
     def encode(self, window: Window | None = None) -> tuple[str, bytes]:
         """A window, or all, as a file without loss, and the file's suffix.

@@ -81,7 +81,8 @@ class Preparation:
         self._options = json.loads(json.dumps({"version": _VERSION, **options}))
         self.done: dict[tuple[str, str], Written] = {}
         for line in self._lines():
-            written = Written(**{name: tuple(v) if isinstance(v, list) else v for name, v in line.items()})
+            fields: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in line.items()}
+            written = Written(**fields)
             self.done[written.split, written.name] = written
 
     def _lines(self) -> list[dict[str, Any]]:
@@ -117,7 +118,7 @@ class Preparation:
         Returns:
             How many were removed.
         """
-        keys = {(split, name): key for split, name, key in wanted}
+        keys: dict[tuple[str, str], str] = {(split, name): key for split, name, key in wanted}
         removed = 0
         for place, written in list(self.done.items()):
             if keys.get(place) == written.key and written.is_there(self._out):

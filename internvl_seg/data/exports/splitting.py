@@ -114,7 +114,7 @@ def draw_splits(groups: Iterable[str], shares: tuple[float, float, float], seed:
         drawn = {name: _at(number_of(tried, name), shares) for name in names}
         if set(drawn.values()) == set(wanted):
             text = ", ".join(f"{split} {share:.3g}" for split, share in zip(SPLITS, shares, strict=True))
-            notes = ()
+            notes: tuple[str, ...] = ()
             if seed is None and tried:
                 notes = (
                     f"The splits were drawn with seed {tried}, the first that leaves none empty; give it when pictures "
