@@ -95,6 +95,22 @@ class Picture:
         """
         return self._read("pixels", window or Window(0, 0, *self.size), lambda where: self._data.read(window=where))
 
+    def preview(self, size: tuple[int, int]) -> NDArray[Any]:
+        """All of it made small, (bands, height, width); colours by number as RGB.
+
+        Args:
+            size: (height, width) of the small one.
+
+        Raises:
+            ExportError: The file is damaged.
+        """
+        height, width = size[::-1] if swaps_sides(self._turned) else size
+        with self._complaining():
+            pixels = self._data.read(out_shape=(self.bands, height, width))
+        if (table := self.colour_table()) is not None:
+            pixels = np.moveaxis(table[pixels[0], :3], -1, 0)
+        return np.moveaxis(turn(np.moveaxis(pixels, 0, -1), self._turned), -1, 0)
+
     def valid(self, window: Window) -> NDArray[np.bool_] | None:
         """Which pixels of a window the file does not call transparent or without data; None if all of the file are.
 
