@@ -69,7 +69,7 @@ def read_class_file(path: Path) -> list[tuple[str, Colour | None]]:
         ClassFileError: It is no text, or a line is neither; or it names no class, or one twice.
     """
     where = Path(path)
-    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", read_text(where))]
+    lines = [line.strip() for line in read_lines(where)]
     kept = [(number, line) for number, line in enumerate(lines, start=1) if not line.startswith("#")]
     while kept and not kept[0][1]:
         del kept[0]
@@ -96,8 +96,8 @@ def read_class_file(path: Path) -> list[tuple[str, Colour | None]]:
     return classes
 
 
-def read_text(path: Path) -> str:
-    """A text of whichever encoding.
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text of whichever encoding.
 
     Args:
         path: The file, as :func:`read_class_file` takes it.
@@ -105,6 +105,10 @@ def read_text(path: Path) -> str:
     Raises:
         ClassFileError: It is no text.
     """
+    return re.split(r"\r\n|\r|\n", _read_text(path))
+
+
+def _read_text(path: Path) -> str:
     content = path.read_bytes()
     for mark, encoding in _MARKS:
         if content.startswith(mark):
