@@ -38,7 +38,7 @@ def class_ids(export: Export, unlabelled: Unlabelled | None, named: Sequence[Cla
         unlabelled: Whether pixels without a label are a class 'background' or ignored; None for what the tool's users
             mean. Where no class has that name, one is put first.
         named: Classes of a file, which say the order and the colours; None for the export's own. Those that the file
-            does not name are ignored.
+            does not name are ignored, but for a background, which is put first.
 
     Raises:
         ExportError: There are too many classes, none, or the file names none of the export's.
@@ -70,9 +70,11 @@ def _in_order(
 ) -> tuple[tuple[ClassLabel, ...], dict[int, int], tuple[str, ...]]:
     if named is None or [label.name for label in named] == [label.name for label in classes]:
         return classes, {i: i for i in range(len(classes))}, ()
+    known = {label.name for label in named}
+    named = [*(one for one in classes if one.name.lower() in _BACKGROUNDS and one.name not in known), *named]
     order = {label.name: i for i, label in enumerate(named)}
     places = {i: order[label.name] for i, label in enumerate(classes) if label.name in order}
-    if not places:
+    if not any(classes[i].name in known for i in places):
         raise ExportError(
             f"--classes names {_some([label.name for label in named])}; the export has "
             f"{_some([label.name for label in classes])}, none of them. Write the names as they are in the export."

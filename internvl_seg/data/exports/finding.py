@@ -10,7 +10,13 @@ from .source import Source
 # Asked when no other format claims an export: any folder of masks is one of theirs.
 _ANY_FOLDER = ("colour_masks", "id_masks")
 # Formats whose files another one's readers would take for their own, too.
-_INSTEAD_OF = {"roboflow_coco": ("coco",), "cvat_masks": ("voc",), "hasty": ("coco",), "segments_ai": ("coco",)}
+_INSTEAD_OF = {
+    "roboflow_coco": ("coco",),
+    "cvat_masks": ("voc",),
+    "hasty": ("coco",),
+    "segments_ai": ("coco",),
+    "colour_masks": ("id_masks",),
+}
 
 
 def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, str]:

@@ -16,7 +16,7 @@ _MASK = (
     r"targets?|labelids?|label_?images?|mask_?images?"
 )
 _PICTURE = r"images?|imgs?|pictures?|photos?|jpegimages|rgb|inputs?|sat|ortho|tiles|top"
-_KINDS = r"(?:[-_ ]?(?:png|tif|tiff|jpg|bmp|dir|raw|all|id|ids))?"
+_KINDS = r"(?:[-_ ]?(?:png|tif|tiff|jpg|bmp|dir|raw|all|id|ids|colou?rs?|colou?red|rgb|vis))?"
 _SPLITS = "|".join(sorted(NAMES, key=len, reverse=True))
 _RASTERS = frozenset({".jp2", ".j2k", ".img"})
 

@@ -150,6 +150,8 @@ def _facts(export: Export, source: Source, options: Options, ids: ClassIds) -> d
     return {
         "source": os.path.realpath(source.root),
         "format": export.format,
+        "images": source.images and os.path.realpath(source.images),
+        "colour_distance": source.colour_distance,
         **facts,
         "lists": [os.path.realpath(path) for path in options.lists],
         "classes": [[label.name, label.colour] for label in ids.classes],

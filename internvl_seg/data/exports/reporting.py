@@ -8,11 +8,16 @@ from typing import Any
 
 from ..names import readable
 from ..writing import whole_file
+from .preparation import Written
 from .preparing import Prepared
 from .splitting import SPLITS
 
 # Larger pictures are shrunk by a factor of two or more by the configs' pipelines.
 _LARGE = 1100
+_LOOKS, _BATCH, _FEWEST, _MOST = 25, 2, 500, 80_000
+_PICTURES = "configs/folder/internvit_300m_448px_v2_5_linear_frozen_folder-504x504.py"
+# At native resolution.
+_TILES = "configs/folder/internvit_300m_448px_v2_5_linear_frozen_folder_tiles-504x504.py"
 _NAMED = 20
 
 
@@ -53,12 +58,13 @@ def notes(prepared: Prepared) -> tuple[str, ...]:
         found.append(f"{len(blank)} pictures have no labelled pixel, the first is {readable(blank[0].name)}.")
     if overlapped := sum(one.overlapped for one in prepared.written):
         found.append(f"{overlapped} pixels are claimed by objects of different classes; the one drawn last has them.")
-    if converted := [one for one in there if one.converted and not one.name.startswith(tuple(_tiled(prepared)))]:
+    tiles = _tiles(prepared)
+    if converted := [one for one in there if one.converted and one.name not in tiles]:
         found.append(
             f"{len(converted)} pictures were written anew without loss, as training does not read their format; the "
             f"first is {readable(converted[0].source)}."
         )
-    if large := [one for one in there if max(one.size) > _LARGE]:
+    if large := [one for one in there if _is_large(one)]:
         height, width = large[0].size
         found.append(
             f"{len(large)} pictures are large, the first {width} x {height}: a config that scales them shrinks "
@@ -77,21 +83,28 @@ def notes(prepared: Prepared) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _tiled(prepared: Prepared) -> set[str]:
-    return {part.name for job in prepared.plan.jobs for part in job.parts if part.window is not None} or {"\0"}
+def _is_large(one: Written) -> bool:
+    return max(one.size) > _LARGE
+
+
+def _tiles(prepared: Prepared) -> set[str]:
+    return {part.name for job in prepared.plan.jobs for part in job.parts if part.window is not None}
 
 
 def training_command(prepared: Prepared) -> str:
-    """A command that trains on the folder."""
-    splits = [split for split in SPLITS if any(one.split == split and one.empty is None for one in prepared.written)]
-    count = len(prepared.ids.classes)
-    options = [f"data_root={prepared.out}", f"model.decode_head.num_classes={count}"]
+    """A command that trains on the folder, for about twenty-five looks at each picture."""
+    there = [one for one in prepared.written if one.empty is None]
+    splits = [split for split in SPLITS if any(one.split == split for one in there)]
+    options = [f"data_root={prepared.out}", f"model.decode_head.num_classes={len(prepared.ids.classes)}"]
     measured = {"val": "val" if "val" in splits else "test", "test": "test" if "test" in splits else "val"}
     for loader, split in measured.items():
-        if split in splits:
+        if split in splits and (loader, split) != ("test", "test"):
             prefix = f"{loader}_dataloader.dataset.data_prefix"
             options += [f"{prefix}.img_path=images/{split}", f"{prefix}.seg_map_path=annotations/{split}"]
-    config = "configs/folder/internvit_300m_448px_v2_5_linear_frozen_folder-504x504.py"
+    steps = _LOOKS * sum(one.split == "train" for one in there) // _BATCH
+    steps = min(max(round(steps, -2), _FEWEST), _MOST)
+    options += [f"train_cfg.max_iters={steps}", f"train_cfg.val_interval={max(steps // 10, 1)}"]
+    config = _TILES if any(_is_large(one) for one in there) or _tiles(prepared) else _PICTURES
     return " ".join(["python tools/train.py", config, "--cfg-options", *map(shlex.quote, options)])
 
 
