@@ -21,11 +21,13 @@ class Source:
         root: The folder, or the file.
         classes: File with the names of the classes (``--classes``), one a line, with an optional colour.
         images: Folder of the pictures, where the export has only their names (``--images``).
+        colour_distance: How far a colour in a mask may be from a class's to count as it (``--colour-distance``).
     """
 
     root: Path
     classes: Path | None = None
     images: Path | None = None
+    colour_distance: float = 0
     _json: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
