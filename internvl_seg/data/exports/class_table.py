@@ -1,11 +1,8 @@
 """Classes of an export by their names."""
 
-import re
-
+from .colour_tables import read_classes
 from .export import MOST_CLASSES, ClassLabel, ExportError
 from .source import Source
-
-_COLOUR = re.compile(r"(.*?)[\s,;:]+#([0-9A-Fa-f]{6})")
 
 
 class ClassTable:
@@ -64,34 +61,14 @@ def given_classes(source: Source) -> tuple[ClassLabel, ...]:
     Raises:
         ExportError: It cannot be read or names no class.
     """
-    if source.classes is None:
-        return ()
-    try:
-        lines = source.classes.read_text("utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise ExportError(
-            f"{source.classes} (--classes) cannot be read: {error}. Expected UTF-8, a name a line."
-        ) from error
-    table = ClassTable(source.classes)
-    for line in filter(None, (line.strip() for line in lines)):
-        found = _COLOUR.fullmatch(line)
-        table.add(found[1], hex_colour(found[2])) if found else table.add(line)
-    return table.labels()
-
-
-def hex_colour(text: str) -> tuple[int, int, int] | None:
-    """RGB of ``#rrggbb``; None if it is none."""
-    if not re.fullmatch(r"#?[0-9A-Fa-f]{6}", text):
-        return None
-    red, green, blue = bytes.fromhex(text.removeprefix("#"))
-    return red, green, blue
+    return tuple(read_classes(source.classes)) if source.classes is not None else ()
 
 
 def table_of_values(source: Source, values: list[str], where: object) -> tuple[ClassTable, dict[str, int]]:
     """Classes of which labels say a text or a number.
 
-    Without ``--classes`` each value is a class, numbers first and sorted. With it a value is a name of that file; or
-    all are numbers, and the names are theirs from 0 up if one of them is 0, else from 1 up.
+    Without ``--classes`` each value is a class, numbers first and sorted. With it values are names of that file, and
+    others are classes after these; or all are numbers, and the names are theirs from 0 up if one is 0, else from 1 up.
 
     Args:
         source: What the user says.
@@ -102,7 +79,7 @@ def table_of_values(source: Source, values: list[str], where: object) -> tuple[C
         The classes, and the place of each value.
 
     Raises:
-        ExportError: A value is of no class of ``--classes``.
+        ExportError: No value is of a class of ``--classes``, or a number is of none.
     """
     given = given_classes(source)
     table = ClassTable(source.classes or where)
@@ -111,8 +88,8 @@ def table_of_values(source: Source, values: list[str], where: object) -> tuple[C
     for name, colour in given:
         table.add(name, colour)
     names = table.names()
-    if all(value in table for value in values):
-        return table, {value: table.add(value) for value in values}
+    if any(value in table for value in values):
+        return table, {value: table.add(value) for value in sorted(values, key=_numbers_first)}
     numbers = [int(value) if value.isdecimal() else -1 for value in values]
     first = 0 if 0 in numbers else 1
     for value, number in zip(values, numbers, strict=True):

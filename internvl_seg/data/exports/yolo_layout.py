@@ -35,7 +35,7 @@ def yaml_file(source: Source) -> str | None:
     """The YAML file with a data set's classes and folders."""
     for name in source.of_suffix(".yaml", ".yml"):
         data = _load(source, name)
-        if isinstance(data, dict) and ("names" in data or "nc" in data) and not _SPLITS.keys().isdisjoint(data):
+        if isinstance(data, dict) and ("names" in data or "nc" in data) and any(map(_split_of_key, data)):
             return name
     return None
 
@@ -101,6 +101,10 @@ def _places(source: Source, name: str, data: dict[str, Any], table: ClassTable) 
     return {int(number): table.add(names[number]) for number in sorted(names, key=lambda number: int(str(number)))}
 
 
+def _split_of_key(key: object) -> Split | None:
+    return _SPLITS.get(key.casefold()) if isinstance(key, str) else None
+
+
 def _is_class(number: Any, name: Any) -> bool:
     return isinstance(number, int | str) and str(number).isdecimal() and isinstance(name, str | int | float)
 
@@ -111,8 +115,9 @@ def _of_yaml(
     folders = {parent.as_posix() for file in index.files for parent in PurePosixPath(file).parents}
     near = PurePosixPath(name).parent
     found: dict[str, Split | None] = {}
-    for key, split in _SPLITS.items():
-        for entry in _texts(data.get(key)):
+    for key, value in data.items():
+        split = _split_of_key(key)
+        for entry in _texts(value) if split else ():
             files = _pictures_of(source, entry, near, folders, index)
             if not files:
                 notes.add("Folders of the YAML file that are not here", f"{key}: {entry} of {name}")
