@@ -7,7 +7,7 @@ import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..class_files import read_class_file, read_text
+from ..class_files import read_class_file, read_lines
 from ..folder_errors import FolderError
 from .export import ClassLabel, ExportError
 from .source import Source
@@ -39,7 +39,7 @@ def read_classes(path: Path) -> list[ClassLabel]:
         ExportError: It is none of these.
     """
     try:
-        text = read_text(path)
+        text = "\n".join(read_lines(path))
     except FileNotFoundError:
         raise ExportError(f"{path} is not there. Name a file of class names, one a line.") from None
     except FolderError as error:
