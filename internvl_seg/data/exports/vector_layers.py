@@ -72,7 +72,7 @@ def _geojson(source: Source, name: str, notes: Notes) -> Layer:
             continue
         try:
             polygons = list(_polygons(geometry))
-        except (TypeError, ValueError, KeyError, AttributeError, RecursionError) as error:
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as error:
             raise ExportError(f"The geometry of {what} is not as GeoJSON's are: {str(geometry)[:60]!r}.") from error
         attributes = feature.get("properties")
         _add(layer, polygons, attributes if isinstance(attributes, dict) else {}, what, notes)

@@ -159,13 +159,13 @@ def damaged(content: Any, path: tuple[Any, ...], value: Any, how: str) -> Any:
     return content
 
 
-def read_all(module: Any, source: Source) -> Export:
+def read_all(module: Any, source: Source, size: tuple[int, int] = (20, 30)) -> Export:
     module.recognise(source)
     export: Export = module.read(source)
     for one in export.pictures:
         if one.labels is not None:
-            ids = one.labels((20, 30), Window(0, 0, 20, 30)).ids
-            assert ids.shape == (20, 30)
+            ids = one.labels(size, Window(0, 0, *size)).ids
+            assert ids.shape == size
             assert set(np.unique(ids)) <= {*range(len(export.classes)), 254, 255}
     return export
 
