@@ -1,6 +1,7 @@
 """Layers of polygons in GeoJSON and GeoPackage files."""
 
 import math
+import re
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from .well_known_binary import NotReadError, Polygon, polygons_of_geopackage
 
 # What GeoJSON's coordinates are, if it does not say (RFC 7946).
 _LONGITUDE_LATITUDE = "EPSG:4326"
+# As in 'EPSG:32632', 'urn:ogc:def:crs:EPSG::32632' and 'http://www.opengis.net/def/crs/EPSG/0/32632'.
+_EPSG = re.compile(r"(?:.*[:/])?EPSG(?::[\d.]*:|:|/[\d.]+/)([0-9]{4,6})", re.IGNORECASE)
+_WELL_KNOWN_TEXT = re.compile(r"(?:GEOG|PROJ|COMPD|COMPOUND|BOUND|GEOD|LOCAL_|ENG)[A-Z]*\[", re.IGNORECASE)
 _LEAST_OF_RING = 4  # The first point stands again at the end.
 
 
@@ -105,17 +109,25 @@ def _crs_of_geojson(source: Source, name: str, data: dict[str, Any], layer: Laye
 
 
 def crs_of(text: str, where: str) -> CRS:
-    """A coordinate system from a name or from well-known text.
+    """A coordinate system from EPSG's number, as text of several kinds has it, or from well-known text.
+
+    PROJ would also take names of files and addresses, which whoever made the file may have chosen.
 
     Raises:
-        ExportError: It is unknown.
+        ExportError: It is neither, or unknown.
     """
     try:
-        return CRS.from_user_input(text)
-    except CRSError as error:
-        raise ExportError(
-            f"{where} has the coordinate system {text[:80]!r}, which PROJ does not know. Save it as EPSG:4326."
-        ) from error
+        if number := _EPSG.fullmatch(text.strip()):
+            return CRS.from_epsg(int(number[1]))
+        if _WELL_KNOWN_TEXT.match(text.strip()):
+            return CRS.from_wkt(text)
+    except (CRSError, ValueError, OverflowError) as error:
+        reason = f": {error}"
+    else:
+        reason = ""
+    raise ExportError(
+        f"{where} has the coordinate system {text[:80]!r}, which is not known{reason[:120]}. Save it as EPSG:4326."
+    )
 
 
 def _geopackage(source: Source, name: str, notes: Notes) -> list[Layer]:

@@ -90,7 +90,17 @@ def test_degrees_over_metres(folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("crs", ["urn:ogc:def:crs:EPSG::32632", "EPSG:32632", None])
+@pytest.mark.parametrize(
+    "crs",
+    [
+        "urn:ogc:def:crs:EPSG::32632",
+        "urn:ogc:def:crs:EPSG:9.8.2:32632",
+        "EPSG:32632",
+        "http://www.opengis.net/def/crs/EPSG/0/32632",
+        UTM.to_wkt(),
+        None,
+    ],
+)
 def test_metres_as_gdal_writes_them_or_without_a_system(folder: Path, crs: str | None) -> None:
     written(folder / "roads.geojson", collection((HOUSE, {"id": 1}), (ROAD, {"id": 2}), crs=crs))
     export = vectors.read(Source(folder))
@@ -203,6 +213,18 @@ def test_rasters_apart_without_a_georeference_or_a_polygon(tmp_path: Path) -> No
 def test_what_is_not_as_geojson_says(folder: Path, content: Any, words: str) -> None:
     written(folder / "a.geojson", content)
     with pytest.raises(ExportError, match=words):
+        vectors.read(Source(folder))
+
+
+@pytest.mark.parametrize(
+    "name", ["crs.txt", "http://127.0.0.1/crs", "+proj=utm +nadgrids=a.gsb", "[[1]]", "\ud800", "EPSG:1"]
+)
+def test_a_coordinate_system_is_no_file_and_no_address(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(written(folder / "crs.txt", UTM.to_wkt()).parent)
+    written(folder / "a.geojson", collection((HOUSE, {}), crs=name))
+    with pytest.raises(ExportError, match=r"a\.geojson has the coordinate system .*, which is not known"):
         vectors.read(Source(folder))
 
 
