@@ -9,11 +9,12 @@ from pathlib import Path, PurePosixPath
 from PIL import Image
 
 from .folder_errors import CONVERTER, LAYOUT, PAGE, FolderError, MissingMaskError, NoImageError
-from .scanning import scan_folder
+from .scanning import is_junk, scan_folder
 
 _LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
-# What labelling tools write in the place of masks.
-_LABELS = (".json", ".geojson", ".gpkg", ".xml", ".csv", ".txt", ".yaml")
+# What labelling tools write in the place of masks; text may be anything where no masks are expected.
+_LABELS = (".json", ".geojson", ".gpkg", ".xml")
+_TEXT = (".csv", ".txt")
 _SHOWN = 5
 
 
@@ -167,10 +168,10 @@ class PairedFolders:
 
     def _labels_beside(self, masks: Path) -> Path | None:
         """A file of labels with the masks, the images, or in the folder that both are in."""
-        above = [self.images, self.images.parent, masks.parent]
-        for folder in [masks, *above]:
+        for folder in (masks, self.images, self.images.parent, masks.parent):
+            taken = _LABELS + _TEXT if folder == masks else _LABELS
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-                if path.suffix.lower() in _LABELS and path.name != "classes.txt" and path.is_file():
+                if path.suffix.lower() in taken and path.is_file() and not is_junk(path.name):
                     return path
         return None
 

@@ -103,8 +103,8 @@ def _coloured(classes: Sequence[ClassLabel]) -> tuple[ClassLabel, ...]:
     """The classes, those without a colour with one that no other has."""
     taken = {label.colour for label in classes}
     free = [(r, g, b) for r, g, b in distinct_palette(20) if (r, g, b) not in taken]
-    free += [(r, g, b) for b in range(32, 256, 56) for g in range(16, 256, 64) for r in range(0, 256, 32)]
-    left = iter(colour for colour in free if colour not in taken)
+    free += [(r, g, b) for b in range(32, 256, 56) for g in range(16, 256, 32) for r in range(0, 256, 32)]
+    left = iter(colour for colour in dict.fromkeys(free) if colour not in taken)
     return tuple(label if label.colour else label._replace(colour=next(left)) for label in classes)
 
 

@@ -65,7 +65,7 @@ class Picture:
                 self._data: Any = stack.enter_context(open_raster(path))
             data = self._data
             points = data.gcps[0]
-            self.georeferenced = bool(data.crs or points or not data.transform.is_identity or data.rpcs)
+            self.georeferenced = bool(data.crs or points or data.rpcs or _is_placed(data.transform))
             self._turned = 1 if self.georeferenced else read_orientation(path, data.driver)
             size = data.height, data.width
             self.size: tuple[int, int] = size[::-1] if swaps_sides(self._turned) else size
@@ -181,7 +181,7 @@ class Picture:
         if points:
             moved = [GroundControlPoint(p.row - window.top, p.col - window.left, p.x, p.y, p.z, p.id) for p in points]
             return {"gcps": moved, "crs": their_crs}
-        if data.transform.is_identity and not data.crs:
+        if not self.georeferenced:
             return {}
         where = RasterWindow(window.left, window.top, window.width, window.height)
         return {"crs": data.crs, "transform": data.window_transform(where)}
@@ -206,6 +206,11 @@ class Picture:
 
     def _complaining(self) -> AbstractContextManager[None]:
         return _as_export_error(f"{self._name} cannot be read")
+
+
+def _is_placed(transform: Any) -> bool:
+    """Whether a raster's transform says something; of some formats GDAL gives one of zeros."""
+    return not transform.is_identity and not transform.is_degenerate
 
 
 @contextmanager
