@@ -1,9 +1,11 @@
 """Values in a JSON file as what they have to be, or an error that says where they are and what they are instead."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
-from .export import ExportError
+from .class_table import hex_colour
+from .export import MOST_CLASSES, ClassLabel, ExportError
 
 _SHOWN = 60
 
@@ -29,6 +31,11 @@ def as_list(value: Any, what: str) -> list[Any]:
 def as_text(value: Any, what: str) -> str:
     """A text that is not empty, or an error."""
     return value if isinstance(value, str) and value.strip() else _refuse(value, what, "a text")
+
+
+def as_name(value: Any, what: str) -> str:
+    """The name of a class, with single blanks between its words, or an error."""
+    return " ".join(as_text(value, what).split())
 
 
 def as_number(value: Any, what: str) -> float:
@@ -76,13 +83,27 @@ def check_size(stored: tuple[int, int], size: tuple[int, int], what: str) -> Non
         )
 
 
-def hex_colour(value: Any) -> tuple[int, int, int] | None:
+def as_colour(value: Any) -> tuple[int, int, int] | None:
     """RGB from '#rrggbb' or '#rrggbbaa'; None if it is no such text."""
-    digits = value.removeprefix("#") if isinstance(value, str) and value.startswith("#") else ""
-    try:
-        return (int(digits[0:2], 16), int(digits[2:4], 16), int(digits[4:6], 16)) if len(digits) in (6, 8) else None
-    except ValueError:
-        return None
+    return hex_colour(value[:7]) if isinstance(value, str) and len(value) in (7, 9) else None
+
+
+def check_classes(classes: Sequence[ClassLabel], where: object) -> tuple[ClassLabel, ...]:
+    """The classes, or an error if masks of 8 bits have no room for them.
+
+    Args:
+        classes: In the order of their ids.
+        where: The export, for the error.
+
+    Raises:
+        ExportError: There are too many.
+    """
+    if len(classes) > MOST_CLASSES:
+        raise ExportError(
+            f"{where} has {len(classes)} classes; masks of 8 bits hold {MOST_CLASSES}. Export those that are to be "
+            "trained."
+        )
+    return tuple(classes)
 
 
 def first_upper(what: str) -> str:

@@ -1,7 +1,6 @@
 """Which attribute of VGG Image Annotator's regions is their class, and what its values are called."""
 
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .drawing import Patch
@@ -41,7 +40,7 @@ class Regions(NamedTuple):
     attributes: dict[str, Any]
 
 
-def classes_of(found: Regions, classes: Path | None, notes: Notes) -> tuple[list[str | None], list[str]]:
+def classes_of(found: Regions, named: Sequence[str], notes: Notes) -> tuple[list[str | None], list[str]]:
     """The class of each region, and all classes.
 
     It is the attribute that all regions have; of several, the one that is chosen from a list, or whose values are all
@@ -49,7 +48,7 @@ def classes_of(found: Regions, classes: Path | None, notes: Notes) -> tuple[list
 
     Args:
         found: The regions.
-        classes: File with the names of the classes, one a line.
+        named: The names in the file of classes; none if there is no such file.
         notes: Takes what is left out.
 
     Returns:
@@ -59,7 +58,6 @@ def classes_of(found: Regions, classes: Path | None, notes: Notes) -> tuple[list
     Raises:
         ExportError: Several attributes may be it.
     """
-    named = _names_in(classes)
     values = {
         name: [_value(region.attributes.get(name), found.attributes.get(name)) for region in found.regions]
         for name in dict.fromkeys(name for region in found.regions for name in region.attributes)
@@ -84,7 +82,7 @@ def classes_of(found: Regions, classes: Path | None, notes: Notes) -> tuple[list
     return labels, list(dict.fromkeys([*listed, *sorted(seen - set(listed))]))
 
 
-def _choose(values: dict[str, list[str | None]], attributes: dict[str, Any], named: list[str]) -> str:
+def _choose(values: dict[str, list[str | None]], attributes: dict[str, Any], named: Sequence[str]) -> str:
     if len(values) == 1:
         return next(iter(values))
     full = [name for name, given in values.items() if None not in given]
@@ -114,7 +112,7 @@ def _options(attribute: Any) -> dict[str, str]:
     options = attribute.get("options") if isinstance(attribute, dict) else None
     if not isinstance(options, dict):
         return {}
-    return {str(key): str(name).strip() or str(key) for key, name in options.items() if isinstance(name, str)}
+    return {str(key): " ".join(name.split()) or str(key) for key, name in options.items() if isinstance(name, str)}
 
 
 def _ticked(value: Any) -> list[str]:
@@ -138,16 +136,5 @@ def _value(value: Any, attribute: Any) -> str | None:
         value = ticked[0] if len(ticked) == 1 else None
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
-    text = str(value).strip()
+    text = " ".join(str(value).split())
     return _options(attribute).get(text, text) if text and text != "undefined" else None
-
-
-def _names_in(classes: Path | None) -> list[str]:
-    """The names in a file of classes, without colours; how it is read in full is no matter here."""
-    if classes is None:
-        return []
-    try:
-        lines = classes.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, ValueError) as error:
-        raise ExportError(f"{classes} cannot be read as text: {error}.") from error
-    return [line.rpartition(" #")[0].strip().strip('"') or line.strip().strip('"') for line in lines if line.strip()]

@@ -17,7 +17,19 @@ import numpy as np
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, points_of
 from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
-from ..fields import as_list, as_mapping, as_number, as_size, as_text, as_whole, check_size, first_upper, hex_colour
+from ..fields import (
+    as_colour,
+    as_list,
+    as_mapping,
+    as_name,
+    as_number,
+    as_size,
+    as_text,
+    as_whole,
+    check_classes,
+    check_size,
+    first_upper,
+)
 from ..find_pictures import by_stem, missing_pictures, once_each
 from ..hasty_runs import Runs, box_of, reader_of_runs
 from ..id_pngs import read_ids
@@ -77,12 +89,12 @@ def _read_masks(source: Source, listed: str) -> Export:
     place: dict[int, int] = {0: UNLABELLED}
     for value in as_list(source.json(listed), listed):
         given = as_mapping(value, f"a class of {listed}")
-        name = as_text(given.get("class_name", given.get("name")), f"'class_name' of a class of {listed}")
+        name = as_name(given.get("class_name", given.get("name")), f"'class_name' of a class of {listed}")
         index = as_whole(given.get("png_index"), f"'png_index' of {name!r} in {listed}")
         if not 0 < index < 256 or index in place:
             raise ExportError(f"{listed} has {name!r} at 'png_index' {index}: 1 to 255, once each, were expected.")
         place[index] = len(labels)
-        labels.append(ClassLabel(name, hex_colour(given.get("color"))))
+        labels.append(ClassLabel(name, as_colour(given.get("color"))))
     folder = PurePosixPath(listed).parent
     inside = [PurePosixPath(name) for name in source.of_suffix(".png")]
     # Where pictures are in the same folder, they are not beside the masks.
@@ -116,7 +128,7 @@ def _read_masks(source: Source, listed: str) -> Export:
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
-        classes=tuple(labels),
+        classes=check_classes(labels, source.root),
         pictures=once_each(kept),
         unlabelled="background",
         notes=notes.sentences(),
@@ -151,7 +163,7 @@ def _read_json(source: Source) -> Export:
         for value in as_list(content["label_classes"], f"'label_classes' of {file}"):
             given = as_mapping(value, f"a class of {file}")
             label = ClassLabel(
-                as_text(given.get("class_name"), f"'class_name' of a class of {file}"), hex_colour(given.get("color"))
+                as_name(given.get("class_name"), f"'class_name' of a class of {file}"), as_colour(given.get("color"))
             )
             labels += [label] if label.name not in [known.name for known in labels] else []
         place = {label.name: i for i, label in enumerate(labels)}
@@ -175,7 +187,7 @@ def _read_json(source: Source) -> Export:
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
-        classes=tuple(labels),
+        classes=check_classes(labels, source.root),
         pictures=once_each(images),
         unlabelled="background",
         notes=notes.sentences(),
@@ -196,7 +208,7 @@ def _labels(entry: dict[str, Any], where: str, place: dict[str, int], read_runs:
     for number, value in enumerate(values, start=1):
         what = f"label {number} of {where}"
         label = as_mapping(value, what)
-        name = as_text(label.get("class_name"), f"'class_name' of {what}")
+        name = as_name(label.get("class_name"), f"'class_name' of {what}")
         if name not in place:
             raise ExportError(f"{first_upper(what)} is of class {name!r}, which 'label_classes' does not have.")
         order = as_number(label.get("z_index") or 0, f"'z_index' of {what}")

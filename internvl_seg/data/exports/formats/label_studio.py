@@ -18,7 +18,7 @@ from ..brush_runs import brush_alpha
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, points_of
 from ..export import Annotated, ClassLabel, Export, ExportError, Labels
-from ..fields import as_list, as_mapping, as_number, as_size, as_text, check_size
+from ..fields import as_list, as_mapping, as_name, as_number, as_size, check_classes, check_size
 from ..find_pictures import by_stored_name, missing_pictures, once_each, uploaded_names
 from ..label_studio_tasks import Labelled, Task, annotation_of, is_full, is_min, pictures_of, tasks_of
 from ..notes import Notes
@@ -83,7 +83,7 @@ def read(source: Source) -> Export:
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
-        classes=tuple(ClassLabel(label) for label in labels),
+        classes=check_classes([ClassLabel(label) for label in labels], source.root),
         pictures=once_each(
             [
                 (path, Annotated(pictures.path(path), path, _labels(regions, place, task.where), source=task.where))
@@ -173,7 +173,7 @@ def _labels_of(value: dict[str, Any], task: Task) -> list[str]:
     for key, names in value.items():
         if key.endswith("labels"):
             for name in as_list(names, f"{key!r} of a result of {task.where}"):
-                text = as_text(name, f"a name in {key!r} of {task.where}")
+                text = as_name(name, f"a name in {key!r} of {task.where}")
                 found += [text] if text not in found else []
     return found
 

@@ -26,7 +26,7 @@ from ..drawing import (
     points_of,
 )
 from ..export import IGNORED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
-from ..fields import as_list, as_mapping, as_size, as_text, check_size, first_upper
+from ..fields import as_list, as_mapping, as_name, as_size, as_text, check_classes, check_size, first_upper
 from ..find_pictures import missing_pictures, once_each
 from ..inline_images import base64_bytes, png_mask
 from ..notes import Notes
@@ -115,7 +115,7 @@ def read(source: Source) -> Export:
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
-        classes=tuple(ClassLabel(label) for label in names),
+        classes=check_classes([ClassLabel(label) for label in names], source.root),
         pictures=once_each(found),
         unlabelled="background",
         notes=notes.sentences(),
@@ -154,7 +154,7 @@ def _areas(content: dict[str, Any], file: str, notes: Notes) -> Iterator[_Area]:
     for number, value in enumerate(as_list(content.get("shapes"), f"'shapes' of {file}"), start=1):
         what = f"shape {number} of {file}"
         shape = as_mapping(value, what)
-        label = as_text(shape.get("label"), f"'label' of {what}")
+        label = as_name(shape.get("label"), f"'label' of {what}")
         kind = shape.get("shape_type") or "polygon"
         if not isinstance(kind, str) or kind not in _POINTS:
             notes.add(f"Shapes of type {kind!r} are left out", what)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, points_of
 from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
-from ..fields import as_list, as_mapping, as_text, as_whole, check_size
+from ..fields import as_list, as_mapping, as_name, as_text, as_whole, check_classes, check_size
 from ..find_pictures import by_stem, missing_pictures, once_each, uploaded_names
 from ..id_pngs import read_ids
 from ..notes import Notes
@@ -98,7 +98,7 @@ def read(source: Source) -> Export:
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
-        classes=labels,
+        classes=check_classes(labels, source.root),
         pictures=once_each(kept),
         unlabelled="ignore" if task in _BITMAPS else "background",
         notes=notes.sentences(),
@@ -115,7 +115,7 @@ def _classes(dataset: dict[str, Any], file: str) -> tuple[tuple[ClassLabel, ...]
     place: dict[int, int] = {}
     for value in as_list(attributes.get("categories"), f"'categories' of {file}"):
         given = as_mapping(value, f"a category of {file}")
-        name = as_text(given.get("name"), f"'name' of a category of {file}")
+        name = as_name(given.get("name"), f"'name' of a category of {file}")
         number = as_whole(given.get("id"), f"'id' of the category {name!r} of {file}")
         if number in place:
             raise ExportError(f"{file} has two categories with the id {number}. Export it again.")

@@ -14,7 +14,18 @@ import numpy as np
 
 from ..drawing import Patch, Shape, check_reach, draw, opencv_polygon, points_of
 from ..export import Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
-from ..fields import as_list, as_mapping, as_number, as_size, as_text, as_whole, check_size, first_upper, hex_colour
+from ..fields import (
+    as_colour,
+    as_list,
+    as_mapping,
+    as_name,
+    as_number,
+    as_size,
+    as_whole,
+    check_classes,
+    check_size,
+    first_upper,
+)
 from ..find_pictures import missing_pictures, once_each
 from ..inline_images import base64_bytes, inflate, png_mask
 from ..notes import Notes
@@ -105,7 +116,7 @@ def read(source: Source) -> Export:
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
-        classes=tuple(classes),
+        classes=check_classes(classes, source.root),
         pictures=once_each(found),
         unlabelled="background",
         notes=notes.sentences(),
@@ -117,11 +128,11 @@ def _classes(source: Source, name: str, notes: Notes) -> Iterator[ClassLabel]:
     meta = as_mapping(source.json(name), name)
     for value in as_list(meta.get("classes"), f"'classes' of {name}"):
         given = as_mapping(value, f"a class of {name}")
-        title = as_text(given.get("title"), f"'title' of a class of {name}")
+        title = as_name(given.get("title"), f"'title' of a class of {name}")
         if str(given.get("shape") or "any") not in _AREAS:
             notes.add("Classes of figures that are no areas are left out", f"{name}, {title!r}")
             continue
-        yield ClassLabel(title, hex_colour(given.get("color")))
+        yield ClassLabel(title, as_colour(given.get("color")))
 
 
 def _labels(source: Source, file: str, place: dict[str, int]) -> Labels:
@@ -143,7 +154,7 @@ def _shapes(content: dict[str, Any], file: str, place: dict[str, int], notes: No
     for number, value in enumerate(as_list(content.get("objects"), f"'objects' of {file}"), start=1):
         what = f"object {number} of {file}"
         given = as_mapping(value, what)
-        title = as_text(given.get("classTitle"), f"'classTitle' of {what}")
+        title = as_name(given.get("classTitle"), f"'classTitle' of {what}")
         kind = given.get("geometryType", given.get("shape"))
         if not isinstance(kind, str) or kind not in _AREAS - {"any"}:
             notes.add(f"Objects of type {kind!r} are no areas and are left out", what)

@@ -12,10 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..class_table import given_classes
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, points_of
 from ..export import Annotated, ClassLabel, Export, ExportError
-from ..fields import as_list, as_mapping, as_number, as_text, first_upper
+from ..fields import as_list, as_mapping, as_number, as_text, check_classes, first_upper
 from ..find_pictures import by_size, missing_pictures, once_each
 from ..inline_images import base64_bytes
 from ..notes import Notes
@@ -77,7 +78,7 @@ def read(source: Source) -> Export:
         entries = content.get("_via_img_metadata", content)
         files += [_file(as_mapping(entry, f"{key!r} of {name}"), name, notes) for key, entry in entries.items()]
     regions = [region for file in files for region in file.regions]
-    labels, names = classes_of(Regions(regions, attributes), source.classes, notes)
+    labels, names = classes_of(Regions(regions, attributes), [label.name for label in given_classes(source)], notes)
     place = {label: i for i, label in enumerate(names)}
     pictures = PictureIndex(source)
     same_size = by_size(pictures)
@@ -106,7 +107,7 @@ def read(source: Source) -> Export:
     return Export(
         format=_NAME,
         why=recognise(source) or f"--format {_NAME}",
-        classes=tuple(ClassLabel(name) for name in names),
+        classes=check_classes([ClassLabel(name) for name in names], source.root),
         pictures=once_each(found),
         unlabelled="background",
         notes=notes.sentences(),

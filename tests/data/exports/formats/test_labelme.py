@@ -147,3 +147,12 @@ def test_two_files_for_one_picture_are_refused(tmp_path: Path) -> None:
     picture(tmp_path / "a.jpg")
     with pytest.raises(ExportError, match=r"a.json and copy.json are both for the picture a.jpg"):
         labelme.read(Source(tmp_path))
+
+
+def test_names_of_classes_have_single_blanks_and_fit_into_masks(tmp_path: Path) -> None:
+    written(tmp_path / "a.json", record([shape(" big \n cat"), shape("big cat")]))
+    picture(tmp_path / "a.jpg")
+    assert [label.name for label in labelme.read(Source(tmp_path)).classes] == ["big cat"]
+    written(tmp_path / "a.json", record([shape(f"class {i}") for i in range(255)]))
+    with pytest.raises(ExportError, match="has 255 classes; masks of 8 bits hold 254"):
+        labelme.read(Source(tmp_path))
