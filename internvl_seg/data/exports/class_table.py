@@ -1,5 +1,7 @@
 """Classes of an export by their names."""
 
+import re
+
 from .colour_tables import read_classes
 from .export import MOST_CLASSES, ClassLabel, ExportError
 from .source import Source
@@ -62,6 +64,14 @@ def given_classes(source: Source) -> tuple[ClassLabel, ...]:
         ExportError: It cannot be read or names no class.
     """
     return tuple(read_classes(source.classes)) if source.classes is not None else ()
+
+
+def hex_colour(text: str) -> tuple[int, int, int] | None:
+    """RGB of ``#rrggbb``; None if it is none."""
+    if not re.fullmatch(r"#?[0-9A-Fa-f]{6}", text):
+        return None
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return red, green, blue
 
 
 def table_of_values(source: Source, values: list[str], where: object) -> tuple[ClassTable, dict[str, int]]:

@@ -14,11 +14,10 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
-from ..class_table import ClassTable
+from ..class_table import ClassTable, hex_colour
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, opencv_ellipse
 from ..export import Export, ExportError
-from ..fields import hex_colour
 from ..notes import Notes
 from ..picture_index import Labelled, PictureIndex, split_of
 from ..run_lengths import box_mask, whole_numbers
