@@ -131,7 +131,7 @@ def _escaped(character: str) -> str:
 
 def _clashing(names: Sequence[str], taken: Iterable[str]) -> list[int]:
     """Which names cannot stand for files in one folder: those that are another's, or the folder of another."""
-    files, there = ([_folded(name + SUFFIX) for name in group] for group in (names, taken))
+    files, there = ([folded(name + SUFFIX) for name in group] for group in (names, taken))
     counts = Counter([*files, *there])
     above = {parent for folder in {file.rpartition("/")[0] for file in counts} for parent in _and_above(folder)}
     in_the_way = above.intersection(there)
@@ -146,6 +146,6 @@ def _and_above(folder: str) -> list[str]:
     return [folder, *(parent.as_posix() for parent in PurePath(folder).parents)]
 
 
-def _folded(name: str) -> str:
-    """The same for all names that some file system takes for one."""
+def folded(name: str) -> str:
+    """The same text for all names that some file system takes for one."""
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())

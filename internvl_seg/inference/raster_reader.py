@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.windows import Window
 
+from ..data.gdal import RasterError, gdal, open_raster
 from ..data.names import readable
-from .gdal import RasterError, gdal, open_raster
+from ..data.turned import TurnedRows, read_orientation, swaps_sides, turn
 from .raster_bands import choose_bands
 from .raster_rows import RasterRows
-from .turned import TurnedRows, read_orientation, swaps_sides, turn
 
 # A block of a file is decoded as a whole.
 _LARGEST_BLOCK = 2 << 30

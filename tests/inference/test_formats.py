@@ -12,7 +12,8 @@ from PIL import Image
 from rasterio.enums import ColorInterp
 from rich.console import Console
 
-from internvl_seg.inference import Segmenter, turned
+from internvl_seg.data import turned
+from internvl_seg.inference import Segmenter
 from internvl_seg.inference.files import segment_files
 from internvl_seg.inference.pictures import PictureError, as_rgb, read_picture
 from internvl_seg.inference.rasters import RasterError, RasterReader

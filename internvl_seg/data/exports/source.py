@@ -21,11 +21,13 @@ class Source:
         root: The folder, or the file.
         classes: File with the names of the classes (``--classes``), one a line, with an optional colour.
         images: Folder of the pictures, where the export has only their names (``--images``).
+        colour_distance: How far a colour in a mask may be from a class's to count as it (``--colour-distance``).
     """
 
     root: Path
     classes: Path | None = None
     images: Path | None = None
+    colour_distance: float = 0
     _json: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -55,8 +57,19 @@ class Source:
         if name not in self._json:
             if len(self._json) >= _KEPT:
                 self._json.clear()
-            try:
-                self._json[name] = json.loads(self.path(name).read_bytes().decode("utf-8-sig"))
-            except ValueError as error:
-                raise ExportError(f"{self.path(name)} is no JSON: {error}. Export it again.") from error
+            self._json[name] = read_json(self.path(name))
         return self._json[name]
+
+
+def read_json(path: Path) -> Any:
+    """What a JSON file holds.
+
+    Raises:
+        ExportError: It cannot be read, or is no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes().decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ExportError(f"{path} is no JSON: {error}. Export it again.") from error
+    except OSError as error:
+        raise ExportError(f"{path} cannot be read: {error.strerror}. Export it again.") from error

@@ -37,6 +37,11 @@ KINDS: dict[str, Kind] = {
         "data sets without a single image",
         "check data_root, data_prefix.img_path and img_suffix",
     ),
+    "folder": Kind(
+        "error",
+        "folders whose images, masks, lists or classes do not fit together",
+        "see what is said of them, and docs/own_data.md",
+    ),
     "missing_mask": Kind(
         "error",
         "images without a mask",
@@ -73,7 +78,7 @@ KINDS: dict[str, Kind] = {
     "rgb_mask": Kind(
         "error",
         "masks with several channels, where one class id for every pixel is needed",
-        "turn the colours into class ids and save one channel of 8 bits",
+        "turn the colours into class ids: python tools/prepare_dataset.py does (docs/own_data.md)",
     ),
     "palette_mask": Kind(
         "warning",

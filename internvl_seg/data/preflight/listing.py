@@ -12,7 +12,7 @@ from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
 from ..confusion import IGNORED
-from ..folder import FolderError, MissingMaskError
+from ..folder import FolderDataset, FolderError, MissingMaskError, NoImageError
 from .findings import Finding
 
 
@@ -64,9 +64,11 @@ def _orphans(dataset: Any, split: str, masks: set[str]) -> list[Finding]:
     folder = dataset.data_prefix.get("seg_map_path")
     if not folder or dataset.ann_file or dataset._indices is not None:
         return []
-    found = {str(path) for path in Path(folder).rglob(f"*{dataset.seg_map_suffix}")}
-    listed = {str(Path(mask)) for mask in masks}
-    orphans = sorted(found - listed)
+    if isinstance(dataset, FolderDataset):
+        orphans = sorted(map(str, dataset.unused_masks()))
+    else:
+        found = {str(path) for path in Path(folder).rglob(f"*{dataset.seg_map_suffix}")}
+        orphans = sorted(found - {str(Path(mask)) for mask in masks})
     return [Finding.of("missing_image", split, [Path(mask).name for mask in orphans])] if orphans else []
 
 
@@ -97,6 +99,7 @@ def _list(cfg: dict[str, Any], split: str) -> Listing:
     dataset = DATASETS.build({**cfg, "pipeline": [], "lazy_init": True, "serialize_data": False})
     pairs: list[tuple[str, str]] = []
     findings: list[Finding] = []
+    hint: list[str] = []
     nothing = f"{dataset.data_prefix['img_path']} holds no *{dataset.img_suffix}"
     try:
         dataset.full_init()
@@ -104,15 +107,19 @@ def _list(cfg: dict[str, Any], split: str) -> Listing:
         pairs = [(info["img_path"], info.get("seg_map_path") or "") for info in infos]
     except MissingMaskError as error:
         pairs = [(str(image), str(mask)) for image, mask in error.pairs]
-    except FolderError as error:
+        hint = [error.hint] if error.hint else []
+    except NoImageError as error:
         nothing = str(error)
-    if not pairs:
+    except FolderError as error:
+        findings.append(Finding.of("folder", split, [str(error)]))
+    if not pairs and not findings:
         findings.append(Finding.of("no_image", split, [nothing]))
     missing = [(image, mask) for image, mask in pairs if mask and not Path(mask).is_file()]
     if missing:
         cases = [f"{Path(image).name}: there is no {mask}" for image, mask in missing]
-        findings.append(Finding.of("missing_mask", split, cases))
-    findings += _orphans(dataset, split, {mask for _, mask in pairs})
+        findings.append(Finding("missing_mask", split, len(cases), (*hint, *cases[:5])))
+    if pairs:
+        findings += _orphans(dataset, split, {mask for _, mask in pairs})
     return Listing(
         split,
         tuple(dataset.metainfo["classes"]),

@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from ..masks import ColouredMaskError, read_mask
+
 T = TypeVar("T")
 _ROTATIONS = range(5, 9)  # Values of EXIF's orientation that swap height and width.
 
@@ -89,16 +91,18 @@ def _read_image(path: Path) -> ImageFacts:
 
 
 def _read_mask(path: Path) -> MaskFacts:
-    with Image.open(path) as image:
-        image.load()
-        ids = counts = np.zeros(0, np.int64)
-        if image.mode in ("L", "P"):
-            pixels = np.array(image.histogram(), np.int64)
-            ids = np.flatnonzero(pixels)
-            counts = pixels[ids]
-        elif len(image.getbands()) == 1:
-            ids, counts = np.unique(np.asarray(image).astype(np.int64), return_counts=True)
-        return MaskFacts(image.mode, image.size[::-1], ids, counts)
+    try:
+        labels = read_mask(str(path))
+    except ColouredMaskError:
+        with Image.open(path) as image:
+            return MaskFacts(image.mode, image.size[::-1], np.zeros(0, np.int64), np.zeros(0, np.int64))
+    try:
+        with Image.open(path) as image:
+            mode = image.mode
+    except (OSError, Image.DecompressionBombError):  # What Pillow does not read is wide, or as large as a map.
+        mode = "L" if labels.dtype == np.uint8 else "I"
+    ids, counts = np.unique(labels, return_counts=True)
+    return MaskFacts(mode, (labels.shape[0], labels.shape[1]), ids.astype(np.int64), counts.astype(np.int64))
 
 
 def read_pair(image_path: str, mask_path: str) -> Pair:
@@ -115,8 +119,11 @@ def read_pair(image_path: str, mask_path: str) -> Pair:
             return None
         try:
             return read(Path(path))
+        except Image.DecompressionBombError:
+            problems[path] = "it is too large to be looked at as a whole; cut it into tiles (docs/own_data.md)"
+            return None
         # Whatever a damaged file makes a decoder raise: Pillow's own errors, and those of parsing bytes.
-        except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        except (OSError, SyntaxError, ValueError, EOFError) as error:
             problems[path] = str(error).replace(str(path), Path(path).name)
             return None
 

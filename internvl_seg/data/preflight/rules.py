@@ -73,7 +73,7 @@ def find_in_masks(listing: Listing, pairs: list[Pair], ignored: int) -> list[Fin
             continue
         if mask.mode == "P":
             cases["palette_mask"].append(name)
-        elif mask.mode not in ("L", "1"):
+        elif mask.mode[0] in "IF":
             cases["wide_mask"].append(f"{name}: {mask.mode}")
         ids = mask.ids
         total += np.bincount(ids % 256, weights=mask.counts, minlength=256).astype(np.int64)

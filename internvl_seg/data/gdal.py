@@ -12,7 +12,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 
 from ..common.ignored_warnings import ignoring_warnings
-from ..data.names import readable
+from .names import readable
 
 _SETTINGS = {
     # By default GDAL keeps decoded blocks in 5 % of all memory; rows are asked for once, so that a few are enough.

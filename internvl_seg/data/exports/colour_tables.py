@@ -1,0 +1,139 @@
+"""Tables of classes and their colours, as they lie beside masks."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..class_files import read_class_file, read_lines
+from ..folder_errors import FolderError
+from .export import ClassLabel, ExportError
+from .source import Source
+
+# Of files that name classes, the likeliest first.
+_NAMES = re.compile(
+    r"(labelmap\.txt|class_dict.*\.csv|.*colou?r.*\.(txt|csv|json)|classes\.(txt|csv|json)|_?classes.*\.csv|"
+    r"(class|label)(es|s|_?names)?\.(txt|csv|json)|palette\.(txt|csv|json))"
+)
+# What a table calls pixels that have no class.
+NO_CLASS = frozenset({"void", "ignore", "ignored", "__ignore__", "unlabelled", "unlabeled", "unlabelled area"})
+_FIRST = re.compile(r"\s*(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\D.*?)\s*")
+
+
+def find_class_file(source: Source) -> str | None:
+    """The file beside masks that most likely names their classes; None if there is none."""
+    found = [name for name in source.files if _NAMES.fullmatch(PurePosixPath(name).name.lower())]
+    return min(found, key=lambda name: (name.count("/"), "map" not in name, len(name), name)) if found else None
+
+
+def read_classes(path: Path) -> list[ClassLabel]:
+    """Classes of a file, in its order, with their colours where it has them.
+
+    Args:
+        path: ``classes.txt`` as :mod:`internvl_seg.data.class_files` has it, CVAT's ``labelmap.txt``, lines with the
+            colour first, a CSV file with columns of names and colours, or JSON.
+
+    Raises:
+        ExportError: It is none of these.
+    """
+    try:
+        text = "\n".join(read_lines(path))
+    except FileNotFoundError:
+        raise ExportError(f"{path} is not there. Name a file of class names, one a line.") from None
+    except FolderError as error:
+        raise ExportError(str(error)) from error
+    if path.suffix.lower() == ".csv":
+        found = _of_csv(text, path)
+    elif path.suffix.lower() == ".json":
+        found = _of_json(text, path)
+    elif lines := _colours_first(text):
+        found = lines
+    else:
+        try:
+            found = [ClassLabel(*pair) for pair in read_class_file(path)]
+        except FolderError as error:
+            raise ExportError(str(error)) from error
+    names = [label.name for label in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ExportError(f"{path} names {twice!r} twice. Every class has a name of its own.")
+    return found
+
+
+def _colours_first(text: str) -> list[ClassLabel]:
+    """Lines such as ``64 128 64 Animal``, as of CamVid; empty if not all are."""
+    lines = [line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#")]
+    found = [_FIRST.fullmatch(line) for line in lines]
+    matches = [match for match in found if match]
+    if not lines or len(matches) < len(lines):
+        return []
+    return [ClassLabel(match[4], _colour(match.group(1, 2, 3))) for match in matches]
+
+
+def _of_csv(text: str, path: Path) -> list[ClassLabel]:
+    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(map(str.strip, row))]
+    header = [cell.lower() for cell in rows[0]] if rows else []
+    name = next((i for i, cell in enumerate(header) if re.fullmatch(r".*(name|class|label|category)s?", cell)), None)
+    if name is None:
+        raise ExportError(
+            f"{path}: no column of {header} is called name, class or label. Expected a first line such as name,r,g,b."
+        )
+    channels = [
+        next((i for i, cell in enumerate(header) if re.fullmatch(rf"{colour}|{colour[0]}", cell)), None)
+        for colour in ("red", "green", "blue")
+    ]
+    single = next((i for i, cell in enumerate(header) if re.fullmatch(r"(colou?r|rgb|hex).*", cell)), None)
+    found = []
+    for row in rows[1:]:
+        colour = None
+        if None not in channels:
+            colour = _colour([row[i] for i in channels if i is not None and i < len(row)])
+        elif single is not None and single < len(row):
+            colour = _any_colour(row[single])
+        if (None not in channels or single is not None) and colour is None:
+            raise ExportError(f"{path}: the line {','.join(row)!r} has no colour of three numbers from 0 to 255.")
+        found.append(ClassLabel(row[name], colour))
+    if not found:
+        raise ExportError(f"{path} names no class below its first line.")
+    return found
+
+
+def _of_json(text: str, path: Path) -> list[ClassLabel]:
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise ExportError(f"{path} is no JSON: {error}.") from error
+    rows: list[tuple[Any, Any]] = []
+    if isinstance(content, dict) and len(content) == 1 and isinstance(inside := next(iter(content.values())), list):
+        content = inside
+    if isinstance(content, dict):
+        rows = [(key, value) for key, value in content.items()]
+    elif isinstance(content, list):
+        rows = [
+            (one.get("name", one.get("label")), one.get("color", one.get("colour")))
+            if isinstance(one, dict)
+            else (one, None)
+            for one in content
+        ]
+    found = [ClassLabel(name, _any_colour(value)) for name, value in rows if isinstance(name, str)]
+    if not rows or len(found) < len(rows):
+        raise ExportError(f'{path} is no table of classes. Expected {{"name": [red, green, blue], ...}}.')
+    return found
+
+
+def _any_colour(value: Any) -> tuple[int, int, int] | None:
+    if isinstance(value, str):
+        if found := re.fullmatch(r"#?([0-9a-fA-F]{6})", value.strip()):
+            red, green, blue = bytes.fromhex(found[1])
+            return red, green, blue
+        value = re.findall(r"\d+", value)
+    return _colour(value) if isinstance(value, (list, tuple)) else None
+
+
+def _colour(parts: Any) -> tuple[int, int, int] | None:
+    try:
+        red, green, blue = (int(part) for part in parts)
+    except (TypeError, ValueError):
+        return None
+    return (red, green, blue) if max(red, green, blue) <= 255 and min(red, green, blue) >= 0 else None

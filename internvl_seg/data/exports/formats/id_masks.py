@@ -1,0 +1,159 @@
+"""Any folder of pictures and masks of class ids, in whatever image format, of 1 to 32 bits."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..class_ids import BACKGROUND
+from ..colour_tables import find_class_file, read_classes
+from ..export import IGNORED, MOST_CLASSES, UNLABELLED, ClassLabel, Export, ExportError, Window
+from ..mask_files import ASK, Convert, MaskFile, count_values, is_coloured, read_values, values_to_classes
+from ..pictures import Picture
+from ..plain_masks import PlainMasks, find_masks, no_masks
+from ..source import Source
+
+SUMMARY = "any folder of pictures and masks of class ids (PNG, TIFF, BMP; 0/255; from 1 up; 8 to 32 bits)"
+_LOSSY = frozenset({".jpg", ".jpeg", ".webp"})
+_HALF = 128
+# Values of a lossy file of two are near 0 and 255.
+_NEAR = 64
+# Ids that are more than this many times as high as there are of them are greys to look at.
+_SPARSE = 4
+
+
+def recognise(source: Source) -> str | None:
+    """What tells masks of ids."""
+    masks = find_masks(source)
+    if not masks.masks or is_coloured(masks.sample):
+        return None
+    return f"{len(masks.masks)} pictures have masks of one channel, the first is {masks.masks[0]}"
+
+
+def read(source: Source) -> Export:
+    """Read masks of ids.
+
+    Raises:
+        ExportError: There are none, or their values cannot be told: the message lists them.
+    """
+    masks = find_masks(source)
+    if not masks.masks:
+        raise no_masks(source)
+    named, notes = _names(source), masks.notes()
+    why = recognise(source) or ""
+    if all(path.suffix.lower() in _LOSSY for path in masks.masks):
+        two = _two(named)
+        counts = _count(masks)
+        near = sum(number for value, number in counts.items() if not _NEAR <= value < 256 - _NEAR)
+        if near < 0.98 * sum(counts.values()):
+            raise ExportError(
+                f"The masks are {masks.masks[0].suffix} files with {len(counts)} values, most not near 0 or 255: "
+                "lossy files do not keep ids. Export them as PNG."
+            )
+        notes.append(f"The masks are lossy files with {len(counts)} values: from {_HALF} up is {two[1].name!r}.")
+        pictures = masks.annotated(lambda mask: MaskFile(mask, _threshold(mask)))
+        return Export("id_masks", why, two, pictures, "ignore", tuple(notes))
+    classes, places, said = _ids(_count(masks), named, _nodata(masks))
+    pictures = masks.annotated(lambda mask: MaskFile(mask, values_to_classes(places, mask)))
+    return Export("id_masks", why, classes, pictures, "ignore", (*notes, *said))
+
+
+def _names(source: Source) -> list[ClassLabel] | None:
+    if source.classes is not None:
+        return read_classes(source.classes)
+    name = find_class_file(source)
+    return read_classes(source.path(name)) if name else None
+
+
+def _count(masks: PlainMasks) -> dict[int, int]:
+    """How often each value occurs in all masks that can be read."""
+    counts: dict[int, int] = {}
+    failed = None
+    for _, found in count_values(masks.masks, read_values):
+        if isinstance(found, ExportError):
+            failed = failed or found
+            continue
+        for value, number in found.items():
+            counts[value] = counts.get(value, 0) + number
+    if not counts:
+        raise failed or ExportError("The masks hold no pixel.")
+    return counts
+
+
+def _nodata(masks: PlainMasks) -> int | None:
+    """The value that all of some masks call none."""
+    found = set()
+    for path in masks.sample:
+        try:
+            with Picture(path, path.name) as mask:
+                found.add(mask.nodata)
+        except ExportError:
+            continue
+    (value,) = found if len(found) == 1 else (None,)
+    return None if value is None or not np.isfinite(value) else int(value)
+
+
+def _two(named: list[ClassLabel] | None) -> tuple[ClassLabel, ClassLabel]:
+    if named is None:
+        return ClassLabel(BACKGROUND), ClassLabel("object")
+    if len(named) > 2:
+        raise ExportError(f"The masks hold two values, and {len(named)} classes are named. Name two, or the object's.")
+    return (named[0], named[1]) if len(named) == 2 else (ClassLabel(BACKGROUND), named[0])
+
+
+def _ids(
+    counts: dict[int, int], named: list[ClassLabel] | None, nodata: int | None
+) -> tuple[tuple[ClassLabel, ...], dict[int, int], list[str]]:
+    """Classes, the place of each value, and what is to be said."""
+    values = set(counts)
+    ignored = {value for value in values if value < 0} | ({nodata} & values if nodata is not None else set())
+    highest = len(named) - 1 if named else MOST_CLASSES - 1
+    for top in (255, 65535):
+        if top in values and top > highest and any(0 < value < top for value in values - ignored):
+            ignored.add(top)
+    notes = [f"Values {_listed(ignored)} are ignored (255)."] if ignored else []
+    places = dict.fromkeys(ignored, IGNORED)
+    left = sorted(values - ignored)
+    if not left:
+        raise ExportError(f"The masks hold nothing but {_listed(ignored)}, which is no class.")
+    if set(left) <= {0, left[-1]} and left[-1] in (1, 255, 65535) and (named is None or len(named) <= 2):
+        two = _two(named)
+        if left[-1] > 1:
+            notes.append(f"The masks hold 0 and {left[-1]}: {left[-1]} is {two[1].name!r}.")
+        return two, places | {0: 0, left[-1]: 1}, notes
+    if named is not None:
+        if left[-1] < len(named):
+            return tuple(named), places | {i: i for i in range(len(named))}, notes
+        if left[-1] == len(named):
+            notes.append(f"Ids begin with 1, as the highest is {left[-1]} of {len(named)} classes; 0 is not labelled.")
+            return tuple(named), places | {0: UNLABELLED} | {i + 1: i for i in range(len(named))}, notes
+        raise ExportError(
+            f"{len(named)} classes are named, and the masks hold {_listed(left, counts)}. Ids are lines of the file, "
+            f"from 0 or 1 up; greys need their colour behind the name, such as road #555555. Make it complete: {ASK}."
+        )
+    if len(left) > MOST_CLASSES or left[-1] >= _SPARSE * max(len(left), 4) or left[-1] >= MOST_CLASSES:
+        raise ExportError(
+            f"The masks hold {len(left)} values up to {left[-1]}: {_listed(left, counts)}. Are they ids, numbers of "
+            "objects, or greys to look at? Name the classes: "
+            f"{ASK}; for greys with the grey as the colour, such as road #555555."
+        )
+    first = 0 if left[0] == 0 else 1
+    if first:
+        notes.append("Ids begin with 1, as no pixel has 0.")
+    unnamed = tuple(ClassLabel(f"class {i}") for i in range(first, left[-1] + 1))
+    notes.append(f"The classes have no names; --classes FILE names them, a line each from id {first} up.")
+    return unnamed, places | {i: i - first for i in range(first, left[-1] + 1)}, notes
+
+
+def _listed(values: object, counts: dict[int, int] | None = None) -> str:
+    some = sorted(values)  # type: ignore[call-overload]
+    total = sum(counts.values()) if counts else 1
+    text = [f"{value} ({100 * counts[value] / total:.2g} %)" if counts else str(value) for value in some]
+    return ", ".join(text[:12]) + (f", ... {text[-1]}" if len(text) > 12 else "")
+
+
+def _threshold(where: Path) -> Convert:
+    def convert(mask: Picture, window: Window) -> NDArray[np.uint8]:
+        return (read_values(mask, window, where) >= _HALF).astype(np.uint8)
+
+    return convert

@@ -1,0 +1,169 @@
+"""Kaggle's tables of run lengths: a CSV file with ``EncodedPixels``, and a folder of pictures.
+
+As the competitions "Airbus Ship Detection" (``ImageId,EncodedPixels``, a row an object), "Severstal"
+(``ImageId,ClassId,EncodedPixels`` or ``ImageId_ClassId,EncodedPixels``), "Understanding Clouds"
+(``Image_Label,EncodedPixels``) and "TGS Salt" (``id,rle_mask``) describe them: pairs of first pixel and length, from 1,
+down the columns.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from ..class_table import ClassTable, given_classes, table_of_values
+from ..drawing import Patch, Shape, labels_of
+from ..export import Export, ExportError
+from ..notes import Notes
+from ..picture_index import Labelled, PictureIndex
+from ..run_lengths import mask_of_pairs
+from ..source import Source
+
+SUMMARY = "Kaggle's run lengths: a CSV file with EncodedPixels (or rle_mask), the pictures beside it or --images"
+_RUNS = ("encodedpixels", "encoded_pixels", "rle_mask", "rle_encoding")
+_BOTH = ("image_label", "imageid_classid", "image_id_class_id")
+_PICTURES = ("imageid", "image_id", "image", "id", "img", "filename", "file_name", "image_name")
+_CLASSES = ("classid", "class_id", "class", "label", "category", "categoryid", "category_id")
+_ONE = "object"
+_LONGEST_HEADER = 4096
+_EMPTY = ("", "nan", "-1")
+
+
+class _Row(NamedTuple):
+    """A row: the picture as it is called, the class or "", the run lengths, and where it is."""
+
+    picture: str
+    value: str
+    runs: str
+    what: str
+
+
+def recognise(source: Source) -> str | None:
+    """What tells that it is such a table."""
+    tables = [(name, column) for name in source.of_suffix(".csv") if (column := _runs_column(source, name))]
+    if not tables:
+        return None
+    name, column = min(tables, key=lambda table: _is_submission(table[0]))
+    return f"{name} has a column {column!r}"
+
+
+def read(source: Source) -> Export:
+    """Read it.
+
+    Raises:
+        ExportError: A table is not as Kaggle's are, or no picture is there.
+    """
+    why = recognise(source)
+    if why is None:
+        raise ExportError(f"{source.root} has no CSV file with a column EncodedPixels or rle_mask.")
+    notes, index = Notes(), PictureIndex(source)
+    rows = [row for name in _tables(source, notes) for row in _rows(source, name)]
+    table, places = _classes(source, rows, why)
+    found: dict[str, list[Shape]] = {}
+    first: dict[str, _Row] = {}
+    files: dict[str, str | None] = {}
+    for row in rows:
+        if row.picture not in files:
+            files[row.picture] = index.find(row.picture)
+        file = files[row.picture]
+        if file is None:
+            notes.add("Rows of pictures that are not there, left out", f"{row.picture} in {row.what}")
+            continue
+        first.setdefault(file, row)
+        shapes = found.setdefault(file, [])
+        if row.runs.strip().casefold() not in _EMPTY:
+            shapes.append(Shape(places[row.value], partial(_pairs, row)))
+    for file, shapes in found.items():
+        if not shapes:
+            notes.add("Pictures without an object, background alone", f"{file} in {first[file].what}")
+    if spare := [file for file in index.files if file not in found]:
+        notes.add("Pictures that no table names, left out (are they without an object?)", spare[0], len(spare))
+    pictures = {
+        file: Labelled(labels_of(shapes, file), first[file].what.partition(" ")[2]) for file, shapes in found.items()
+    }
+    return Export("kaggle_rle", why, table.labels(), index.annotated(pictures), "background", notes.sentences())
+
+
+def _pairs(row: _Row, size: tuple[int, int]) -> Patch:
+    return Patch(0, 0, mask_of_pairs(row.runs, size, row.what))
+
+
+def _classes(source: Source, rows: list[_Row], why: str) -> tuple[ClassTable, Mapping[str, int]]:
+    values = [value for value in dict.fromkeys(row.value for row in rows) if value]
+    if values:
+        for row in rows:
+            if not row.value and row.runs.strip().casefold() not in _EMPTY:
+                raise ExportError(
+                    f"{row.what} has run lengths and no class; other rows have one. Add it, or delete it."
+                )
+        return table_of_values(source, values, why)
+    given = given_classes(source)
+    if len(given) > 1:
+        raise ExportError(f"{why}, but none of classes: {source.classes} (--classes) is to name one, not {len(given)}.")
+    table = ClassTable(why)
+    return table, {"": table.add(*(given[0] if given else (_ONE,)))}
+
+
+def _tables(source: Source, notes: Notes) -> list[str]:
+    """The tables; those of submissions hold no labels."""
+    found = [name for name in source.of_suffix(".csv") if _runs_column(source, name)]
+    tables = [name for name in found if not _is_submission(name)]
+    for name in found:
+        if _is_submission(name):
+            notes.add("Tables of submissions, left out", name)
+    if not tables:
+        raise ExportError(f"{source.root} has tables of submissions alone, whose run lengths are no labels.")
+    return tables
+
+
+def _is_submission(name: str) -> bool:
+    return "submission" in PurePosixPath(name).name.casefold()
+
+
+def _runs_column(source: Source, name: str) -> str | None:
+    """The column with run lengths, if a table has one."""
+    with source.path(name).open("rb") as file:
+        header = file.readline(_LONGEST_HEADER).decode("utf-8-sig", "replace")
+    columns = (column.strip().strip('"') for column in header.split(","))
+    return next((column for column in columns if column.casefold() in _RUNS), None)
+
+
+def _rows(source: Source, name: str) -> Iterator[_Row]:
+    try:
+        text = source.path(name).read_bytes().decode("utf-8-sig")
+    except ValueError as error:
+        raise ExportError(f"{source.path(name)} is no UTF-8: {error}. Save it as CSV in UTF-8.") from error
+    longest = csv.field_size_limit(max(len(text), 1))  # A field may be as long as the file.
+    try:
+        lines = list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        raise ExportError(f"{source.path(name)} is no CSV: {error}.") from error
+    finally:
+        csv.field_size_limit(longest)
+    header = [column.strip().casefold() for column in lines[0]]
+    runs = _column(header, _RUNS)
+    both, picture, value = (_column(header, names) for names in (_BOTH, _PICTURES, _CLASSES))
+    if runs is None or (both is None and picture is None):
+        raise ExportError(
+            f"{source.path(name)} has the columns {', '.join(lines[0])[:120]}: ImageId and EncodedPixels were expected."
+        )
+    for number, fields in enumerate(lines[1:], start=2):
+        if not any(field.strip() for field in fields):
+            continue
+        what = f"line {number} of {name}"
+        if len(fields) != len(header):
+            raise ExportError(f"{what} has {len(fields)} fields, but the header has {len(header)}.")
+        if both is not None:
+            called, mark, of_class = fields[both].rpartition("_")
+            if not mark:
+                raise ExportError(f"{what} has {fields[both]!r}: a picture, '_' and a class were expected.")
+        else:
+            called = fields[picture or 0]
+            of_class = "" if value is None else fields[value].strip()
+        yield _Row(called.strip(), of_class, fields[runs], what)
+
+
+def _column(header: list[str], names: tuple[str, ...]) -> int | None:
+    return next((header.index(name) for name in names if name in header), None)

@@ -1,0 +1,85 @@
+"""Roboflow's "Semantic Segmentation Masks": ids in ``NAME_mask.png`` beside pictures, named by ``_classes.csv``."""
+
+import csv
+from pathlib import PurePosixPath
+
+from ...class_files import read_lines
+from ..export import Annotated, ClassLabel, Export, ExportError
+from ..mask_files import MaskFile, values_to_classes
+from ..pairs import is_picture
+from ..source import Source
+from ..splitting import split_in
+
+SUMMARY = "Roboflow, Semantic Segmentation Masks: NAME_mask.png beside NAME.jpg, with _classes.csv"
+_TABLE, _END = "_classes.csv", "_mask.png"
+
+
+def recognise(source: Source) -> str | None:
+    """What tells Roboflow's masks."""
+    tables = _tables(source)
+    masks = [name for name in source.files if name.endswith(_END)]
+    return f"{tables[0]} beside {masks[0]}" if tables and masks else None
+
+
+def read(source: Source) -> Export:
+    """Read Roboflow's masks.
+
+    Raises:
+        ExportError: A file is not as Roboflow writes it, or the splits have different classes.
+    """
+    tables = {name: _read_table(source, name) for name in _tables(source)}
+    if not tables:
+        raise ExportError(f"{source.root} has no {_TABLE}. Export 'Semantic Segmentation Masks' again.")
+    first, values = next(iter(tables.items()))
+    for name, others in tables.items():
+        if others != values:
+            raise ExportError(f"{name} and {first} name other classes. Export all splits of one version together.")
+    ordered = sorted(values)
+    places = {value: place for place, value in enumerate(ordered)}
+    pictures = {
+        PurePosixPath(name).with_suffix("").as_posix(): name
+        for name in source.files
+        if is_picture(name) and not name.endswith(_END)
+    }
+    masks = {name[: -len(_END)]: name for name in source.files if name.endswith(_END)}
+    annotated = []
+    for name, file in pictures.items():
+        mask = source.path(masks[name]) if name in masks else None
+        annotated.append(
+            Annotated(
+                source.path(file),
+                name,
+                MaskFile(mask, values_to_classes(places, mask)) if mask else None,
+                split_in(PurePosixPath(name.lower()).parts[:-1]),
+                _original(name),
+                masks.get(name, file),
+            )
+        )
+    notes = []
+    if alone := [mask for name, mask in masks.items() if name not in pictures]:
+        notes.append(f"{len(alone)} masks have no picture, the first is {alone[0]}.")
+    classes = tuple(ClassLabel(values[value]) for value in ordered)
+    return Export("roboflow_masks", recognise(source) or "", classes, tuple(annotated), "background", tuple(notes))
+
+
+def _tables(source: Source) -> list[str]:
+    return [name for name in source.files if PurePosixPath(name).name == _TABLE]
+
+
+def _original(name: str) -> str:
+    """The picture that Roboflow has made this one of, perhaps several times: its name up to ``.rf.`` and a hash."""
+    return PurePosixPath(name).name.partition(".rf.")[0]
+
+
+def _read_table(source: Source, name: str) -> dict[int, str]:
+    rows = [[cell.strip() for cell in row] for row in csv.reader(read_lines(source.path(name)))]
+    try:
+        found = {int(row[0]): row[1] for row in rows[1:] if row}
+    except (ValueError, IndexError):
+        found = {}
+    if not found or len(set(found.values())) < len(found):
+        raise ExportError(
+            f"{source.path(name)} is no table of pixel values and classes: {rows[:2]}. Expected 'Pixel Value, Class' "
+            "and a line for each."
+        )
+    return found

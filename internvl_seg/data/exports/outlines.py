@@ -1,0 +1,37 @@
+"""Outlines of shapes that tools store by a few numbers."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def box_outline(left: float, top: float, width: float, height: float, angle: float = 0) -> NDArray[np.float64]:
+    """The corners of a box, (4, 2), turned about its upper left corner.
+
+    Args:
+        left: x of that corner.
+        top: y of it.
+        width: Before it is turned.
+        height: Before it is turned.
+        angle: Radians, clockwise as seen.
+    """
+    along, down = np.array([np.cos(angle), np.sin(angle)]) * width, np.array([-np.sin(angle), np.cos(angle)]) * height
+    corner = np.array([left, top])
+    return np.stack([corner, corner + along, corner + along + down, corner + down])
+
+
+def ellipse_outline(
+    centre: tuple[float, float], radii: tuple[float, float], angle: float = 0, step: int = 5
+) -> NDArray[np.float64]:
+    """Points of an ellipse, (N, 2), turned about its centre.
+
+    Args:
+        centre: x and y.
+        radii: Along x and y before it is turned.
+        angle: Radians, clockwise as seen.
+        step: Degrees from one point to the next.
+    """
+    turn = np.arange(0, 360, step) * (np.pi / 180)
+    across, down = radii[0] * np.cos(turn), radii[1] * np.sin(turn)
+    x = centre[0] + across * np.cos(angle) - down * np.sin(angle)
+    y = centre[1] + across * np.sin(angle) + down * np.cos(angle)
+    return np.stack([x, y], axis=1)

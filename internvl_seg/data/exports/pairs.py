@@ -1,0 +1,132 @@
+"""Pictures and their masks, found by what their folders and names have in common."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+from typing import NamedTuple
+
+from PIL import Image
+
+from .export import Split
+from .splitting import NAMES, split_in
+
+_MASK = (
+    r"masks?|labels?|annotations?|annots?|anns?|gts?|ground[-_ ]?truths?|segmentations?|segs?|segmentationclass|"
+    r"targets?|labelids?|label_?images?|mask_?images?"
+)
+_PICTURE = r"images?|imgs?|pictures?|photos?|jpegimages|rgb|inputs?|sat|ortho|tiles|top"
+_KINDS = r"(?:[-_ ]?(?:png|tif|tiff|jpg|bmp|dir|raw|all|id|ids|colou?rs?|colou?red|rgb|vis))?"
+_SPLITS = "|".join(sorted(NAMES, key=len, reverse=True))
+_RASTERS = frozenset({".jp2", ".j2k", ".img"})
+
+
+class Pairs(NamedTuple):
+    """What belongs together.
+
+    Attributes:
+        found: (picture, mask) by their POSIX paths, sorted by the picture's.
+        without_mask: Pictures.
+        without_picture: Masks.
+        others: Further masks of pictures that have one.
+    """
+
+    found: list[tuple[str, str]]
+    without_mask: list[str]
+    without_picture: list[str]
+    others: list[str]
+
+
+class _Named(NamedTuple):
+    key: str
+    is_mask: bool
+    signature: str
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's name is one of a picture in a format that Pillow or GDAL reads."""
+    suffix = PurePosixPath(name).suffix.lower()
+    return suffix in _RASTERS or suffix in Image.registered_extensions()
+
+
+def split_of(name: str) -> Split | None:
+    """The split that a folder in a path says."""
+    parts = [_cleaned(part, rf"{_MASK}|{_PICTURE}")[0] for part in PurePosixPath(name.lower()).parts[:-1]]
+    return split_in(word for part in parts for word in re.split(r"[^a-z0-9]+", part))
+
+
+def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> Pairs:
+    """Find the mask of each picture: the same path but for words such as 'masks' in a folder's or file's name.
+
+    Args:
+        masks: Files, of which those that such a word calls masks are.
+        pictures: Files of the pictures, where they lie elsewhere; None where they are among ``masks``.
+    """
+    named = {name: _named(name) for name in masks if is_picture(name)}
+    elsewhere = {name: _named(name) for name in pictures or () if is_picture(name)}
+    if pictures is None:
+        elsewhere = {name: one for name, one in named.items() if not one.is_mask}
+        named = {name: one for name, one in named.items() if one.is_mask}
+    by_key: dict[str, list[str]] = {}
+    for name, one in named.items():
+        by_key.setdefault(one.key, []).append(name)
+    left = dict(by_key)
+    pairs: dict[str, list[str]] = {}
+    for name, one in elsewhere.items():
+        if one.key in by_key:
+            pairs[name] = by_key[one.key]
+            left.pop(one.key, None)
+    by_stem: dict[str, list[str]] = {}
+    for key in left:
+        by_stem.setdefault(PurePosixPath(key).name, []).append(key)
+    unpaired = [name for name in elsewhere if name not in pairs]
+    stems = Counter(PurePosixPath(elsewhere[name].key).name for name in unpaired)
+    for name in unpaired:
+        stem = PurePosixPath(elsewhere[name].key).name
+        if stems[stem] == 1 and len(by_stem.get(stem, ())) == 1:
+            pairs[name] = by_key[by_stem[stem][0]]
+            left.pop(by_stem[stem][0])
+    common = Counter(named[mask].signature for found in pairs.values() for mask in found)
+    chosen = {
+        name: min(found, key=lambda mask: (-common[named[mask].signature], not mask.lower().endswith(".png"), mask))
+        for name, found in pairs.items()
+    }
+    used = set(chosen.values())
+    return Pairs(
+        sorted(chosen.items()),
+        sorted(name for name in elsewhere if name not in pairs),
+        sorted(mask for found in left.values() for mask in found),
+        sorted({mask for found in pairs.values() for mask in found} - used),
+    )
+
+
+def _named(name: str) -> _Named:
+    path = PurePosixPath(name.lower())
+    parts, signature, is_mask = [], [], False
+    for part in path.parts[:-1]:
+        cleaned, word = _cleaned(part, _MASK)
+        is_mask = is_mask or bool(word)
+        if not word:
+            cleaned, _ = _cleaned(part, _PICTURE)
+        signature.append(word)
+        if cleaned:
+            parts.append(cleaned)
+    stem, word = _cleaned(path.stem, _MASK, is_file=True)
+    is_mask = is_mask or bool(word)
+    if not word:
+        stem, _ = _cleaned(stem, _PICTURE, is_file=True)
+    return _Named("/".join([*parts, stem]), is_mask, "/".join([*filter(None, signature), word, path.suffix]))
+
+
+def _cleaned(part: str, words: str, is_file: bool = False) -> tuple[str, str]:
+    """A name without one of some words in it, and the word; '' if there is none."""
+    if not is_file and re.fullmatch(rf"(?:{words}){_KINDS}", part):
+        return "", part
+    for pattern in (
+        rf"(?P<rest>.+)[-_ .](?P<word>(?:{words}){_KINDS})",
+        rf"(?P<rest>{_SPLITS})(?P<word>{words})",
+        rf"(?P<word>{words})[-_ .](?P<rest>.+)",
+    ):
+        if found := re.fullmatch(pattern, part):
+            return found["rest"], found["word"]
+    return part, ""

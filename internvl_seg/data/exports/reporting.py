@@ -1,0 +1,148 @@
+"""What was made of an export, in numbers and words."""
+
+import json
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ..names import readable
+from ..writing import whole_file
+from .preparation import Written
+from .preparing import Prepared
+from .splitting import SPLITS
+
+# Larger pictures are shrunk by a factor of two or more by the configs' pipelines.
+_LARGE = 1100
+_LOOKS, _BATCH, _FEWEST, _MOST = 25, 2, 500, 80_000
+_PICTURES = "configs/folder/internvit_300m_448px_v2_5_linear_frozen_folder-504x504.py"
+# At native resolution.
+_TILES = "configs/folder/internvit_300m_448px_v2_5_linear_frozen_folder_tiles-504x504.py"
+_NAMED = 20
+
+
+def report(prepared: Prepared) -> dict[str, Any]:
+    """Everything that is to be known of a folder, as JSON."""
+    there = [one for one in prepared.written if one.empty is None]
+    classes = []
+    for i, label in enumerate(prepared.ids.classes):
+        pixels = {split: sum(one.pixels[i] for one in there if one.split == split) for split in SPLITS}
+        classes.append({"id": i, "name": label.name, "colour": label.colour, "pixels": pixels})
+    return {
+        "format": prepared.export.format,
+        "why": prepared.export.why,
+        "pictures": dict(Counter(one.split for one in there)),
+        "splits": prepared.plan.splits.how,
+        "seed": prepared.plan.splits.seed,
+        "classes": classes,
+        "ignored_pixels": {split: sum(one.ignored for one in there if one.split == split) for split in SPLITS},
+        "overlapping_pixels": sum(one.overlapped for one in prepared.written),
+        "tiles_left_out": dict(Counter(one.empty for one in prepared.written if one.empty is not None)),
+        "left_out": prepared.plan.left_out,
+        "failed": prepared.failed,
+        "notes": list(notes(prepared)),
+        "train": training_command(prepared),
+    }
+
+
+def notes(prepared: Prepared) -> tuple[str, ...]:
+    """What is to be known, a sentence each."""
+    there = [one for one in prepared.written if one.empty is None]
+    found = [*prepared.export.notes, *prepared.ids.notes, *prepared.plan.notes]
+    for reason, count in Counter(prepared.plan.left_out.values()).items():
+        first = next(name for name, why in prepared.plan.left_out.items() if why == reason)
+        found.append(f"{count} pictures were left out, as {reason}; the first is {readable(first)}.")
+    for reason, count in Counter(one.empty for one in prepared.written if one.empty is not None).items():
+        found.append(f"{count} tiles were left out: {reason}.")
+    if blank := [one for one in there if not sum(one.pixels)]:
+        found.append(f"{len(blank)} pictures have no labelled pixel, the first is {readable(blank[0].name)}.")
+    if overlapped := sum(one.overlapped for one in prepared.written):
+        found.append(f"{overlapped} pixels are claimed by objects of different classes; the one drawn last has them.")
+    tiles = _tiles(prepared)
+    if converted := [one for one in there if one.converted and one.name not in tiles]:
+        found.append(
+            f"{len(converted)} pictures were written anew without loss, as training does not read their format; the "
+            f"first is {readable(converted[0].source)}."
+        )
+    if large := [one for one in there if _is_large(one)]:
+        height, width = large[0].size
+        found.append(
+            f"{len(large)} pictures are large, the first {width} x {height}: a config that scales them shrinks "
+            "them. --tile 512 cuts them at their own resolution."
+        )
+    trained = [
+        i for i in range(len(prepared.ids.classes)) if any(one.pixels[i] for one in there if one.split == "train")
+    ]
+    if unseen := [label.name for i, label in enumerate(prepared.ids.classes) if i not in trained]:
+        found.append(f"No training picture has a pixel of {', '.join(map(repr, unseen[:_NAMED]))}.")
+    empty = set(prepared.plan.splits.of.values()) - {one.split for one in there}
+    if empty:
+        found.append(f"Nothing is in {', '.join(sorted(empty))}: all that goes there was left out.")
+    if prepared.removed:
+        found.append(f"{prepared.removed} files of an earlier run were removed, as the source has them no more.")
+    return tuple(found)
+
+
+def _is_large(one: Written) -> bool:
+    return max(one.size) > _LARGE
+
+
+def _tiles(prepared: Prepared) -> set[str]:
+    return {part.name for job in prepared.plan.jobs for part in job.parts if part.window is not None}
+
+
+def training_command(prepared: Prepared) -> str:
+    """A command that trains on the folder, for about twenty-five looks at each picture."""
+    there = [one for one in prepared.written if one.empty is None]
+    splits = [split for split in SPLITS if any(one.split == split for one in there)]
+    options = [f"data_root={prepared.out}", f"model.decode_head.num_classes={len(prepared.ids.classes)}"]
+    measured = {"val": "val" if "val" in splits else "test", "test": "test" if "test" in splits else "val"}
+    for loader, split in measured.items():
+        if split in splits and (loader, split) != ("test", "test"):
+            prefix = f"{loader}_dataloader.dataset.data_prefix"
+            options += [f"{prefix}.img_path=images/{split}", f"{prefix}.seg_map_path=annotations/{split}"]
+    steps = _LOOKS * sum(one.split == "train" for one in there) // _BATCH
+    steps = min(max(round(steps, -2), _FEWEST), _MOST)
+    options += [f"train_cfg.max_iters={steps}", f"train_cfg.val_interval={max(steps // 10, 1)}"]
+    config = _TILES if any(_is_large(one) for one in there) or _tiles(prepared) else _PICTURES
+    return " ".join(["python tools/train.py", config, "--cfg-options", *map(shlex.quote, options)])
+
+
+def write_report(prepared: Prepared) -> dict[str, Any]:
+    """Write ``report.json`` and ``report.md`` into the folder.
+
+    Raises:
+        OSError: One cannot be written.
+    """
+    content = report(prepared)
+    with whole_file(prepared.out / "report.json") as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    with whole_file(prepared.out / "report.md") as temporary:
+        temporary.write_text(_markdown(content, prepared.out), encoding="utf-8")
+    return content
+
+
+def _markdown(content: dict[str, Any], out: Path) -> str:
+    total = {split: sum(one["pixels"][split] for one in content["classes"]) or 1 for split in SPLITS}
+    lines = [f"# {readable(out.name)}", "", f"Made of {content['format']}: {content['why']}.", ""]
+    lines += [
+        f"Splits: {content['splits']}.",
+        "",
+        "| id | class | colour | train | val | test |",
+        "|---|---|---|---|---|---|",
+    ]
+    for one in content["classes"]:
+        shares = [f"{one['pixels'][split]:,} ({100 * one['pixels'][split] / total[split]:.2f} %)" for split in SPLITS]
+        colour = "#{:02x}{:02x}{:02x}".format(*one["colour"])
+        name = one["name"].replace("|", "\\|")
+        lines.append(f"| {one['id']} | {name} | {colour} | {' | '.join(shares)} |")
+    ignored = [f"{content['ignored_pixels'][split]:,}" for split in SPLITS]
+    lines.append(f"| 255 | ignored | | {' | '.join(ignored)} |")
+    lines.append(f"| | pictures | | {' | '.join(str(content['pictures'].get(split, 0)) for split in SPLITS)} |")
+    lines += ["", "Pixels, and their share of those that are not ignored. Pictures: `contact_sheet.jpg`.", ""]
+    lines += [f"- {note}" for note in content["notes"]]
+    if content["failed"]:
+        lines += ["", "## Pictures that could not be prepared", ""]
+        lines += [f"- {readable(name)}: {why}" for name, why in content["failed"].items()]
+    lines += ["", "## To train", "", "```", content["train"], "```", ""]
+    return "\n".join(lines)

@@ -1,0 +1,193 @@
+"""Which pictures are for training, which for validation and which for the test."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple, get_args
+
+from .export import Annotated, ExportError, Split
+
+SPLITS: tuple[Split, ...] = get_args(Split)
+DEFAULT_SHARES = (0.8, 0.1, 0.1)
+# As tools and authors call them.
+NAMES: dict[str, Split] = {
+    **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "tst"), "test"),
+}
+# How many seeds are looked at for one that leaves no split empty.
+_SEEDS = 10_000
+
+
+class Splits(NamedTuple):
+    """What was decided.
+
+    Attributes:
+        of: The split of each group or picture.
+        seed: With which it was drawn; None if nothing was drawn.
+        how: In words.
+        notes: What is to be known, a sentence each.
+    """
+
+    of: dict[str, Split]
+    seed: int | None
+    how: str
+    notes: tuple[str, ...] = ()
+
+
+def number_of(seed: int, name: str) -> float:
+    """A number from 0 to 1 that depends on nothing but a seed and a name."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{name}".encode()).digest()[:8], "big") / 2**64
+
+
+def read_shares(text: str) -> tuple[float, float, float]:
+    """Shares of training, validation and test, as ``0.8,0.1,0.1`` or ``80,20``.
+
+    Raises:
+        ExportError: They are none.
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if not 1 <= len(values) <= len(SPLITS) or min(values) < 0 or not 0 < sum(values) < float("inf"):
+        raise ExportError(f"--split {text}: expected shares of train, val and test, such as 0.8,0.1,0.1; 0 for none.")
+    values += [0.0] * (len(SPLITS) - len(values))
+    total = sum(values)
+    return values[0] / total, values[1] / total, values[2] / total
+
+
+def group_names(pictures: Sequence[Annotated], pattern: str | None) -> dict[str, str]:
+    """The group of each picture, by its name.
+
+    Args:
+        pictures: The pictures.
+        pattern: A regular expression that is looked for in a picture's name: its first group, or all that it matches,
+            is the name of the group. 'folder' for the folder that it is in, 'picture' for each its own. None for what
+            the export says, each its own where it says nothing.
+
+    Raises:
+        ExportError: It is no regular expression, or does not occur in a name.
+    """
+    if pattern is None:
+        return {picture.name: picture.group or picture.name for picture in pictures}
+    if pattern == "picture":
+        return {picture.name: picture.name for picture in pictures}
+    if pattern == "folder":
+        return {picture.name: PurePosixPath(picture.name).parent.as_posix() for picture in pictures}
+    try:
+        expression = re.compile(pattern)
+    except re.error as error:
+        raise ExportError(f"--group {pattern} is no regular expression: {error}.") from error
+    found = {picture.name: expression.search(picture.name) for picture in pictures}
+    if missing := [name for name, match in found.items() if match is None]:
+        raise ExportError(
+            f"--group {pattern} does not occur in {len(missing)} of {len(found)} names, the first is {missing[0]!r}. "
+            "Names are paths in the export without the suffix; the expression has to match all of them."
+        )
+    return {name: (match[1] if expression.groups else match[0]) or "" for name, match in found.items() if match}
+
+
+def draw_splits(groups: Iterable[str], shares: tuple[float, float, float], seed: int | None = None) -> Splits:
+    """Give each group a split by a number that depends on its name and a seed alone.
+
+    Groups that are added later change nothing for the others.
+
+    Args:
+        groups: Their names.
+        shares: Of train, val and test; their sum is 1.
+        seed: Any whole number; None for the first from 0 up that leaves no split empty that has a share.
+
+    Raises:
+        ExportError: A split that has a share would be empty.
+    """
+    names = sorted(set(groups))
+    wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
+    if len(names) < len(wanted):
+        raise ExportError(
+            f"{len(names)} groups cannot be in {len(wanted)} splits ({', '.join(wanted)}). Add pictures, leave a split "
+            "out (--split 0.8,0,0.2), or cut large pictures and split their parts: --tile 512 --split-tiles blocks."
+        )
+    drawn: dict[str, Split] = {}
+    for tried in [seed] if seed is not None else range(_SEEDS):
+        drawn = {name: _at(number_of(tried, name), shares) for name in names}
+        if set(drawn.values()) == set(wanted):
+            text = ", ".join(f"{split} {share:.3g}" for split, share in zip(SPLITS, shares, strict=True))
+            notes: tuple[str, ...] = ()
+            if seed is None and tried:
+                notes = (
+                    f"The splits were drawn with seed {tried}, the first that leaves none empty; give it when pictures "
+                    f"are added, so that none changes its split: --seed {tried}.",
+                )
+            return Splits(drawn, tried, f"drawn by shares ({text}) of {len(names)} groups, seed {tried}", notes)
+    empty = [split for split in wanted if split not in drawn.values()]
+    raise ExportError(
+        f"Shares of {', '.join(f'{share:.3g}' for share in shares)} leave {' and '.join(empty)} without any of the "
+        f"{len(names)} groups with seed {seed}. Leave --seed out, or take other shares (--split)."
+    )
+
+
+def _at(number: float, shares: Sequence[float]) -> Split:
+    end = 0.0
+    last: Split = "train"
+    for split, share in zip(SPLITS, shares, strict=True):
+        end += share
+        if share > 0:
+            last = split
+            if number < end:
+                return split
+    return last
+
+
+def read_lists(pictures: Sequence[Annotated], files: Sequence[Path]) -> Splits:
+    """Splits as lists of names say, whose files are called after them: ``train.txt``, ``my_val.txt``.
+
+    Args:
+        pictures: The pictures.
+        files: Of a name a line: that of the export, its last part or a path that ends in either; a suffix is no matter.
+
+    Raises:
+        ExportError: A file's name says no split, a line names no picture or several, or two lists name the same one.
+    """
+    by_name: dict[str, list[str]] = {}
+    for picture in pictures:
+        parts = PurePosixPath(picture.name).parts
+        for start in range(len(parts)):
+            by_name.setdefault("/".join(parts[start:]), []).append(picture.name)
+    names = {picture.name for picture in pictures}
+    found: dict[str, Split] = {}
+    for file in files:
+        split = split_in(re.split(r"[^a-z0-9]+", file.stem.lower()))
+        if split is None:
+            raise ExportError(f"{file}: its name says no split. Call it train.txt, val.txt or test.txt.")
+        for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+            if not (line := line.strip()):
+                continue
+            match = _listed(line, names, by_name)
+            if len(match) != 1:
+                what = "no picture of the export" if not match else f"{len(match)} pictures: {match[0]}, {match[1]}"
+                raise ExportError(f"{file}:{number}: {line!r} is {what}. Write the name as the export has it.")
+            if found.setdefault(match[0], split) != split:
+                raise ExportError(f"{file}:{number}: {line!r} is in the list of {found[match[0]]}, too. Keep one.")
+    return Splits(found, None, f"as listed in {', '.join(file.name for file in files)}")
+
+
+def _listed(line: str, names: set[str], by_name: Mapping[str, list[str]]) -> list[str]:
+    """The pictures that a line may name."""
+    path = PurePosixPath(line.replace("\\", "/"))
+    for whole in (path, path.with_suffix("") if path.suffix else path):
+        parts = whole.parts
+        for start in range(len(parts)):
+            name = "/".join(parts[start:])
+            if name in names:
+                return [name]
+            if name in by_name:
+                return by_name[name]
+    return []
+
+
+def split_in(words: Iterable[str]) -> Split | None:
+    """The split that some words, such as the folders of a path, name; None if they name none or more than one."""
+    found = {NAMES[word] for word in words if word in NAMES}
+    return found.pop() if len(found) == 1 else None

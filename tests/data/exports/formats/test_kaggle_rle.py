@@ -1,0 +1,116 @@
+"""Kaggle's tables: the columns of Airbus, Severstal (old and new), Understanding Clouds and TGS Salt."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from internvl_seg.data.exports.export import UNLABELLED, ExportError, Window
+from internvl_seg.data.exports.formats import kaggle_rle
+from internvl_seg.data.exports.source import Source
+
+from ..making import by_name, drawn, ids, picture, written
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.jpg", "b.jpg", "c.jpg"):
+        picture(tmp_path / "train_images" / name)
+    written(tmp_path / "sample_submission.csv", "ImageId,EncodedPixels\nz.jpg,1 1\n")
+    return tmp_path
+
+
+def columns(found: np.ndarray, value: int) -> list[int]:
+    return np.flatnonzero((found == value).any(0)).tolist()
+
+
+def test_a_row_an_object_and_none_for_an_empty_picture(folder: Path) -> None:
+    written(folder / "train.csv", "ImageId,EncodedPixels\na.jpg,1 20\na.jpg,41 20 81 20\nb.jpg,\ngone.jpg,1 1\n")
+    assert kaggle_rle.recognise(Source(folder)) == "train.csv has a column 'EncodedPixels'"
+    export = kaggle_rle.read(Source(folder))
+    assert [label.name for label in export.classes] == ["object"]
+    assert [each.name for each in export.pictures] == ["train_images/a", "train_images/b"]
+    assert columns(ids(export, "train_images/a"), 0) == [0, 2, 4]
+    assert (ids(export, "train_images/b") == UNLABELLED).all()
+    assert export.notes == (
+        "Tables of submissions, left out: 1; the first is sample_submission.csv.",
+        "Rows of pictures that are not there, left out: 1; the first is gone.jpg in line 5 of train.csv.",
+        "Pictures without an object, background alone: 1; the first is train_images/b.jpg in line 4 of train.csv.",
+        "Pictures that no table names, left out (are they without an object?): 1; the first is train_images/c.jpg.",
+    )
+
+
+def test_image_and_label_in_one_column(folder: Path) -> None:
+    rows = "a.jpg_Fish,1 20\na.jpg_Sugar,11 20\na.jpg_Gravel,\n"
+    written(folder / "train.csv", f"Image_Label,EncodedPixels\n{rows}")
+    export = kaggle_rle.read(Source(folder))
+    assert [label.name for label in export.classes] == ["Fish", "Gravel", "Sugar"]
+    found = drawn(export, "train_images/a")
+    assert (columns(found.ids, 0), columns(found.ids, 2), found.overlapped) == ([0], [0, 1], 10)
+
+
+@pytest.mark.parametrize("header", ["ImageId,ClassId,EncodedPixels", "ImageId_ClassId,EncodedPixels"])
+def test_classes_as_numbers(folder: Path, header: str) -> None:
+    mark = "_" if "_" in header else ","
+    written(folder / "train.csv", f"{header}\na.jpg{mark}10,1 20\na.jpg{mark}3,21 20\n")
+    assert [label.name for label in kaggle_rle.read(Source(folder)).classes] == ["3", "10"]
+    names = written(folder / "names.txt", "".join(f"defect {i}\n" for i in range(1, 11)))
+    export = kaggle_rle.read(Source(folder, classes=names))
+    assert len(export.classes) == 10
+    assert (columns(ids(export, "train_images/a"), 9), columns(ids(export, "train_images/a"), 2)) == ([0], [1])
+
+
+def test_names_without_a_suffix_and_masks_beside_the_pictures(tmp_path: Path) -> None:
+    for kind in ("images", "masks"):
+        picture(tmp_path / "train" / kind / "00ae65c6.png")
+    written(tmp_path / "train.csv", "\ufeffid,rle_mask\n00ae65c6,21 20\n")
+    name = written(tmp_path / "names.txt", "salt #ff0000\n")
+    export = kaggle_rle.read(Source(tmp_path, classes=name))
+    assert [(each.name, each.split) for each in export.pictures] == [("train/images/00ae65c6", None)]
+    assert export.classes[0].colour == (255, 0, 0)
+    assert columns(ids(export, "train/images/00ae65c6"), 0) == [1]
+
+
+def test_a_field_that_is_longer_than_csv_takes(folder: Path) -> None:
+    runs = " ".join("1 20" for _ in range(40_000))
+    written(folder / "train.csv", f"ImageId,EncodedPixels\na.jpg,{runs}\n")
+    assert columns(ids(kaggle_rle.read(Source(folder)), "train_images/a"), 0) == [0]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("Picture,EncodedPixels\na.jpg,1 1\n", "ImageId and EncodedPixels were expected"),
+        ("ImageId,EncodedPixels\na.jpg,1 1,7\n", "line 2 of train.csv has 3 fields"),
+        ("Image_Label,EncodedPixels\nFish,1 1\n", "line 2 of train.csv has 'Fish'"),
+        (
+            "ImageId,ClassId,EncodedPixels\na.jpg,1,1 1\na.jpg,,1 1\n",
+            "line 3 of train.csv has run lengths and no class",
+        ),
+        ("ImageId,EncodedPixels\ngone.jpg,1 1\n", "None of the labelled pictures"),
+    ],
+)
+def test_what_is_not_as_kaggle_says(folder: Path, content: str, words: str) -> None:
+    written(folder / "train.csv", content)
+    with pytest.raises(ExportError, match=words):
+        kaggle_rle.read(Source(folder))
+
+
+def test_runs_beyond_the_picture(folder: Path) -> None:
+    written(folder / "train.csv", "ImageId,EncodedPixels\na.jpg,590 20\n")
+    labels = by_name(kaggle_rle.read(Source(folder)), "train_images/a").labels
+    assert labels is not None
+    with pytest.raises(ExportError, match=r"line 2 of train\.csv has a run from pixel 590, 20 long"):
+        labels((20, 30), Window(0, 0, 20, 30))
+
+
+def test_submissions_alone(folder: Path) -> None:
+    with pytest.raises(ExportError, match="submissions alone"):
+        kaggle_rle.read(Source(folder))
+
+
+def test_a_class_that_the_given_file_has_not(folder: Path) -> None:
+    written(folder / "train.csv", "Image_Label,EncodedPixels\na.jpg_Fish,1 20\n")
+    names = written(folder / "names.txt", "Sugar\nFlower\n")
+    with pytest.raises(ExportError, match=r"has class 'Fish', but .*names\.txt \(--classes\) names Sugar, Flower"):
+        kaggle_rle.read(Source(folder, classes=names))

@@ -1,0 +1,284 @@
+"""GeoJSON (RFC 7946, and as GDAL and QGIS write it with a ``crs``) and GeoPackage (OGC, written by GDAL) over rasters.
+
+Every map is compared with one call of rasterio's ``rasterize`` on the whole raster.
+"""
+
+import gzip
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import rasterio
+from affine import Affine
+from numpy.typing import NDArray
+from rasterio.crs import CRS
+from rasterio.features import rasterize
+from rasterio.warp import transform_geom
+
+from internvl_seg.data.exports.export import IGNORED, UNLABELLED, ExportError, Window
+from internvl_seg.data.exports.formats import vectors
+from internvl_seg.data.exports.source import Source
+
+from ..making import GOLDEN, by_name, drawn, ids, written
+
+UTM = CRS.from_epsg(32632)
+CORNER = (500_000.0, 5_538_630.0)  # Of 9 degrees east and 50 north, near enough.
+SIZE = (60, 80)
+TRANSFORM = Affine(0.5, 0, CORNER[0], 0, -0.5, CORNER[1] + 30)
+
+
+def raster(path: Path, transform: Affine = TRANSFORM, crs: CRS | None = UTM) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    options: dict[str, Any] = {"height": SIZE[0], "width": SIZE[1], "count": 3, "dtype": "uint8"}
+    with rasterio.open(path, "w", driver="GTiff", crs=crs, transform=transform, **options) as data:
+        data.write(np.ones((3, *SIZE), np.uint8))
+    return path
+
+
+def ring(left: float, bottom: float, right: float, top: float) -> list[list[float]]:
+    """A box in metres from the raster's lower left corner, slanted so that it crosses pixels."""
+    points = [(left, bottom), (right, bottom + 0.7), (right - 0.3, top), (left + 0.4, top), (left, bottom)]
+    return [[CORNER[0] + x, CORNER[1] + y] for x, y in points]
+
+
+HOUSE = {"type": "Polygon", "coordinates": [ring(2, 3, 20, 15), ring(6, 6, 9, 9)]}
+ROAD = {"type": "MultiPolygon", "coordinates": [[ring(10, 10, 30, 13)], [ring(32, 20, 60, 28)]]}
+
+
+def in_degrees(geometry: Any) -> Any:
+    return json.loads(json.dumps(transform_geom(UTM, "EPSG:4326", geometry)))
+
+
+def collection(*features: tuple[Any, dict[str, Any]], crs: str | None = None) -> dict[str, Any]:
+    said = {"crs": {"type": "name", "properties": {"name": crs}}} if crs else {}
+    listed = [{"type": "Feature", "geometry": geometry, "properties": values} for geometry, values in features]
+    return {"type": "FeatureCollection", **said, "features": listed}
+
+
+def rendered(*pairs: tuple[Any, int], transform: Affine = TRANSFORM) -> NDArray[np.uint8]:
+    return np.asarray(rasterize(pairs, SIZE, fill=UNLABELLED, transform=transform, dtype="uint8", all_touched=False))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    raster(tmp_path / "ortho.tif")
+    return tmp_path
+
+
+def test_degrees_over_metres(folder: Path) -> None:
+    house, road = in_degrees(HOUSE), in_degrees(ROAD)
+    content = collection((road, {"class": "road"}), (house, {"class": "house"}), (None, {"class": "house"}))
+    content["features"].append(
+        {"type": "Feature", "properties": None, "geometry": {"type": "Point", "coordinates": [9, 50]}}
+    )
+    written(folder / "labels.geojson", content)
+    assert vectors.recognise(Source(folder)) == "labels.geojson holds features"
+    export = vectors.read(Source(folder))
+    assert [label.name for label in export.classes] == ["house", "road"]
+    back = transform_geom("EPSG:4326", UTM, [road, house])
+    found = drawn(export, "ortho", *SIZE)
+    np.testing.assert_array_equal(found.ids, rendered((back[0], 1), (back[1], 0)))
+    both = (rendered((back[0], 1)) == 1) & (rendered((back[1], 1)) == 1)
+    assert found.overlapped == both.sum() > 0
+    assert export.notes == (
+        "The class is the attribute 'class' of labels.geojson: house, road.",
+        "Features without a geometry, left out: 1; the first is feature 2 of labels.geojson.",
+        "Features that are no areas (points, lines), left out: 1; the first is feature 3 of labels.geojson.",
+    )
+
+
+@pytest.mark.parametrize(
+    "crs",
+    [
+        "urn:ogc:def:crs:EPSG::32632",
+        "urn:ogc:def:crs:EPSG:9.8.2:32632",
+        "EPSG:32632",
+        "http://www.opengis.net/def/crs/EPSG/0/32632",
+        UTM.to_wkt(),
+        None,
+    ],
+)
+def test_metres_as_gdal_writes_them_or_without_a_system(folder: Path, crs: str | None) -> None:
+    written(folder / "roads.geojson", collection((HOUSE, {"id": 1}), (ROAD, {"id": 2}), crs=crs))
+    export = vectors.read(Source(folder))
+    assert [label.name for label in export.classes] == ["roads"]
+    np.testing.assert_array_equal(ids(export, "ortho", *SIZE), rendered((HOUSE, 0), (ROAD, 0)))
+    assert "No attribute of roads.geojson is a class; all areas are of one, by its name: roads." in export.notes
+    assert any("taken as the rasters' own coordinates" in note for note in export.notes) == (crs is None)
+
+
+def test_crs84_is_longitude_and_latitude(folder: Path) -> None:
+    written(folder / "a.json", collection((in_degrees(HOUSE), {"type": 3.0}), crs="urn:ogc:def:crs:OGC:1.3:CRS84"))
+    export = vectors.read(Source(folder))
+    assert [label.name for label in export.classes] == ["3"]
+    assert (ids(export, "ortho", *SIZE) == 0).any()
+
+
+def test_windows_are_cut_from_the_whole(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(folder / "a.geojson", collection((HOUSE, {"type": "a"}), (ROAD, {"type": "b"}), crs="EPSG:32632"))
+    whole = ids(vectors.read(Source(folder)), "ortho", *SIZE)
+    for most in (1 << 28, 100):
+        monkeypatch.setattr(vectors, "_WHOLE", most)
+        labels = by_name(vectors.read(Source(folder)), "ortho").labels
+        assert labels is not None
+        for window in (Window(0, 0, 30, 40), Window(13, 21, 17, 30), Window(30, 40, 30, 40)):
+            top, left, height, width = window
+            cut = whole[top : top + height, left : left + width]
+            np.testing.assert_array_equal(labels(SIZE, window).ids, cut)
+
+
+def test_a_geopackage_of_gdal(folder: Path) -> None:
+    """Two layers, the second of points; a hole, two parts with heights, a null geometry."""
+    (folder / "layers.gpkg").write_bytes(gzip.decompress((GOLDEN / "layers.gpkg.gz").read_bytes()))
+    outlines = json.loads((GOLDEN / "layers.json").read_text())
+    wide = Affine(60, 0, CORNER[0] - 60, 0, -60, CORNER[1] + 1500)
+    raster(folder / "ortho.tif", wide)
+    export = vectors.read(Source(folder))
+    assert [label.name for label in export.classes] == ["house", "road"]
+    given = [{"type": "MultiPolygon", "coordinates": parts} for parts in outlines]
+    house, road = transform_geom("EPSG:4326", UTM, given)
+    np.testing.assert_array_equal(ids(export, "ortho", *SIZE), rendered((house, 0), (road, 1), transform=wide))
+    assert set(np.unique(ids(export, "ortho", *SIZE)).tolist()) == {0, 1, UNLABELLED}
+    assert export.notes == (
+        "The class is the attribute 'kind' of layers.gpkg: house, road.",
+        "Features without a geometry, left out: 1; the first is row 3 of areas in layers.gpkg.",
+        "Features that are no areas (points, lines), left out: 1; the first is row 1 of points in layers.gpkg.",
+    )
+
+
+def test_numbers_and_the_names_that_are_given(folder: Path) -> None:
+    features = ((HOUSE, {"fid": 7, "code": 2}), (ROAD, {"fid": 8, "code": 1}))
+    written(folder / "a.geojson", collection(*features, crs="EPSG:32632"))
+    names = written(folder / "names.txt", "road\nhouse #ff0000\n")
+    export = vectors.read(Source(folder, classes=names))
+    assert [(label.name, label.colour) for label in export.classes] == [("road", None), ("house", (255, 0, 0))]
+    np.testing.assert_array_equal(ids(export, "ortho", *SIZE), rendered((HOUSE, 1), (ROAD, 0)))
+
+
+def test_the_attribute_whose_values_are_the_given_names(folder: Path) -> None:
+    features = ((HOUSE, {"class": "x", "what": "house"}), (ROAD, {"class": "y", "what": "road"}))
+    written(folder / "a.geojson", collection(*features, crs="EPSG:32632"))
+    names = written(folder / "names.txt", "road\nhouse\n")
+    assert (
+        "The class is the attribute 'what' of a.geojson: house, road."
+        in vectors.read(Source(folder, classes=names)).notes
+    )
+    assert [label.name for label in vectors.read(Source(folder)).classes] == ["x", "y"]
+
+
+def test_areas_without_a_class_are_ignored(folder: Path) -> None:
+    features = ((HOUSE, {"label": "house"}), (ROAD, {"label": None}))
+    written(folder / "a.geojson", collection(*features, crs="EPSG:32632"))
+    export = vectors.read(Source(folder))
+    np.testing.assert_array_equal(ids(export, "ortho", *SIZE), rendered((HOUSE, 0), (ROAD, IGNORED)))
+    assert "Areas without a class, ignored: 1; the first is feature 1 of a.geojson." in export.notes
+
+
+def test_rasters_apart_without_a_georeference_or_a_polygon(tmp_path: Path) -> None:
+    raster(tmp_path / "far" / "train" / "here.tif")
+    raster(tmp_path / "far" / "val" / "away.tif", Affine(0.5, 0, 600_000, 0, -0.5, 5_000_000))
+    raster(tmp_path / "far" / "plain.tif", Affine.identity(), None)
+    written(tmp_path / "far" / "broken.tif", "no raster")
+    written(tmp_path / "labels" / "a.geojson", collection((in_degrees(HOUSE), {"class": "house"})))
+    export = vectors.read(Source(tmp_path / "labels", images=tmp_path / "far"))
+    assert [(each.name, each.split, each.labels is None) for each in export.pictures] == [
+        ("train/here", "train", False),
+        ("val/away", "val", True),
+    ]
+    text = " ".join(export.notes)
+    assert "Pictures that cannot be read, left out: 1; the first is broken.tif" in text
+    assert "Pictures without a georeference, left out: 1; the first is plain.tif." in text
+    assert "Rasters that no polygon touches, taken as not labelled: 1; the first is val/away.tif." in text
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ({"type": "FeatureCollection"}, "has no list 'features'"),
+        (collection((HOUSE, {}), crs="EPSG:99999999"), "coordinate system 'EPSG:99999999'"),
+        (collection(({"type": "Polygon"}, {})), "geometry of feature 0 of a.geojson is not as GeoJSON's"),
+        (collection(({"type": "Polygon", "coordinates": [[["a", 1]]]}, {})), "is not as GeoJSON's"),
+        (
+            collection(({"type": "Polygon", "coordinates": [[[0, 0], [1, float("nan")], [1, 0], [0, 0]]]}, {})),
+            "no number",
+        ),
+        (collection(({"type": "Point", "coordinates": [9, 50]}, {})), "no GeoJSON or GeoPackage file with polygons"),
+        (collection(({"type": "Polygon", "coordinates": [[[9, 50], [9, 51], [9, 50]]]}, {})), "file with polygons"),
+        ({"type": "FeatureCollection", "features": [3]}, "feature 0 of a.geojson is '3'"),
+    ],
+)
+def test_what_is_not_as_geojson_says(folder: Path, content: Any, words: str) -> None:
+    written(folder / "a.geojson", content)
+    with pytest.raises(ExportError, match=words):
+        vectors.read(Source(folder))
+
+
+@pytest.mark.parametrize(
+    "name", ["crs.txt", "http://127.0.0.1/crs", "+proj=utm +nadgrids=a.gsb", "[[1]]", "\ud800", "EPSG:1"]
+)
+def test_a_coordinate_system_is_no_file_and_no_address(
+    folder: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(written(folder / "crs.txt", UTM.to_wkt()).parent)
+    written(folder / "a.geojson", collection((HOUSE, {}), crs=name))
+    with pytest.raises(ExportError, match=r"a\.geojson has the coordinate system .*, which is not known"):
+        vectors.read(Source(folder))
+
+
+def test_json_that_is_nested_without_an_end(folder: Path) -> None:
+    written(folder / "a.geojson", "[" * 200_000)
+    with pytest.raises(ExportError, match=r"a\.geojson is no JSON"):
+        vectors.read(Source(folder))
+
+
+def geopackage(path: Path, blob: bytes | None, table: str = "TABLE t (fid, geom, class)") -> Path:
+    base = sqlite3.connect(path)
+    base.execute("CREATE TABLE gpkg_geometry_columns (table_name, column_name, geometry_type_name, srs_id, z, m)")
+    base.execute(
+        "CREATE TABLE gpkg_spatial_ref_sys (srs_name, srs_id, organization, organization_coordsys_id, definition)"
+    )
+    base.execute("INSERT INTO gpkg_spatial_ref_sys VALUES ('UTM', 32632, 'EPSG', 32632, '')")
+    base.execute("INSERT INTO gpkg_geometry_columns VALUES ('t', 'geom', 'POLYGON', 32632, 0, 0)")
+    base.execute(f"CREATE {table}")
+    if blob is not None:
+        base.execute("INSERT INTO t VALUES (1, ?, 'house')", (blob,))
+    base.commit()
+    base.close()
+    return path
+
+
+def test_a_view_may_be_without_an_end(folder: Path) -> None:
+    endless = "VIEW t AS WITH RECURSIVE n(geom) AS (SELECT 1 UNION ALL SELECT geom + 1 FROM n) SELECT * FROM n"
+    geopackage(folder / "a.gpkg", None, endless)
+    with pytest.raises(ExportError, match="file with polygons"):
+        vectors.read(Source(folder))
+
+
+@pytest.mark.parametrize("blob", [b"", b"no geometry", b"GP\0\1\0\0\0\0", b"GP\0\1\0\0\0\0\1\3\0\0\0\xff\xff\xff\xff"])
+def test_geometries_that_are_cut_off(folder: Path, blob: bytes) -> None:
+    geopackage(folder / "a.gpkg", blob)
+    with pytest.raises(ExportError, match=r"geometry of row 1 of t in a\.gpkg cannot be read"):
+        vectors.read(Source(folder))
+
+
+def test_what_is_no_geopackage(folder: Path) -> None:
+    written(folder / "a.gpkg", "no database")
+    with pytest.raises(ExportError, match=r"a\.gpkg is no GeoPackage"):
+        vectors.read(Source(folder))
+
+
+def test_a_geopackage_that_is_open_elsewhere(folder: Path) -> None:
+    geopackage(folder / "a.gpkg", None)
+    written(folder / "a.gpkg-wal", "changes")
+    with pytest.raises(ExportError, match="is open in another program"):
+        vectors.read(Source(folder))
+
+
+def test_reading_leaves_the_folder_as_it_is(folder: Path) -> None:
+    (folder / "layers.gpkg").write_bytes(gzip.decompress((GOLDEN / "layers.gpkg.gz").read_bytes()))
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    vectors.read(Source(folder))
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before

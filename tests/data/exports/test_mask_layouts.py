@@ -1,0 +1,189 @@
+"""Masks in the layouts of tools and of published data sets become ids, pixel by pixel."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.formats import cityscapes, isprs, loveda, voc
+from internvl_seg.data.exports.source import Source
+
+from .prepared import SIZE, make, masks, names, random_ids, save
+
+
+def cvat(root: Path, *, pictures: bool = True) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    """As datumaro 1 writes it for CVAT: ``plugins/data_formats/voc/exporter.py`` and its ``labelmap.txt``."""
+    colours = {"background": (0, 0, 0), "car": (250, 50, 83), "aeroplane": (51, 221, 255)}
+    lines = [f"{name}:{','.join(map(str, colours[name]))}::" for name in sorted(colours)]
+    (root / "ImageSets/Segmentation").mkdir(parents=True)
+    (root / "labelmap.txt").write_text("# label:color_rgb:parts:actions\n" + "\n".join(lines) + "\n")
+    listed = ["a", "day 1/b", "empty"]
+    (root / "ImageSets/Segmentation/default.txt").write_text("\n".join(listed) + "\n")
+    found = {}
+    for seed, name in enumerate(listed):
+        if pictures:
+            save(root / f"JPEGImages/{name}.jpg", seed)
+        if name != "empty":
+            found[name] = random_ids(seed, 3)
+            table = np.array([colours[one] for one in ("background", "aeroplane", "car")], np.uint8)
+            save(root / f"SegmentationClass/{name}.png", table[found[name]])
+            save(root / f"SegmentationObject/{name}.png", table[found[name]])
+    return found
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_cvat_masks(tmp_path: Path, elsewhere: bool) -> None:
+    ids = cvat(tmp_path / "in", pictures=not elsewhere)
+    if elsewhere:
+        for seed, name in enumerate(["a", "day 1/b", "empty"]):
+            save(tmp_path / f"photos/{name}.png", seed)
+    prepared = make(tmp_path / "in", tmp_path / "out", images=tmp_path / "photos" if elsewhere else None)
+    assert prepared.export.format == "cvat_masks"
+    assert names(prepared) == ["background", "aeroplane", "car"]
+    found = masks(tmp_path / "out")
+    np.testing.assert_array_equal(found["train/a"], ids["a"])
+    np.testing.assert_array_equal(found["train/b"], ids["day 1/b"])
+    assert (found["train/empty"] == 0).all()
+    assert any("1 pictures are listed and have no mask" in note for note in prepared.export.notes)
+
+
+def test_cvat_without_pictures_says_where_they_may_be(tmp_path: Path) -> None:
+    cvat(tmp_path / "in", pictures=False)
+    with pytest.raises(ExportError, match=r"3 pictures are not in the export, the first is a\..*--images FOLDER"):
+        make(tmp_path / "in", tmp_path / "out")
+
+
+def test_roboflow_masks(tmp_path: Path) -> None:
+    """As Roboflow exports 'Semantic Segmentation Masks': ``_classes.csv`` in each split, with blanks."""
+    ids = {}
+    for seed, split in enumerate(("train", "valid", "test")):
+        stem = f"street.v2_jpg.rf.{seed}0ff"
+        save(tmp_path / f"in/{split}/{stem}.jpg", seed)
+        ids[split] = random_ids(seed, 3)
+        save(tmp_path / f"in/{split}/{stem}_mask.png", ids[split])
+        (tmp_path / f"in/{split}/_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n2, sea lion\n")
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert prepared.export.format == "roboflow_masks"
+    assert names(prepared) == ["background", "cat", "sea lion"]
+    found = masks(tmp_path / "out")
+    assert set(found) == {"train/street.v2_jpg.rf.00ff", "val/street.v2_jpg.rf.10ff", "test/street.v2_jpg.rf.20ff"}
+    np.testing.assert_array_equal(found["val/street.v2_jpg.rf.10ff"], ids["valid"])
+    assert {picture.group for picture in prepared.export.pictures} == {"street.v2_jpg"}
+    assert any("1 groups are in more than one of the source's splits" in note for note in prepared.plan.notes)
+
+
+def test_cityscapes(tmp_path: Path) -> None:
+    """Names of cityscapesscripts: ``helpers/csHelpers.py``, ids of ``helpers/labels.py``."""
+    ids = {}
+    for seed, (split, city) in enumerate((("train", "aachen"), ("val", "lindau"), ("test", "berlin"))):
+        stem = f"{city}_000000_000019"
+        save(tmp_path / f"in/leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png", seed)
+        start = tmp_path / f"in/gtFine/{split}/{city}/{stem}_gtFine_"
+        ids[split] = random_ids(seed, 34)
+        save(Path(f"{start}labelIds.png"), ids[split])
+        save(Path(f"{start}instanceIds.png"), ids[split].astype(np.uint16) * 1000)
+        save(Path(f"{start}color.png"), seed)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    trained = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
+    expected = np.full(34, 255)
+    expected[trained] = np.arange(19)
+    found = masks(tmp_path / "out")
+    assert list(found) == ["train/aachen_000000_000019_leftImg8bit", "val/lindau_000000_000019_leftImg8bit"]
+    for split, mask in zip(("train", "val"), found.values(), strict=True):
+        np.testing.assert_array_equal(mask, expected[ids[split]])
+    assert names(prepared)[13] == "car"
+    assert "it has no labels" in prepared.plan.left_out.values()
+    assert cityscapes.recognise(Source(tmp_path / "in/gtFine")) is None
+
+
+def test_voc(tmp_path: Path) -> None:
+    """As VOCdevkit: palette PNGs, 255 at borders, most pictures without a mask."""
+    base = tmp_path / "in/VOCdevkit/VOC2012"
+    ids = random_ids(0, 21)
+    ids[5] = 255
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:21] = voc._palette(21)
+    palette[255] = (224, 224, 192)
+    for name, split in (("2007_000032", "train"), ("2007_000033", "val"), ("2007_000039", None)):
+        save(base / f"JPEGImages/{name}.jpg", 1)
+        if split:
+            mask = Image.fromarray(ids)
+            mask.putpalette(palette.ravel().tolist())
+            (base / "SegmentationClass").mkdir(exist_ok=True)
+            mask.save(base / f"SegmentationClass/{name}.png")
+            assert Image.open(base / f"SegmentationClass/{name}.png").mode == "P"
+            (base / "ImageSets/Segmentation").mkdir(parents=True, exist_ok=True)
+            (base / f"ImageSets/Segmentation/{split}.txt").write_text(name + "\n")
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    found = masks(tmp_path / "out")
+    assert list(found) == ["train/2007_000032", "val/2007_000033"]
+    np.testing.assert_array_equal(found["train/2007_000032"], ids)
+    assert prepared.ids.classes[1] == ("aeroplane", (128, 0, 0))
+    assert prepared.ids.classes[20] == ("tvmonitor", (0, 64, 128))
+    assert prepared.plan.left_out == {"2007_000039": "it has no labels"}
+
+
+def test_voc_that_was_saved_in_its_colours(tmp_path: Path) -> None:
+    ids = random_ids(0, 21)
+    ids[5] = 255
+    palette = np.zeros((256, 3), np.uint8)
+    palette[:21] = voc._palette(21)
+    palette[255] = (224, 224, 192)
+    save(tmp_path / "in/JPEGImages/a.jpg", 0)
+    save(tmp_path / "in/SegmentationClass/a.png", palette[ids])
+    make(tmp_path / "in", tmp_path / "out")
+    np.testing.assert_array_equal(masks(tmp_path / "out")["train/a"], ids)
+
+
+def test_loveda(tmp_path: Path) -> None:
+    """Folders and ids of LoveDA's README: 0 no data, 1 background ... 7 agriculture."""
+    ids = {}
+    for seed, (split, area) in enumerate((("Train", "Urban"), ("Val", "Rural"))):
+        save(tmp_path / f"in/{split}/{area}/images_png/{seed}.png", seed)
+        ids[split] = random_ids(seed, 8)
+        save(tmp_path / f"in/{split}/{area}/masks_png/{seed}.png", ids[split])
+    save(tmp_path / "in/Test/Urban/images_png/9.png", 9)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    found = masks(tmp_path / "out")
+    np.testing.assert_array_equal(found["train/0"], np.array([255, *range(7)])[ids["Train"]])
+    np.testing.assert_array_equal(found["val/1"], np.array([255, *range(7)])[ids["Val"]])
+    assert names(prepared)[0] == "background"
+    assert loveda.recognise(Source(tmp_path / "in/Test")) is None
+
+
+ISPRS = np.array([[255, 255, 255], [0, 0, 255], [0, 255, 255], [0, 255, 0], [255, 255, 0], [255, 0, 0], [0, 0, 0]])
+
+
+@pytest.mark.parametrize(
+    ("picture", "mask"),
+    [
+        ("2_Ortho_RGB/top_potsdam_2_10_RGB.tif", "5_Labels_all/top_potsdam_2_10_label.tif"),
+        ("top/top_mosaic_09cm_area1.tif", "gts_for_participants/top_mosaic_09cm_area1.tif"),
+        ("top/top_mosaic_09cm_area1.tif", "gts_eroded/top_mosaic_09cm_area1_noBoundary.tif"),
+    ],
+)
+def test_isprs(tmp_path: Path, picture: str, mask: str) -> None:
+    """File names of the benchmark's archives; some of Potsdam's masks hold 252 for 255."""
+    ids = random_ids(0, 7)
+    colours = ISPRS.astype(np.uint8)[ids]
+    colours[0][colours[0] == 255] = 252
+    save(tmp_path / "in" / picture, 0)
+    save(tmp_path / "in" / mask, colours)
+    if "potsdam" in picture:
+        save(tmp_path / "in/4_Ortho_RGBIR/top_potsdam_2_10_RGBIR.tif", 1)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert prepared.export.format == "isprs"
+    (found,) = masks(tmp_path / "out").values()
+    np.testing.assert_array_equal(found, np.where(ids == 6, 255, ids))
+    assert names(prepared)[4] == "car"
+    assert any("not used: RGBIR" in note for note in prepared.export.notes) == ("potsdam" in picture)
+    assert isprs.recognise(Source(tmp_path / "in" / picture)) is None
+
+
+def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
+    save(tmp_path / "in/Train/Urban/images_png/0.png", 0)
+    save(tmp_path / "in/Train/Urban/masks_png/0.png", random_ids(0, 8, (SIZE[0] + 1, SIZE[1])))
+    with pytest.raises(ExportError, match=r"masks_png/0\.png is 60 x 41 pixels, its picture 60 x 40"):
+        make(tmp_path / "in", tmp_path / "out")

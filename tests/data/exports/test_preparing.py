@@ -1,0 +1,376 @@
+"""A folder is whole or can be gone on with, and the source stays as it was."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+from rasterio.transform import from_origin
+
+from internvl_seg.data.exports import preparing
+from internvl_seg.data.exports.class_ids import class_ids, classes_text
+from internvl_seg.data.exports.export import IGNORED, UNLABELLED, ClassLabel, Export, ExportError
+from internvl_seg.data.exports.finding import find_format, known_formats
+from internvl_seg.data.exports.formats import FORMATS
+from internvl_seg.data.exports.preparation import FILE
+from internvl_seg.data.exports.reporting import report, training_command
+from internvl_seg.data.exports.source import Source
+from internvl_seg.data.folder_lock import FolderInUseError, locked_folder
+
+from .prepared import SIZE, make, masks, names, random_ids, save
+
+
+def folder(root: Path, count: int = 6, size: tuple[int, int] = SIZE) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+    """Pictures with masks of ids."""
+    found = {}
+    for i in range(count):
+        save(root / f"images/p{i}.png", np.random.default_rng(i).integers(0, 256, (*size, 3), dtype=np.uint8))
+        found[f"p{i}"] = random_ids(i, 3, size)
+        save(root / f"masks/p{i}.png", found[f"p{i}"])
+    return found
+
+
+def contents(root: Path) -> dict[str, tuple[bytes, int]]:
+    """Every file with its time."""
+    return {
+        path.relative_to(root).as_posix(): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in sorted(root.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_pictures_are_copied_byte_for_byte_and_the_source_stays(tmp_path: Path) -> None:
+    ids = folder(tmp_path / "in")
+    before = contents(tmp_path / "in")
+    prepared = make(tmp_path / "in", tmp_path / "out", shares=(0.5, 0.25, 0.25))
+    assert contents(tmp_path / "in") == before
+    found = masks(tmp_path / "out")
+    assert {name.split("/")[0] for name in found} == {"train", "val", "test"}
+    for name, mask in found.items():
+        stem = name.split("/")[1]
+        np.testing.assert_array_equal(mask, ids[stem])
+        assert (tmp_path / f"out/images/{name}.png").read_bytes() == before[f"images/{stem}.png"][0]
+    content = report(prepared)
+    for one in content["classes"]:
+        assert sum(one["pixels"].values()) == sum(int((mask == one["id"]).sum()) for mask in ids.values())
+
+
+def test_a_second_run_writes_nothing_anew_and_a_changed_picture_again(tmp_path: Path) -> None:
+    folder(tmp_path / "in")
+    make(tmp_path / "in", tmp_path / "out")
+    before = {name: kept for name, kept in contents(tmp_path / "out").items() if name.endswith(".png")}
+    again = make(tmp_path / "in", tmp_path / "out")
+    assert again.new == 0
+    assert {name: kept for name, kept in contents(tmp_path / "out").items() if name.endswith(".png")} == before
+    save(tmp_path / "in/masks/p1.png", np.zeros(SIZE, np.uint8))
+    (tmp_path / "in/images/p2.png").unlink()
+    (tmp_path / "out/annotations/train/p3.png").write_bytes(b"")
+    last = make(tmp_path / "in", tmp_path / "out")
+    assert last.new == 2
+    assert last.removed == 1
+    found = masks(tmp_path / "out")
+    assert (found["train/p1"] == 0).all()
+    assert "train/p2" not in found
+    assert any("1 files of an earlier run were removed" in note for note in report(last)["notes"])
+
+
+def test_other_options_in_the_same_folder_are_refused(tmp_path: Path) -> None:
+    folder(tmp_path / "in")
+    make(tmp_path / "in", tmp_path / "out")
+    with pytest.raises(ExportError, match=r"was prepared otherwise: tile was None and is 32"):
+        make(tmp_path / "in", tmp_path / "out", tile=32)
+    (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    with pytest.raises(ExportError, match=r"was prepared otherwise: classes was"):
+        make(tmp_path / "in", tmp_path / "out", classes=tmp_path / "names.txt")
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
+    folder(tmp_path / "in")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/notes.txt").touch()
+    with pytest.raises(ExportError, match=r"holds notes\.txt and 0 more, which were not prepared here"):
+        make(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize("out", ["in", "in/out", "."])
+def test_a_folder_in_the_source_or_around_it_is_refused(tmp_path: Path, out: str) -> None:
+    folder(tmp_path / "in")
+    with pytest.raises(ExportError, match="the source is never changed"):
+        make(tmp_path / "in", tmp_path / out)
+
+
+def test_one_run_at_a_time(tmp_path: Path) -> None:
+    folder(tmp_path / "in")
+    with locked_folder(tmp_path / "out", "another"), pytest.raises(FolderInUseError, match="in use by another"):
+        make(tmp_path / "in", tmp_path / "out")
+
+
+def test_a_killed_run_is_gone_on_with(tmp_path: Path) -> None:
+    """The process is killed when some pictures are there; what is there is whole, and the next run does the rest."""
+    ids = folder(tmp_path / "in", 40, (300, 300))
+    code = (
+        "import sys, pathlib; from tests.data.exports.prepared import make; "
+        "make(pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), tile=128, keep_empty=1.0)"
+    )
+    root = Path(__file__).resolve().parents[3]
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path / "in", tmp_path / "out"], cwd=root)
+    annotations = tmp_path / "out/annotations/train"
+    until = time.monotonic() + 120
+    while not (annotations.is_dir() and len(list(annotations.glob("*.png"))) > 20):
+        assert process.poll() is None
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    for path in (tmp_path / "out").rglob("[!.]*.png"):
+        Image.open(path).load()
+    prepared = make(tmp_path / "in", tmp_path / "out", tile=128, keep_empty=1.0)
+    assert 0 < prepared.new < 360
+    found = masks(tmp_path / "out")
+    assert len(found) == 360
+    for name, mask in found.items():
+        stem, top, left = name.split("/")[1].split("_")
+        np.testing.assert_array_equal(mask, ids[stem][int(top[1:]) :, int(left[1:]) :][:128, :128])
+    hidden = [path.name for path in (tmp_path / "out").rglob(".*") if path.name not in (".lock", ".lease")]
+    assert not hidden
+    assert not make(tmp_path / "in", tmp_path / "out", tile=128, keep_empty=1.0).new
+
+
+def test_a_list_that_was_cut_short_is_read_as_far_as_it_goes(tmp_path: Path) -> None:
+    folder(tmp_path / "in")
+    make(tmp_path / "in", tmp_path / "out")
+    text = (tmp_path / "out" / FILE).read_text()
+    (tmp_path / "out" / FILE).write_text(text[:-30])
+    assert make(tmp_path / "in", tmp_path / "out").new == 1
+
+
+def raster(path: Path, pixels: np.ndarray, **profile: object) -> None:  # type: ignore[type-arg]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    given = {"driver": "GTiff", "count": len(pixels), "dtype": pixels.dtype, "crs": "EPSG:32633"}
+    given |= {"height": pixels.shape[1], "width": pixels.shape[2], "transform": from_origin(4e5, 5.8e6, 0.2, 0.2)}
+    with rasterio.open(path, "w", **{**given, **profile}) as data:
+        data.write(pixels)
+
+
+def test_empty_tiles_are_left_out_by_share_and_what_has_no_data_always(tmp_path: Path) -> None:
+    (tmp_path / "names.txt").write_text("background\nroof\n")
+    pixels = np.full((4, 640, 640), 700, np.uint16)
+    pixels[:, :64] = 0
+    ids = np.zeros((640, 640), np.uint8)
+    ids[600:, :32] = 1
+    raster(tmp_path / "in/images/a.tif", pixels, nodata=0)
+    raster(tmp_path / "in/masks/a.tif", ids[None])
+    for share, most in ((0.0, 1), (0.5, 75), (1.0, 90)):
+        out = tmp_path / f"out{share}"
+        prepared = make(tmp_path / "in", out, classes=tmp_path / "names.txt", tile=64, keep_empty=share)
+        left = report(prepared)["tiles_left_out"]
+        assert left["no data"] == 10
+        kept = sum(one.empty is None for one in prepared.written)
+        assert kept + sum(left.values()) == 100
+        assert kept <= most
+        assert kept > (most // 3 if share else 0)
+        for one in prepared.written:
+            if one.empty is None:
+                with rasterio.open(one.files(out)[0]) as tile:
+                    assert (tile.count, tile.dtypes[0], tile.crs) == (4, "uint16", "EPSG:32633")
+
+
+def test_unlabelled_pixels_without_data_are_ignored(tmp_path: Path) -> None:
+    pixels = np.full((3, 100, 100), 9, np.uint8)
+    pixels[:, :10] = 0
+    colours = np.zeros((100, 100, 3), np.uint8)
+    colours[5:15] = (255, 0, 0)
+    raster(tmp_path / "in/images/a.tif", pixels, nodata=0)
+    raster(tmp_path / "in/masks/a.tif", np.moveaxis(colours, -1, 0))
+    (tmp_path / "in/classes.txt").write_text("void #000000\nroof #ff0000\n")
+    make(tmp_path / "in", tmp_path / "out", tile=64, unlabelled="background", keep_empty=1.0)
+    found = np.asarray(Image.open(tmp_path / "out/annotations/train/a_y00000_x00000.png"))
+    assert (found[:5] == 255).all()
+    assert (found[5:15] == 1).all()
+    assert (found[15:] == 0).all()
+
+
+def test_tiles_of_one_picture_are_in_one_split_unless_blocks_are(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 8, (200, 260))
+    prepared = make(tmp_path / "in", tmp_path / "out", tile=64, overlap=16, shares=(0.5, 0.25, 0.25))
+    of = {}
+    for one in prepared.written:
+        assert of.setdefault(one.source, one.split) == one.split
+    assert set(of.values()) == {"train", "val", "test"}
+    prepared = make(
+        tmp_path / "in",
+        tmp_path / "blocks",
+        tile=64,
+        overlap=16,
+        shares=(0.5, 0.25, 0.25),
+        by_blocks=True,
+        keep_empty=1.0,
+    )
+    seen = {split: np.zeros((8, 200, 260), bool) for split in ("train", "val", "test")}
+    for one in prepared.written:
+        top, left = (int(part[1:]) for part in one.name.split("_")[-2:])
+        seen[one.split][int(one.source[-1]), top : top + 64, left : left + 64] = True
+    assert (sum(mask.astype(int) for mask in seen.values()) == 1).all()
+
+
+def test_groups_stay_together(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 9)
+    for path in sorted((tmp_path / "in").rglob("p*.png")):
+        path.rename(path.with_name(f"site{int(path.stem[1:]) // 3}_{path.name}"))
+    prepared = make(tmp_path / "in", tmp_path / "out", group=r"site\d", shares=(0.4, 0.3, 0.3))
+    of = {}
+    for one in prepared.written:
+        assert of.setdefault(one.name.split("_")[0], one.split) == one.split
+    assert sorted(of.values()) == ["test", "train", "val"]
+
+
+def test_splits_of_the_source_are_kept_unless_others_are_asked_for(tmp_path: Path) -> None:
+    for split in ("train", "valid"):
+        folder(tmp_path / "in" / split, 3)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert set(masks(tmp_path / "out")) == {f"{split}/p{i}" for split in ("train", "val") for i in range(3)}
+    assert prepared.plan.splits.how == "those of the source (train 3, val 3 pictures)"
+    prepared = make(tmp_path / "in", tmp_path / "other", shares=(0.4, 0.3, 0.3))
+    assert {one.split for one in prepared.written} == {"train", "val", "test"}
+    assert any("are not kept" in note for note in prepared.plan.notes)
+
+
+def test_lists_say_what_goes_where_and_the_rest_is_left_out(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 3)
+    (tmp_path / "train.txt").write_text("p0\n")
+    (tmp_path / "test.txt").write_text("p2.png\n")
+    prepared = make(
+        tmp_path / "in", tmp_path / "out", lists=(tmp_path / "train.txt", tmp_path / "test.txt"), shares=None
+    )
+    assert list(masks(tmp_path / "out")) == ["test/p2", "train/p0"]
+    assert prepared.plan.left_out == {"images/p1": "it is in no split"}
+    assert "val_dataloader.dataset.data_prefix.img_path=images/test" in training_command(prepared)
+
+
+def test_equal_stems_get_names_apart(tmp_path: Path) -> None:
+    for site in ("north", "south"):
+        save(tmp_path / f"in/images/{site}/a.png", 0)
+        save(tmp_path / f"in/masks/{site}/a.png", random_ids(0, 3))
+    make(tmp_path / "in", tmp_path / "out")
+    assert list(masks(tmp_path / "out")) == ["train/north_a", "train/south_a"]
+
+
+def test_pictures_that_training_does_not_read_are_converted(tmp_path: Path) -> None:
+    ids = random_ids(0, 3)
+    pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
+    save(tmp_path / "in/images/a.ppm", pixels)
+    save(tmp_path / "in/masks/a.png", ids)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out/images/train/a.png")), pixels)
+    assert any("1 pictures were written anew without loss" in note for note in report(prepared)["notes"])
+
+
+def test_a_damaged_picture_is_named_and_the_others_are_done(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 3)
+    (tmp_path / "in/masks/p1.png").write_bytes((tmp_path / "in/masks/p1.png").read_bytes()[:200])
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert list(prepared.failed) == ["images/p1"]
+    assert "cannot be read" in prepared.failed["images/p1"]
+    assert list(masks(tmp_path / "out")) == ["train/p0", "train/p2"]
+
+
+def test_a_disk_that_fails_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder(tmp_path / "in", 3)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(preparing.shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        make(tmp_path / "in", tmp_path / "out")
+
+
+LABELS = (ClassLabel("road"), ClassLabel("roof", (0, 0, 0)))
+
+
+def test_background_is_put_first_or_found() -> None:
+    of = class_ids(Export("x", "w", LABELS, (), "background"), None)
+    assert [label.name for label in of.classes] == ["background", "road", "roof"]
+    assert len({label.colour for label in of.classes}) == 3
+    assert of.table[[0, 1, UNLABELLED, IGNORED]].tolist() == [1, 2, 0, 255]
+    of = class_ids(Export("x", "w", LABELS, (), "background"), "ignore")
+    assert of.table[[0, 1, UNLABELLED, IGNORED]].tolist() == [0, 1, 255, 255]
+    of = class_ids(Export("x", "w", (*LABELS, ClassLabel("Background")), (), "background"), None)
+    assert of.table[[0, 1, 2, UNLABELLED]].tolist() == [0, 1, 2, 2]
+
+
+def test_named_classes_say_the_order() -> None:
+    export = Export("x", "w", LABELS, (), "ignore")
+    of = class_ids(export, None, [ClassLabel("roof"), ClassLabel("tree")])
+    assert of.table[[0, 1]].tolist() == [255, 0]
+    assert of.classes[0] == ("roof", (0, 0, 0))
+    assert "does not name 'road': pixels of it are ignored" in of.notes[0]
+    assert "names 'tree', which the export does not have" in of.notes[1]
+    with pytest.raises(ExportError, match="none of them"):
+        class_ids(export, None, [ClassLabel("sky")])
+
+
+def test_many_classes() -> None:
+    many = tuple(ClassLabel(f"c{i}") for i in range(254))
+    of = class_ids(Export("x", "w", many, (), "ignore"), None)
+    assert len({label.colour for label in of.classes}) == 254
+    assert of.table[253] == 253
+    with pytest.raises(ExportError, match="has 255 classes"):
+        class_ids(Export("x", "w", many, (), "background"), None)
+
+
+def test_names_in_classes_txt_are_read_back(tmp_path: Path) -> None:
+    from internvl_seg.data.class_files import read_class_file
+
+    odd = ("road 2", "#x", '3 "y"', "zone 1 2 3", "été, a:b", "0: z")
+    labels = [ClassLabel(name, (1, 2, i)) for i, name in enumerate(odd)]
+    (tmp_path / "classes.txt").write_text(classes_text(labels), encoding="utf-8")
+    found = read_class_file(tmp_path / "classes.txt")
+    assert [name for name, _ in found] == ["road 2", "#x", "3 'y'", "zone 1 2 3", "été, a:b", "0: z"]
+    assert [colour for _, colour in found] == [label.colour for label in labels]
+
+
+def test_formats_that_do_not_tell(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 1)
+    with pytest.raises(ExportError, match=r"(?s)--format other is not known\. Known are.*\n  .*cvat_masks"):
+        find_format(Source(tmp_path / "in"), "other")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ExportError, match="holds no file"):
+        find_format(Source(tmp_path / "empty"))
+    (tmp_path / "text").mkdir()
+    (tmp_path / "text/a.md").touch()
+    with pytest.raises(ExportError, match=r"is no export of a known format\. Known are(.|\n)*id_masks"):
+        find_format(Source(tmp_path / "text"))
+
+
+def test_two_formats_that_claim_an_export_are_named(tmp_path: Path) -> None:
+    save(tmp_path / "in/Train/Urban/images_png/0.png", 0)
+    save(tmp_path / "in/Train/Urban/masks_png/0.png", random_ids(0, 8))
+    save(tmp_path / "in/JPEGImages/0.png", 0)
+    save(tmp_path / "in/SegmentationClass/0.png", random_ids(0, 8))
+    with pytest.raises(ExportError, match=r"may be of 2 formats: voc .*loveda .*--format voc or --format loveda"):
+        find_format(Source(tmp_path / "in"))
+    assert find_format(Source(tmp_path / "in"), "loveda")[0].__name__.endswith("loveda")
+
+
+def test_every_format_says_what_it_is() -> None:
+    modules = known_formats()
+    assert set(modules) <= set(FORMATS)
+    for module in modules.values():
+        assert "\n" not in module.SUMMARY
+        assert callable(module.recognise)
+        assert callable(module.read)
+
+
+def test_the_report_is_json(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 3)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert json.loads(json.dumps(report(prepared)))["pictures"] == {"train": 3}
+    assert names(prepared) == ["class 0", "class 1", "class 2"]
