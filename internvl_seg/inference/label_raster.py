@@ -11,9 +11,9 @@ import rasterio
 from numpy.typing import NDArray
 from rasterio.windows import Window
 
+from ..data.gdal import gdal
 from ..data.names import readable
 from ..data.writing import whole_file
-from .gdal import gdal
 from .raster_reader import RasterReader
 
 _BLOCK = 256

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from rasterio.enums import ColorInterp
 
+from ..data.gdal import RasterError
 from ..data.names import readable
-from .gdal import RasterError
 
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 _NO_RGB = {

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from rasterio.enums import MaskFlags, Resampling
 from rasterio.windows import Window
 
+from ..data.gdal import RasterError, gdal, open_raster
 from ..data.names import readable
-from .gdal import RasterError, gdal, open_raster
 from .raster_bands import choose_bands
 from .raster_rows import RasterRows
 from .turned import TurnedRows, read_orientation, swaps_sides, turn

@@ -1,6 +1,6 @@
 """Pictures too large for memory, read and written in parts."""
 
-from .gdal import RasterError
+from ..data.gdal import RasterError
 from .label_raster import LabelWriter
 from .raster_reader import RASTER_SUFFIXES, RasterReader
 

@@ -17,7 +17,8 @@ from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_parameter
 from ..common.kinds import Kind, check_arguments, flag, integer, text, whole_numbers
 from ..encoder.intern_vit import resolve_indices
 from ..encoder.releases import building, drawing
-from .backbone import DTYPES, OUT_TYPES, check_init_cfg, features
+from .backbone import features
+from .encoder_options import DTYPES, OUT_TYPES, check_init_cfg
 from .timm_config import base_name
 from .timm_weights import cast_weights, read_timm_weights
 
