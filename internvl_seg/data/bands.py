@@ -115,7 +115,8 @@ class BandReader:
             flags = data.mask_flag_enums[band - 1]
             # Transparency is a band like the others, which may be asked for.
             if MaskFlags.all_valid not in flags and MaskFlags.alpha not in flags:
-                there &= data.read_masks(band, window=window, **options) > 0
+                shape = {"out_shape": stored.shape[1:]} if "out_shape" in options else {}
+                there &= data.read_masks(band, window=window, **shape) > 0
         if self.no_data is None and not there.all():
             raise self._no_data(stored, there, name)
         with np.errstate(over="ignore"):

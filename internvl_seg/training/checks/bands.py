@@ -35,7 +35,7 @@ def check_bands(config: Config, loaders: tuple[str, ...]) -> Iterator[Contradict
     key, preprocessor = (
         ("model.data_preprocessor", own) if own else ("data_preprocessor", config.get("data_preprocessor") or {})
     )
-    takes = _taken(model.get("backbone") or {})
+    takes = bands_of(model.get("backbone"))
     found = [chain for loader in loaders for chain in chains(config, loader)]
     told: dict[str, Contradiction] = {}
     for chain in found:
@@ -55,8 +55,12 @@ def check_bands(config: Config, loaders: tuple[str, ...]) -> Iterator[Contradict
         )
 
 
-def _taken(backbone: Any) -> int | None:
-    """How many bands an encoder takes; None if that is not known."""
+def bands_of(backbone: Any) -> int | None:
+    """How many bands an encoder takes; None if that is not known.
+
+    Args:
+        backbone: Its config.
+    """
     if not isinstance(backbone, dict) or type_name(backbone) not in _OURS:
         return None
     arch = backbone.get("arch")
