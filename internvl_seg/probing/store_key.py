@@ -42,6 +42,7 @@ _CODE = (
     "probing/quantization.py",
     "segmentation/backbone.py",
     "segmentation/encoder_options.py",
+    "segmentation/preprocessor.py",
     "segmentation/timm_config.py",
     "segmentation/timm_vit.py",
     "segmentation/timm_weights.py",

@@ -99,7 +99,7 @@ def _check_chain(chain: Chain, step: Step, takes: int | None, key: str, preproce
         if preprocessor.get(name):
             yield Contradiction(
                 f"{key}.{name}",
-                f"= True swaps the first and third band, but {step.key}.bands = {list(bands)} says their order.",
+                f"= True is for BGR, as OpenCV reads it, but {step.key}.bands = {list(bands)} says the order.",
                 f"Set {option(f'{key}.{name}', False)}.",
             )
     for other in chain.all_steps():

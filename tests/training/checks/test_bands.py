@@ -24,7 +24,7 @@ def steps(*middle: dict[str, Any], **load: Any) -> dict[str, Any]:
         ({"model.backbone.in_chans": 3}, r"bands = \[1, 2, 3, 4\] are 4, but the encoder takes in_chans = 3"),
         ({"model.backbone.in_chans": None}, r"model.backbone.in_chans=4"),
         ({f"{ZERO}.mean": [1.0] * 3, f"{ZERO}.std": [1.0] * 3}, r"mean has 3 numbers.*measure_bands"),
-        ({f"{ZERO}.bgr_to_rgb": True}, r"bgr_to_rgb = True swaps.*bgr_to_rgb=False"),
+        ({f"{ZERO}.bgr_to_rgb": True}, r"bgr_to_rgb = True is for BGR.*bgr_to_rgb=False"),
         (steps({"type": "PhotoMetricDistortion"}), r"\(PhotoMetricDistortion\) takes pictures of 8 bits"),
         (steps({"type": "RandomApply", "transforms": [{"type": "CLAHE"}]}), r"\(CLAHE\) takes pictures of 8 bits"),
         (steps(bands=[0, 1]), "counted from 1"),
