@@ -223,7 +223,8 @@ def opened(path: str, backend_args: dict[str, Any] | None = None, content: bytes
             with MemoryFile(content) as memory, DatasetReader(memory.name, driver=SELF_CONTAINED) as data:
                 yield data
     except RasterError as error:
-        raise ImageError(f"{error}") from error
+        refers = "--allow-references" in str(error)
+        raise ImageError(f"{error}{' For training, make a file of it: gdal_translate IN OUT.tif.' * refers}") from error
 
 
 def describe(data: Any) -> str:

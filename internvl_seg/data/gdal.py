@@ -29,7 +29,7 @@ _TIFF_AND_JPEG_2000 = ["GTiff", "JP2OpenJPEG", "JP2KAK", "JP2MrSID", "JP2ECW"]
 SELF_CONTAINED = [*_TIFF_AND_JPEG_2000, "JPEG", "JPEGXL", "PNG", "GIF", "BIGGIF", "BMP", "WEBP", "HFA", "ENVI", "PNM"]
 _REFERS = (
     "may name other files or addresses to read from. If you know where it comes from, allow it: "
-    "tools/infer.py --allow-references; for training, make a file of it: gdal_translate IN OUT.tif."
+    "tools/infer.py --allow-references."
 )
 
 

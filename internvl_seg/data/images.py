@@ -58,6 +58,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
 
         Raises:
             ImageError: The file cannot be read as the config says.
+            AssertionError: It is damaged, or no picture.
         """
         path = results["img_path"]
         try:
@@ -65,7 +66,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
                 image: NDArray[Any] = self.reader.read_file(path, self.backend_args).values
             else:
                 image = self._decode(path)
-        except (ImageError, OSError):
+        except (ImageError, OSError, AssertionError):
             if self.ignore_empty:
                 return None
             raise
@@ -91,7 +92,7 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
         if self.imdecode_backend != "tifffile" and not _is_plain(content):
             _check(path, bytes(content), image)
         if image is None:
-            raise ImageError(f"{readable(path)} is no picture that OpenCV can decode; it may be damaged.")
+            raise AssertionError(f"failed to load image: {path}")  # As mmcv has it.
         return image
 
     def __repr__(self) -> str:
