@@ -15,6 +15,7 @@ from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.folder_lock import FolderInUseError
+from internvl_seg.data.own_words import OwnWordsError
 from internvl_seg.probing import ProbeError, probe
 from internvl_seg.probing.select_settings import SELECT_ON
 from internvl_seg.training import ConfigError
@@ -38,7 +39,8 @@ def main() -> None:
     add_options(parser)
     args = parser.parse_args()
     try:
-        with exit_on(ConfigError, FolderError, FolderInUseError, CheckpointError, ProbeError, NonFiniteError):
+        told = (ConfigError, FolderError, FolderInUseError, CheckpointError, ProbeError, NonFiniteError, OwnWordsError)
+        with exit_on(*told):
             probe(
                 args.config,
                 work_dir=args.work_dir,

@@ -13,8 +13,7 @@ from internvl_seg import CheckpointError
 from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
-from internvl_seg.data.masks import LabelError
-from internvl_seg.data.named_steps import SampleError
+from internvl_seg.data.own_words import OwnWordsError
 from internvl_seg.training import ConfigError, evaluate
 from internvl_seg.training.config import add_options
 
@@ -38,7 +37,7 @@ def main() -> None:
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    with exit_on(ConfigError, FolderError, CheckpointError, LabelError, SampleError, NonFiniteError):
+    with exit_on(ConfigError, FolderError, CheckpointError, OwnWordsError, NonFiniteError):
         evaluate(
             args.config,
             args.checkpoint,

@@ -14,8 +14,7 @@ from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.folder_lock import FolderInUseError
-from internvl_seg.data.masks import LabelError
-from internvl_seg.data.named_steps import SampleError
+from internvl_seg.data.own_words import OwnWordsError
 from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, replay_step, train
 from internvl_seg.training.config import add_options
@@ -58,8 +57,7 @@ def main() -> None:
         FolderInUseError,
         DatasetError,
         CheckpointError,
-        LabelError,
-        SampleError,
+        OwnWordsError,
         NonFiniteError,
     ):
         if args.replay:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..encoder.block import NORM_EPS, hidden_channels
 from ..encoder.intern_vit import InternViT
+from ..encoder.position import RGB
 from ..encoder.releases import find_release
 from .encoder_file import EncoderFile
 from .errors import KeyMismatchError, ShapeMismatchError, UnknownArchitectureError, WrongConfigError, list_names
@@ -196,6 +197,12 @@ def check_encoder(file: EncoderFile, encoder: InternViT) -> None:
             got, want = (got[0], *got[2:]), (want[0], *want[2:])
         elif name == ANCHOR:
             got, want = got[:2], want[:2]
+            if got != want and got[1:] != want[1:] and got[1] != RGB:
+                raise ShapeMismatchError(
+                    f"{file.source.where}: {file.names(name)[0]} is of {got[1]} bands, but in_chans = {want[1]}. Set "
+                    f"in_chans={got[1]}; only weights of RGB are made to fit another number."
+                )
+            got, want = got[:1], want[:1]
         if got != want:
             wrong.append(f"{' + '.join(file.names(name))} is {file.shape(name)}, expected {tuple(parameter.shape)}")
     if wrong:

@@ -105,7 +105,13 @@ def _read_encoder(
     run = read_told(source.reader.about, prefix, source.where)
     if run is not None:  # The encoder's own file may not tell what the run computed with.
         # The rows and columns of positions are in no file of a study's: it has those that the run had.
-        wanted = ("num_heads", "norm_eps", *(("img_size",) if is_of_study(told.checkpoint) else ()))
+        wanted = (
+            "num_heads",
+            "norm_eps",
+            "in_chans",
+            "extra_bands",
+            *(("img_size",) if is_of_study(told.checkpoint) else ()),
+        )
         options = {name: run.values[name] for name in wanted if name in run.values} | options
     place = encoder or find_of_study(told.checkpoint, path) or told.checkpoint
     named = readable(told.checkpoint, path)

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..common.finite import is_finite
 from ..encoder.allocation import allocate
 from ..encoder.intern_vit import InternViT
-from ..encoder.position import resize_patch_embed, resize_pos_embed
+from ..encoder.position import resize_patch_embed, resize_pos_embed, widen_patch_embed
 from . import config_json, meta_config
 from .errors import NotACheckpointError, ShapeMismatchError, list_names
 from .finite_weights import non_finite
@@ -147,14 +147,14 @@ class EncoderFile:
         return find_grid(self.told, positions, patch_size, where, wanted)
 
     def tensor(self, parameter: str, encoder: InternViT) -> Tensor:
-        """A parameter's data, resized to the encoder's position grid and patch size."""
+        """A parameter's data, resized to the encoder's position grid and patch size, and widened to its bands."""
         data = self.read(parameter)
         if parameter == "pos_embed":
             grid = self.grid(encoder.grid_size)
             return data if grid == encoder.grid_size else resize_pos_embed(data, grid, encoder.grid_size)
         if parameter == ANCHOR and data.shape[-1] != encoder.patch_size:
-            return resize_patch_embed(data, encoder.patch_size)
-        return data
+            data = resize_patch_embed(data, encoder.patch_size)
+        return widen_patch_embed(data, encoder.in_chans, encoder.extra_bands) if parameter == ANCHOR else data
 
     def read_into(self, parameter: str, encoder: InternViT, out: Tensor, start: int = 0, check: bool = True) -> None:
         """Read a parameter, resized to an encoder, into its place; of large ones nothing else is kept in memory.

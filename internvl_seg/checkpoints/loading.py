@@ -101,7 +101,8 @@ def load_encoder(
         subfolder: Of the hub repository, or of the folder.
         **overrides: Arguments of :class:`InternViT` that the file cannot tell (``num_heads``, ``drop_path_rate``,
             ``attention``...) or that ask for less or other than it holds: ``depth`` for its first blocks only,
-            ``patch_size`` for resized patches.
+            ``patch_size`` for resized patches, ``in_chans`` for other bands than RGB, with ``extra_bands``
+            (:func:`internvl_seg.encoder.position.widen_patch_embed`).
 
     Returns:
         The encoder, in eval mode.
@@ -138,7 +139,7 @@ def load_encoder(
             progress.advance(file.nbytes(name))
             if quantization is not None:
                 _quantize_if_complete(encoder, name, quantization)
-    encoder.stored_embeddings = hash_stored_embeddings(file, encoder.grid_size)
+    encoder.stored_embeddings = hash_stored_embeddings(file, encoder)
     encoder.quantization = quantization
     if quantization is not None or blocks_in_memory is not None:
         encoder.requires_grad_(False)

@@ -30,6 +30,8 @@ _OFFICIAL_DEFAULTS = {"num_heads": 25, "embed_dim": 3200}
 _TIMM = "TimmViT"
 # What means the same in the ``arch`` of any vision transformer's class.
 _ANYONES = ("embed_dim", "num_heads", "norm_eps", "img_size")
+# What a backbone's config may have beside its ``arch``.
+_BESIDE = ("in_chans", "extra_bands")
 _DEFAULTS = {
     name: inspect.signature(InternViT).parameters[name].default for name in KINDS if name not in ("hidden", "head_dim")
 }
@@ -193,7 +195,8 @@ def _told_by_own(node: Mapping[str, Any], key: str, where: str) -> Told:
     given: Any = release.arguments() if release is not None else arch
     if not isinstance(given, Mapping):
         raise WrongConfigError(f"{where} says {key}.arch = {short(arch)}, expected a name or a dict. Correct it there.")
-    said = {f"{key}.arch.{name}": given.get(name) for name in _DEFAULTS} | {f"{key}.img_size": node.get("img_size")}
+    said = {f"{key}.arch.{name}": given.get(name) for name in _DEFAULTS}
+    said |= {f"{key}.{name}": node.get(name) for name in ("img_size", *_BESIDE)}
     if odd := [name for name, value in said.items() if _is_odd(value)]:
         return _unclear(where, f"{odd[0]} = {short(said[odd[0]])} is no plain value")
     values: dict[str, Any] = {}
@@ -206,6 +209,9 @@ def _told_by_own(node: Mapping[str, Any], key: str, where: str) -> Told:
         values["img_size"] = read_value(height_and_width, node["img_size"], where, keys["img_size"])
     if not known:
         return Told(where, keys, values)
+    for name in _BESIDE:
+        if node.get(name) is not None:
+            keys[name], values[name] = f"{key}.{name}", read_value(KINDS[name], node[name], where, f"{key}.{name}")
     # The file has whole channels, which several ratios make.
     values["hidden"], keys["hidden"] = hidden_channels(values["embed_dim"], values.pop("mlp_ratio")), keys["mlp_ratio"]
     return Told(where, keys, values)

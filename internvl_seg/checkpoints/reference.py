@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..encoder import InternViT
 from ..encoder.lora import is_lora, official_name
+from ..encoder.position import widen_patch_embed
 from ..encoder.releases import building
 from .architecture import find_architecture
 from .encoder_file import EncoderFile
@@ -107,9 +108,14 @@ def embeddings_of(encoder: InternViT) -> dict[str, str]:
     return encoder.stored_embeddings or hash_embeddings(encoder.get_parameter, encoder.grid_size)
 
 
-def hash_stored_embeddings(file: EncoderFile, wanted: tuple[int, int]) -> dict[str, str]:
-    """The same of the encoder in a file, as it stands there."""
-    return hash_embeddings(file.read, file.grid(wanted))
+def hash_stored_embeddings(file: EncoderFile, encoder: InternViT) -> dict[str, str]:
+    """The same of the encoder in a file, as it stands there, but for the bands that an encoder makes of it."""
+
+    def read(parameter: str) -> Tensor:
+        data = file.read(parameter)
+        return widen_patch_embed(data, encoder.in_chans, encoder.extra_bands) if parameter == ANCHOR else data
+
+    return hash_embeddings(read, file.grid(encoder.grid_size))
 
 
 def _digest(parameters: Iterable[Tensor]) -> str:

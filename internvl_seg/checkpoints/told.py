@@ -8,6 +8,7 @@ from typing import Any
 
 from ..common.kinds import UnfitValueError, epsilon, flag, height_and_width, ratio, short, whole
 from ..encoder.block import NORMS
+from ..encoder.position import EXTRA_BANDS
 from .errors import WrongConfigError
 
 # Key under which files of this package hold what names and shapes do not tell: beside the weights in a ``torch.save``
@@ -44,6 +45,13 @@ def norm_name(value: object) -> str:
     return value
 
 
+def extra_bands(value: object) -> str:
+    """What bands after the third get of weights of RGB."""
+    if value not in EXTRA_BANDS:
+        raise UnfitValueError(" or ".join(map(repr, EXTRA_BANDS)))
+    return str(value)
+
+
 def side(value: object) -> int:
     """One side of a square: a number, or two that are equal."""
     height, width = height_and_width(value)
@@ -55,6 +63,7 @@ def side(value: object) -> int:
 KINDS: dict[str, Callable[[object], Any]] = {
     "patch_size": side,
     "in_chans": whole,
+    "extra_bands": extra_bands,
     "embed_dim": whole,
     "depth": whole,
     "num_heads": whole,

@@ -2,6 +2,7 @@
 
 from .datasets import CamVidDataset, HGSCNestDataset
 from .folder import FolderDataset
+from .images import LoadImageFromFile
 from .masks import LoadAnnotations
 
-__all__ = ["CamVidDataset", "FolderDataset", "HGSCNestDataset", "LoadAnnotations"]
+__all__ = ["CamVidDataset", "FolderDataset", "HGSCNestDataset", "LoadAnnotations", "LoadImageFromFile"]

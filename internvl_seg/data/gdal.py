@@ -26,7 +26,7 @@ _SETTINGS = {
 # Formats whose files hold their pixels themselves. Of the others some name files and addresses to read from (VRT, WMS,
 # WMTS, GTI, STACTA, PDF, HDF5, ...), which whoever sends a file could have chosen.
 _TIFF_AND_JPEG_2000 = ["GTiff", "JP2OpenJPEG", "JP2KAK", "JP2MrSID", "JP2ECW"]
-_SELF_CONTAINED = [*_TIFF_AND_JPEG_2000, "JPEG", "JPEGXL", "PNG", "GIF", "BIGGIF", "BMP", "WEBP", "HFA", "ENVI", "PNM"]
+SELF_CONTAINED = [*_TIFF_AND_JPEG_2000, "JPEG", "JPEGXL", "PNG", "GIF", "BIGGIF", "BMP", "WEBP", "HFA", "ENVI", "PNM"]
 _REFERS = (
     "may name other files or addresses to read from. If you know where it comes from, allow it: "
     "tools/infer.py --allow-references."
@@ -53,7 +53,7 @@ def open_raster(path: Path, allow_references: bool = False) -> Any:
     if allow_references:
         return rasterio.open(where)
     try:
-        data = DatasetReader(where, driver=_SELF_CONTAINED)
+        data = DatasetReader(where, driver=SELF_CONTAINED)
     except RasterioError:
         if _is_text(path):
             raise RasterError(f"{readable(path)} holds no pixels but text that {_REFERS}") from None

@@ -10,6 +10,7 @@ import torch
 from ..checkpoints import load_encoder
 from ..inference.pictures import read_picture
 from ..inference.segmenter import Segmenter
+from .errors import ExportError
 from .exporting import check_destination, export_encoder_graph, export_segmentor_graph
 from .packages import require
 from .portable import portable
@@ -17,6 +18,10 @@ from .running import open_graph
 from .verification import FeatureCheck, LabelCheck, check_features, check_labels, sample_pictures
 
 _SAMPLES = 2
+_OF_BANDS = (
+    "The config {}, but a segmentor's graph takes RGB from 0 to 255. Export the encoder alone, which takes images of "
+    "its bands, normalised; or predict with tools/infer.py."
+)
 
 
 def _check(destination: str | os.PathLike[str], dtype: str, opset: int | None) -> None:
@@ -63,6 +68,8 @@ def export_segmentor(
     photographs = [read_picture(picture) for picture in pictures] or sample_pictures(_SAMPLES)
     segmenter = Segmenter.from_checkpoint(config, checkpoint, device="cpu", options=options)
     segmentor = segmenter.model
+    if segmenter.reader is not None:
+        raise ExportError(_OF_BANDS.format(f"reads bands={list(segmenter.reader.bands)}"))
     export_segmentor_graph(
         segmentor,
         destination,

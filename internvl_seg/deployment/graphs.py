@@ -71,7 +71,8 @@ class SegmentorGraph(nn.Module):
         multiple: Sides of pictures are multiples of it: 1, any.
 
     Raises:
-        ExportError: It has a decode head that does more than to resize its logits, or pads to a fixed size.
+        ExportError: It has a decode head that does more than to resize its logits, pads to a fixed size, or takes other
+            bands than RGB.
     """
 
     input_names = ("images",)
@@ -91,6 +92,12 @@ class SegmentorGraph(nn.Module):
             raise ExportError(
                 f"data_preprocessor.test_cfg.size={tuple(padding['size'])} pads pictures to one size; leave it out: "
                 "the segmentor takes pictures of any size."
+            )
+        takes = getattr(segmentor.backbone, "in_chans", self.channels)
+        if takes != self.channels:
+            raise ExportError(
+                f"The encoder takes in_chans={takes}, but a segmentor's graph takes RGB. Export the encoder alone, "
+                "which takes images of its bands, normalised."
             )
         self.segmentor = segmentor
         self.divisor = int(padding.get("size_divisor") or 1)

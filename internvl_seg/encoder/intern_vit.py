@@ -14,8 +14,8 @@ from torch.utils.checkpoint import checkpoint
 from ..common.kinds import Kind, check_arguments, epsilon, height_and_width, number, rate, ratio, short, whole
 from .attention import check_kernel
 from .block import NORM_EPS, NORMS, Block, NormType, hidden_channels
-from .linear import Conv2d
-from .position import resize_pos_embed
+from .patch_embed import PatchEmbed
+from .position import EXTRA_BANDS, resize_pos_embed
 from .streamed_blocks import StreamedBlocks
 
 Size = int | tuple[int, int]
@@ -50,19 +50,6 @@ def resolve_indices(indices: Sequence[int], depth: int) -> list[int]:
     return [index % depth for index in indices]
 
 
-class PatchEmbed(nn.Module):
-    """Cut an image into patches and project each to a token."""
-
-    def __init__(self, patch_size: int, in_chans: int, embed_dim: int) -> None:
-        super().__init__()
-        self.proj = Conv2d(in_chans, embed_dim, kernel_size=patch_size, stride=patch_size)
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Map (B, in_chans, H, W) to (B, H/p * W/p, C), row by row."""
-        tokens: Tensor = self.proj(images)
-        return tokens.flatten(2).transpose(1, 2)
-
-
 class InternViT(nn.Module):
     """Vision transformer with LayerScale, a CLS token and, in the 6B models, RMSNorm and normalised queries and keys.
 
@@ -90,6 +77,8 @@ class InternViT(nn.Module):
         attention: Kernel: 'auto', or one of :data:`KERNELS`.
         grad_checkpointing: Recompute each block in the backward pass instead of keeping its activations.
         norm_eps: What every norm adds to a variance, or mean square.
+        extra_bands: What bands after the third get when weights of RGB are read: 'zero' or 'mean'
+            (:func:`internvl_seg.encoder.position.widen_patch_embed`).
 
     Attributes:
         stored_embeddings: Hashes of the embeddings as they stand in the file that the encoder was read from
@@ -117,11 +106,13 @@ class InternViT(nn.Module):
         attention: str = "auto",
         grad_checkpointing: bool = False,
         norm_eps: float = NORM_EPS,
+        extra_bands: str = "zero",
     ) -> None:
         super().__init__()
         check_kernel(attention)
-        if not isinstance(norm, str) or norm not in NORMS:
-            raise ValueError(f"norm={norm!r} is not known; choose one of {', '.join(NORMS)}.")
+        for name, value, known in (("norm", norm, NORMS), ("extra_bands", extra_bands, EXTRA_BANDS)):
+            if not isinstance(value, str) or value not in known:
+                raise ValueError(f"{name}={value!r} is not known; choose one of {', '.join(known)}.")
         check_arguments(_KINDS, locals())
         if hidden_channels(embed_dim, mlp_ratio) < 1:
             raise ValueError(f"mlp_ratio={mlp_ratio!r} leaves the MLP no channels.")
@@ -130,6 +121,8 @@ class InternViT(nn.Module):
         self.embed_dim = embed_dim
         self.num_heads = num_heads
         self.patch_size = patch_size
+        self.in_chans = in_chans
+        self.extra_bands = extra_bands
         self.norm_eps = norm_eps
         self.grad_checkpointing = grad_checkpointing
         self.quantization: str | None = None

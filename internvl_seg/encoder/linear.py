@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from .cpu import has_bf16_products, is_traced, replaceable
 
+_RGB = 3
+
 
 def _fused(x: Tensor, weight: Tensor, bias: Tensor | None, gelu: bool) -> Tensor:
     activation, algorithm = ("gelu", "none") if gelu else ("none", "")
@@ -79,12 +81,22 @@ class QuantizedLinear(nn.Module, abc.ABC):
 
 
 class Conv2d(nn.Conv2d):
-    """``nn.Conv2d``, in fp32 where oneDNN knows no bf16 and no gradient is needed."""
+    """``nn.Conv2d``, in fp32 where oneDNN knows no bf16 and no gradient is needed.
+
+    Of more than three bands the first three are a sum of their own, so that others with zeros for weights change no bit
+    of it: in one sum they would change the order of the rest.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, in_channels, H, W) to (B, out_channels, H', W')."""
-        if replaceable(x, self.weight) and not has_bf16_products():
-            bias = None if self.bias is None else self.bias.float()
-            wide: Tensor = self._conv_forward(x.float(), self.weight.float(), bias)
+        if self.in_channels <= _RGB:
+            return self._products(x, self.weight, self.bias)
+        first = self._products(x[:, :_RGB].contiguous(), self.weight[:, :_RGB].contiguous(), self.bias)
+        return first + self._products(x[:, _RGB:].contiguous(), self.weight[:, _RGB:].contiguous(), None)
+
+    def _products(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if replaceable(x, weight) and not has_bf16_products():
+            wide: Tensor = self._conv_forward(x.float(), weight.float(), None if bias is None else bias.float())
             return wide.to(x.dtype)
-        return super().forward(x)
+        out: Tensor = self._conv_forward(x, weight, bias)
+        return out

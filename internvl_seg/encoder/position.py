@@ -1,4 +1,4 @@
-"""Resizing what an InternViT learned at one resolution to another one."""
+"""Fitting the embeddings that an InternViT learned to another resolution, or to other bands."""
 
 import torch
 import torch.nn.functional as F
@@ -40,3 +40,35 @@ def resize_patch_embed(weight: Tensor, patch_size: int) -> Tensor:
     """
     size = (patch_size, patch_size)
     return F.interpolate(weight.float(), size=size, mode="bicubic", align_corners=False).to(weight.dtype)
+
+
+# What bands after the first three get of the kernels of red, green and blue.
+EXTRA_BANDS = ("zero", "mean")
+RGB = 3
+
+
+def widen_patch_embed(weight: Tensor, in_chans: int, extra_bands: str = "zero") -> Tensor:
+    """Make of a patch embedding of RGB one of another number of bands.
+
+    Bands 1 to 3 take the kernels of red, green and blue; what follows takes zeros, so that what is in it changes no
+    feature until it is trained, or the mean of the three kernels. One band, or two, share the sum of the three
+    kernels: where they are alike, the features are those of the grey picture. Computed in fp32 whatever the dtype.
+
+    Args:
+        weight: (C, 3, p, p).
+        in_chans: How many bands there shall be.
+        extra_bands: 'zero' or 'mean'.
+
+    Returns:
+        (C, in_chans, p, p), in the dtype of ``weight``.
+    """
+    if in_chans == weight.shape[1]:
+        return weight
+    wide = weight.float()
+    if in_chans < RGB:
+        wide = (wide.sum(1, keepdim=True) / in_chans).expand(-1, in_chans, -1, -1)
+    else:
+        mean = wide.mean(1, keepdim=True)
+        extra = torch.zeros_like(mean) if extra_bands == "zero" else mean
+        wide = torch.cat([wide, extra.expand(-1, in_chans - RGB, -1, -1)], dim=1)
+    return wide.to(weight.dtype).contiguous()

@@ -18,7 +18,7 @@ from ..common.finite import check_finite
 from ..encoder import InternViT
 from ..segmentation.backbone import non_finite_advice
 from ..training.config import ConfigError
-from .model import build_model, find_meta, find_pipeline, in_scope, read_config, read_weights
+from .model import build_model, find_meta, find_pipeline, find_reader, in_scope, read_config, read_weights
 from .pictures import PictureLike, as_rgb, as_several
 from .pipeline import Pipeline
 
@@ -89,6 +89,11 @@ class Classifier:
         place = find_device(device or get_device())
         with in_scope("mmpretrain"):
             config = read_config(config, options, ("ImageClassifier",), "mmpretrain")
+            if (reader := find_reader(config)) is not None:
+                raise ConfigError(
+                    f"{config.filename}: the test pipeline reads bands={list(reader.bands)}, but a Classifier takes "
+                    "RGB. tools/test.py scores such a model."
+                )
             model = build_model(config, "ImageClassifier", encoder)
             classes = find_meta(read_weights(model, checkpoint, config), config).get("classes") or ()
         count = model.head.num_classes

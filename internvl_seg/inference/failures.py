@@ -8,6 +8,7 @@ import torch
 
 from ..data.folder_lock import FolderInUseError
 from ..data.names import readable
+from ..data.own_words import OwnWordsError
 from ..data.writing import FULL, whole_file
 from .pictures import PictureError
 from .rasters import RasterError
@@ -44,7 +45,7 @@ def reason(error: Exception, file: Path, folder: Path) -> str:
             raise _full(folder, full) from error
     if is_out_of_memory(error):
         return f"{readable(file)} does not fit into memory, with one window at a time, either."
-    if isinstance(error, (PictureError, RasterError, VideoError)):
+    if isinstance(error, (PictureError, RasterError, VideoError, OwnWordsError)):
         return readable(str(error))
     # Libraries say so much and in so many lines as they like.
     said = readable(" ".join(str(error).split()))[:500]

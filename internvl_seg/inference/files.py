@@ -11,11 +11,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..common.ignored_warnings import ignoring_warnings
+from ..data.band_pictures import draw_bands
+from ..data.bands import BandReader
 from ..data.confusion import IGNORED
 from ..data.names import readable
 from ..visualization.overlay import draw_labelled, draw_overlay
 from .failures import give_memory_back, is_out_of_memory, reason
-from .pictures import FORMATS, check_file, count_pages, read_picture
+from .pictures import FORMATS, PictureError, check_file, count_pages, read_picture
 from .rasters import RASTER_SUFFIXES, LabelWriter, RasterReader
 from .results import ResultsFolder
 from .segmenter import Segmenter
@@ -130,13 +132,19 @@ def _segment(
 ) -> bool:
     """Segment a file of any kind; whether it was guessed which of its bands are red, green and blue."""
     check_file(file)
+    reader = segmenter.reader
     if file.suffix.lower() in VIDEO_SUFFIXES:
+        if reader is not None:
+            raise PictureError(
+                f"{readable(file)} is a video, but the model takes bands={list(reader.bands)} of pictures."
+            )
         _segment_video(segmenter, file, output, results, advance)
-    elif _is_raster(file, raster_pixels, allow_references):
+    elif _is_raster(file, raster_pixels, allow_references, reader):
         return _segment_raster(segmenter, file, output, results, allow_references, advance)
     else:
-        image = read_picture(file)
-        found = segmenter(image)
+        pixels = None if reader is None else reader.read_file(str(file))
+        image = read_picture(file) if pixels is None else draw_bands(pixels)
+        found = segmenter(image if pixels is None else pixels.values)
         results.write_labels(f"labels/{output}.png", found.labels)
         size = found.labels.shape
         shares = {name: area / found.labels.size for name, area in found.areas.items()}
@@ -146,8 +154,11 @@ def _segment(
     return False
 
 
-def _is_raster(file: Path, raster_pixels: int, allow_references: bool) -> bool:
+def _is_raster(file: Path, raster_pixels: int, allow_references: bool, reader: BandReader | None) -> bool:
     """Whether a file is to be read in parts."""
+    if reader is not None:
+        with RasterReader(file, allow_references, reader) as raster:
+            return raster.georeferenced or raster.height * raster.width > raster_pixels
     with ignoring_warnings(Image.DecompressionBombWarning):
         try:
             with Image.open(file, formats=FORMATS) as picture:
@@ -172,7 +183,7 @@ def _segment_raster(
     advance: Advance,
 ) -> bool:
     areas = dict.fromkeys(segmenter.classes, 0)
-    with RasterReader(file, allow_references) as raster:
+    with RasterReader(file, allow_references, segmenter.reader) as raster:
         size = (raster.height, raster.width)
         small = raster.preview(_MAX_SIDE)
         # The rows and columns that are shown in the preview.

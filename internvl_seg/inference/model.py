@@ -17,13 +17,17 @@ from ..checkpoints.in_place import find_places
 from ..checkpoints.reading import read_pickle
 from ..checkpoints.sources import find_local
 from ..checkpoints.whole_model import load_whole
+from ..data.bands import BandReader
 from ..encoder import InternViT
+from ..encoder.position import RGB
 from ..segmentation.backbone import reading_weights_later
+from ..training.checks.bands import bands_of
 from ..training.checks.contradiction import type_name
 from ..training.config import ConfigError, load_config, without_annotations
 from ..training.explaining import explaining
 from .dataset_meta import read_dataset_meta, read_metainfo
 
+_LOAD = "LoadImageFromFile"
 # MMEngine has one scope, in which it looks names up, for all threads.
 _BUILDING = threading.RLock()
 
@@ -136,4 +140,27 @@ def find_pipeline(config: Config, tta: bool = False) -> list[dict[str, Any]]:
     if not pipeline:
         key = "tta_pipeline" if tta else "test_dataloader.dataset.pipeline"
         raise ConfigError(f"{config.filename}: {key} is missing; it says how a picture is prepared.")
-    return [step for step in without_annotations(pipeline) if step["type"] != "LoadImageFromFile"]
+    return [step for step in without_annotations(pipeline) if step["type"] != _LOAD]
+
+
+def find_reader(config: Config, tta: bool = False) -> BandReader | None:
+    """What reads the bands that a config's test set asks for; None if it takes pictures as RGB.
+
+    Raises:
+        ConfigError: It asks for bands that cannot be, or takes other channels than RGB without saying which.
+    """
+    pipeline = (config.get("tta_pipeline") if tta else find_test_set(config).get("pipeline")) or ()
+    load = next((step for step in pipeline if isinstance(step, dict) and type_name(step) == _LOAD), {})
+    try:
+        reader = BandReader.read_step(load)
+    except ValueError as error:
+        raise ConfigError(f"{config.filename}: {error}") from error
+    if reader is None and load.get("color_type") in ("unchanged", "grayscale"):
+        takes = bands_of(config.model.get("backbone"))
+        if takes not in (None, RGB):
+            raise ConfigError(
+                f"{config.filename}: the encoder takes in_chans = {takes}, and color_type = {load['color_type']!r} "
+                f"does not say which bands these are. Set bands=[...] of LoadImageFromFile to {takes} numbers, "
+                "with model.data_preprocessor's mean and std in that order."
+            )
+    return reader

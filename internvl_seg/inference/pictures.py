@@ -13,6 +13,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
 from ..common.ignored_warnings import ignoring_warnings
+from ..data.bands import BandReader
 from ..data.names import readable
 from .picture_depth import bits_per_channel
 
@@ -143,6 +144,34 @@ def as_rgb(picture: PictureLike) -> NDArray[Any]:
     if picture.ndim != 3 or picture.shape[-1] != 3:
         raise PictureError(f"An array has to be RGB, (H, W, 3), or grey, (H, W); this one is {picture.shape}.")
     return _in_range(picture)
+
+
+def as_bands(picture: PictureLike, reader: BandReader) -> NDArray[np.float32]:
+    """A picture of any form as an array of the bands that a model takes.
+
+    Args:
+        picture: A path; an array (H, W, bands), or (H, W) of one band; a tensor (bands, H, W); a PIL image.
+        reader: Which bands.
+
+    Returns:
+        (H, W, bands) float32, with the values that are there.
+
+    Raises:
+        PictureError: It is none of these.
+        ImageError: The file or array has other bands, or values that are none.
+    """
+    if isinstance(picture, (str, os.PathLike)):
+        return reader.read_file(os.fspath(picture)).values
+    if isinstance(picture, Tensor):
+        if picture.ndim != 3:
+            raise PictureError(f"A tensor has to be (bands, H, W); this one is {tuple(picture.shape)}.")
+        channels_last = picture.detach().permute(1, 2, 0).cpu()
+        return reader.of_array((channels_last.float() if picture.is_floating_point() else channels_last).numpy())
+    if not isinstance(picture, (np.ndarray, Image.Image)):
+        raise PictureError(
+            f"A picture is a path, a PIL image, an array or a tensor; this is {type(picture).__name__!r}."
+        )
+    return reader.of_array(np.asarray(picture))
 
 
 def _rgb(picture: Image.Image) -> NDArray[np.uint8]:

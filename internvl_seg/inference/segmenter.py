@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ..common.devices import find_device
+from ..data.bands import BandReader
 from ..data.palette import distinct_palette
 from ..encoder import InternViT
 from ..segmentation.inference import Inference
 from ..segmentation.picture import Picture
 from ..segmentation.segmentor import StreamingEncoderDecoder
 from ..segmentation.streaming import View
-from .model import build_model, find_meta, find_pipeline, in_scope, read_config, read_weights
-from .pictures import PictureLike, as_rgb, as_several
+from .model import build_model, find_meta, find_pipeline, find_reader, in_scope, read_config, read_weights
+from .pictures import PictureLike, as_bands, as_rgb, as_several
 from .pipeline import Pipeline
 
 logger = logging.getLogger(__name__)
@@ -55,9 +56,11 @@ class Segmenter:
             masks; or a ``tta_pipeline``, of which the mean probabilities decide.
         classes: Name of every class.
         palette: RGB, 0 to 255, of every class.
+        reader: What reads the bands that the model takes; None for RGB.
 
     Attributes:
         model: The segmentor.
+        reader: Of bands.
         classes: Names.
         palette: Colours.
         dtype: Of labels.
@@ -69,8 +72,10 @@ class Segmenter:
         pipeline: Sequence[dict[str, Any]],
         classes: Sequence[str],
         palette: Sequence[Sequence[int]],
+        reader: BandReader | None = None,
     ) -> None:
         self.model = model
+        self.reader = reader
         self.classes = list(classes)
         self.palette = [list(colour) for colour in palette]
         self.dtype = np.dtype(np.uint8 if len(self.classes) <= 256 else np.uint16)
@@ -110,7 +115,8 @@ class Segmenter:
             model = build_model(config, "StreamingEncoderDecoder", encoder)
             meta = find_meta(read_weights(model, checkpoint, config), config)
         classes, palette = _classes_of(meta, model.num_classes)
-        return cls(model.to(place).eval(), find_pipeline(config, tta), classes, palette)
+        reader = find_reader(config, tta)
+        return cls(model.to(place).eval(), find_pipeline(config, tta), classes, palette, reader)
 
     @property
     def encoder(self) -> InternViT:
@@ -134,7 +140,8 @@ class Segmenter:
         Args:
             picture: A path; a PIL image; an RGB array (H, W, 3), or grey (H, W); an RGB tensor (3, H, W); arrays and
                 tensors are uint8, or floating point from 0 to 1. Or a list of these, of any sizes, or an array
-                (N, H, W, 3) or tensor (N, 3, H, W).
+                (N, H, W, 3) or tensor (N, 3, H, W). Of a model of other bands a path, or an array (H, W, bands) or
+                tensor (bands, H, W) of the values that files have, in the order of ``bands`` in its pipeline.
             probabilities: Whether to give those of every class.
 
         Returns:
@@ -142,6 +149,7 @@ class Segmenter:
 
         Raises:
             PictureError: A picture cannot be read, or is not one.
+            ImageError: A file or array has not the bands that the model takes.
             NonFiniteError: Its logits hold NaN or infinity; the message names it and says what to do.
         """
         several = as_several(picture)
@@ -167,9 +175,13 @@ class Segmenter:
                     yield self._segment(views, settings, probabilities)
 
     def _prepare(self, picture: PictureLike) -> list[tuple[Tensor, dict[str, Any]]]:
-        """Every view of a picture as the model takes it, (3, H, W), and what became of it."""
-        # Pipelines take BGR, as OpenCV reads it.
-        data = self._pipeline({"img": np.ascontiguousarray(as_rgb(picture)[..., ::-1])})
+        """Every view of a picture as the model takes it, (bands, H, W), and what became of it."""
+        if self.reader is None:
+            # Pipelines take BGR, as OpenCV reads it.
+            image = np.ascontiguousarray(as_rgb(picture)[..., ::-1])
+        else:
+            image = as_bands(picture, self.reader)
+        data = self._pipeline({"img": image})
         inputs, samples = data["inputs"], data["data_samples"]
         several = isinstance(inputs, (list, tuple))
         views = zip(inputs, samples, strict=True) if several else [(inputs, samples)]
@@ -193,7 +205,7 @@ class Segmenter:
 
     @torch.no_grad()
     def bands(
-        self, size: tuple[int, int], rows: Callable[[int, int], NDArray[np.uint8]]
+        self, size: tuple[int, int], rows: Callable[[int, int], NDArray[Any]]
     ) -> Iterator[tuple[int, NDArray[Any]]]:
         """Segment a picture of any size in parts, by sliding windows over it as it is, without resizing.
 
@@ -201,8 +213,8 @@ class Segmenter:
 
         Args:
             size: Height and width, in pixels.
-            rows: Gives the rows from a first one to a last one (not included), RGB (rows, W, 3). It is asked for
-                overlapping rows, from top to bottom.
+            rows: Gives the rows from a first one to a last one (not included), RGB (rows, W, 3), or the bands that
+                the model takes. It is asked for overlapping rows, from top to bottom.
 
         Yields:
             First row and class ids, (rows, W), of bands from top to bottom.
@@ -234,11 +246,11 @@ class Segmenter:
         bounds = {"window_batch": settings.window_batch, "max_memory": settings.max_memory}
         return Inference.read({"mode": "slide", "crop_size": tuple(size), "stride": stride, **bounds})
 
-    def _normalise(self, rows: NDArray[np.uint8]) -> Tensor:
-        """Rows (h, W, 3) as the model takes them, (1, 3, h, W); without the padding of a preprocessor."""
+    def _normalise(self, rows: NDArray[Any]) -> Tensor:
+        """Rows (h, W, bands) as the model takes them, (1, bands, h, W); without the padding of a preprocessor."""
         pre = self.model.data_preprocessor
         # The pipeline gives BGR; what the model was trained on is that, or with its channels the other way round.
-        channels = rows if pre._channel_conversion else rows[..., ::-1]
+        channels = rows if pre._channel_conversion or self.reader is not None else rows[..., ::-1]
         pixels = torch.from_numpy(np.ascontiguousarray(channels.transpose(2, 0, 1))).to(pre.device).float()
         if pre._enable_normalize:
             pixels.sub_(pre.mean).div_(pre.std)

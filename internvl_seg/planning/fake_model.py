@@ -11,7 +11,9 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from ..encoder.block import Attention
+from ..encoder.position import RGB
 from ..segmentation.backbone import InternViTBackbone
+from ..training.checks.bands import bands_of
 from ..training.config import ConfigError, is_segmentation, walk
 
 
@@ -66,7 +68,8 @@ def image_size(config: Config) -> tuple[int, int]:
 def batch(config: Config) -> dict[str, Any]:
     """What a data loader of the config gives: images of one size and their labels."""
     count, size = config.train_dataloader.batch_size, image_size(config)
-    images = list(torch.zeros(count, 3, *size, dtype=torch.uint8).unbind())
+    channels = bands_of(config.model.get("backbone")) or RGB
+    images = list(torch.zeros(count, channels, *size, dtype=torch.uint8).unbind())
     if not is_segmentation(config):
         return {"inputs": torch.stack(images), "data_samples": [DataSample().set_gt_label(0) for _ in images]}
     meta = {"img_shape": size, "ori_shape": size, "pad_shape": size}

@@ -11,7 +11,9 @@ from mmengine.optim import OptimWrapper, build_optim_wrapper
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from ..encoder.position import RGB
 from ..segmentation.live_bytes import LiveBytes
+from ..training.checks.bands import bands_of
 from ..training.config import ConfigError
 from .backward import backward
 from .fake_device import fake_tensors
@@ -105,5 +107,6 @@ def trace_inference(config: Config, device: str) -> int:
         model.eval()
         live = LiveBytes([*model.parameters(), *model.buffers()])
         with live:
-            model(torch.zeros(1, 3, *image_size(config), device=device), mode="tensor")
+            channels = bands_of(config.model.get("backbone")) or RGB
+            model(torch.zeros(1, channels, *image_size(config), device=device), mode="tensor")
     return live.peak()

@@ -34,10 +34,15 @@ _CODE = (
     "checkpoints/sources.py",
     "checkpoints/told.py",
     "checkpoints/weight_names.py",
+    "data/bands.py",
+    "data/gdal.py",
+    "data/images.py",
     "probing/extraction.py",
     "probing/frozen_encoder.py",
     "probing/quantization.py",
     "segmentation/backbone.py",
+    "segmentation/encoder_options.py",
+    "segmentation/preprocessor.py",
     "segmentation/timm_config.py",
     "segmentation/timm_vit.py",
     "segmentation/timm_weights.py",
@@ -45,7 +50,16 @@ _CODE = (
     "training/stream.py",
 )
 # Packages that read, resize and compute.
-_PACKAGES = ("torch", "numpy", "opencv-python", "onedl-mmcv", "onedl-mmsegmentation", "onedl-mmpretrain", "timm")
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "opencv-python",
+    "rasterio",
+    "onedl-mmcv",
+    "onedl-mmsegmentation",
+    "onedl-mmpretrain",
+    "timm",
+)
 # Where data lie is no matter; what they hold is.
 _PLACES = ("data_root", "data_prefix", "ann_file", "pipeline", "serialize_data", "lazy_init")
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 from numpy.typing import NDArray
 
+from ..data.band_pictures import read_drawn, reader_of
 from ..data.names import output_names
 from ..data.palette import distinct_palette
 from ..data.writing import whole_file
@@ -53,17 +54,19 @@ def _examples(folder: Path, task: Task, settings: ProbeSettings, best: HeadResul
     names = output_names(paths)
     for index in _chosen(task, settings):
         sample = task.val.dataset[index]["data_samples"]
-        image = mmcv.imread(paths[index], channel_order="rgb")
+        image = read_drawn(paths[index], segmenter.reader)
+        seen = image if segmenter.reader is None else paths[index]
         truth = sample.gt_sem_seg.data[0].numpy()
         truth = np.where((truth == task.ignore_index) | (truth >= len(task.classes)), IGNORED, truth)
-        figures.append((names[index], draw_panel(image, truth, segmenter(image).labels, task.classes, palette)))
+        figures.append((names[index], draw_panel(image, truth, segmenter(seen).labels, task.classes, palette)))
     return figures
 
 
 def _classified(task: Task, settings: ProbeSettings, predicted: Sequence[int]) -> list[tuple[str, Figure]]:
     """Images with their classes and those that a head predicts."""
     infos = [task.infos(task.val)[index] for index in _chosen(task, settings)]
-    images = [mmcv.imread(info["img_path"], channel_order="rgb") for info in infos]
+    reader = reader_of(task.val.dataset)
+    images = [read_drawn(info["img_path"], reader) for info in infos]
     found = [task.classes[predicted[index]] for index in _chosen(task, settings)]
     return [
         ("class and prediction", draw_classified(images, [task.classes[info["gt_label"]] for info in infos], found))
@@ -82,7 +85,7 @@ def _features(task: Task, settings: ProbeSettings, part: EncoderStudy) -> Figure
     infos = task.infos(task.val)
     for index, sample in zip(chosen, part.features.source("val").samples(chosen, drawn), strict=True):
         images.append(
-            _first_window(mmcv.imread(infos[index]["img_path"], channel_order="rgb"), sample.meta, task, patch)
+            _first_window(read_drawn(infos[index]["img_path"], reader_of(task.val.dataset)), sample.meta, task, patch)
         )
         for block in drawn:
             maps[f"block {block}"].append(sample.features[block][0].permute(2, 0, 1).float())

@@ -5,6 +5,7 @@ from .backbone import InternViTBackbone
 from .feature_pyramid import FeaturePyramid
 from .linear_head import LinearHead
 from .mlp_head import MLPHead
+from .preprocessor import SegDataPreProcessor
 from .resize import resize_bilinear
 from .segmentor import StreamingEncoderDecoder
 from .timm_vit import TimmViT
@@ -16,6 +17,7 @@ __all__ = [
     "InternViTBackbone",
     "LinearHead",
     "MLPHead",
+    "SegDataPreProcessor",
     "StreamingEncoderDecoder",
     "StreamingTTAModel",
     "TimmViT",

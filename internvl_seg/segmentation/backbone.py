@@ -1,6 +1,5 @@
 """``InternViT`` as a backbone of MMEngine configs."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -22,15 +21,12 @@ from ..encoder.cpu import has_bf16_products
 from ..encoder.intern_vit import Size
 from ..encoder.kernel_table import choose_compile
 from ..encoder.lora import add_lora
+from ..encoder.position import RGB
 from ..encoder.quantization import check_quantization, quantize_encoder
 from ..encoder.releases import building, drawing
+from .encoder_options import DTYPES, OUT_TYPES, check_init_cfg, warn_of_unread_bands
 from .encoder_reference import check_reference, leave_encoder_out
 from .shared_encoder import share
-
-OUT_TYPES = ("featmap", "raw")
-# Names of dtypes in configs.
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
 
 _READ_LATER = ContextVar("_READ_LATER", default=False)
 
@@ -46,21 +42,6 @@ def reading_weights_later() -> Iterator[None]:
         yield
     finally:
         _READ_LATER.reset(token)
-
-
-def check_init_cfg(init_cfg: object) -> None:
-    """Check where a backbone's weights come from.
-
-    Raises:
-        ValueError: It is neither None nor ``dict(type='Pretrained', checkpoint=...)`` with a text or a path.
-    """
-    known = isinstance(init_cfg, Mapping) and init_cfg.get("type") == "Pretrained"
-    checkpoint = init_cfg.get("checkpoint") if known and isinstance(init_cfg, Mapping) else None
-    if init_cfg is not None and (not isinstance(checkpoint, (str, os.PathLike)) or not os.fspath(checkpoint)):
-        raise ValueError(
-            f"backbone.init_cfg={short(init_cfg)} is not known; use dict(type='Pretrained', checkpoint=...) with the "
-            "name of an encoder, a file or a folder, or None."
-        )
 
 
 @MODELS.register_module(name="InternViT")
@@ -101,6 +82,9 @@ class InternViTBackbone(InternViT):
             :func:`internvl_seg.load_encoder` takes.
         seed: Of a frozen encoder's random weights, which are the same whenever and wherever it is built. Those of a
             tuned one are drawn as PyTorch draws: a run's seed is theirs.
+        in_chans: Bands of an image; the architecture's if None. Weights of RGB are made to fit them
+            (:func:`internvl_seg.encoder.position.widen_patch_embed`).
+        extra_bands: What bands after the third get of such weights: 'zero' or 'mean'; the architecture's if None.
 
     Raises:
         ValueError: An argument is not among the allowed values.
@@ -125,6 +109,8 @@ class InternViTBackbone(InternViT):
         lora: dict[str, Any] | None = None,
         init_cfg: dict[str, Any] | None = None,
         seed: int = 0,
+        in_chans: int | None = None,
+        extra_bands: str | None = None,
     ) -> None:
         if not isinstance(dtype, str) or dtype not in DTYPES:
             raise ValueError(f"backbone.dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
@@ -155,6 +141,9 @@ class InternViTBackbone(InternViT):
         arguments |= {"drop_path_rate": drop_path_rate, "attention": attention, "grad_checkpointing": with_cp}
         if img_size is not None:
             arguments["img_size"] = img_size
+        beside = {"in_chans": in_chans, "extra_bands": extra_bands}
+        arguments |= {name: value for name, value in beside.items() if value is not None}
+        arguments.setdefault("in_chans", RGB)
         check_overrides(arguments)
         # Weights that a file holds need not be drawn first. A model built on the meta device is only looked at.
         drawn = encoder is None and init_cfg is None and not _READ_LATER.get()
@@ -191,6 +180,7 @@ class InternViTBackbone(InternViT):
             give_memory(self, self.dtype)
         elif quantization is not None:
             quantize_encoder(self, quantization)
+        warn_of_unread_bands(self.patch_embed.proj.weight, frozen and not drawn)
         if compiled == "auto":
             compiled = self.has_all_weights and choose_compile(get_device(), self.compute_dtype)
         if compiled:

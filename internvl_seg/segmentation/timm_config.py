@@ -14,6 +14,7 @@ from ..checkpoints.errors import ShapeMismatchError, WrongConfigError
 from ..checkpoints.told import check_fits, read_value
 from ..common.kinds import UnfitValueError
 from ..encoder.block import hidden_channels
+from ..encoder.position import RGB
 
 _ACTIVATIONS = ("hidden_act", "hidden_activation", "activation", "activation_function", "act_layer")
 # As transformers calls some of timm's.
@@ -55,6 +56,8 @@ def apply_timm_config(model: Any, config: Mapping[str, Any], arch: str, path: st
             "or correct it if it is wrong."
         )
     remedy = f"Set backbone.arch to a model of timm that has this, instead of {arch!r}, or correct it if it is wrong."
+    if told.values.get("in_chans") == RGB:  # Weights of RGB are made to fit other bands.
+        del told.values["in_chans"]
     shown = _shown(model)
     if "mlp_ratio" in told.values:
         told.values["mlp_ratio"] = hidden_channels(model.embed_dim, told.values["mlp_ratio"])

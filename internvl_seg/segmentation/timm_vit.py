@@ -14,10 +14,13 @@ from torch import Tensor, nn
 
 from ..checkpoints.errors import HubUnavailableError
 from ..checkpoints.reference import REFERENCE, WrongEncoderError, hash_parameters, read_reference, write_reference
-from ..common.kinds import Kind, check_arguments, flag, integer, text, whole_numbers
+from ..common.kinds import Kind, check_arguments, flag, integer, text, whole, whole_numbers
 from ..encoder.intern_vit import resolve_indices
+from ..encoder.linear import Conv2d
+from ..encoder.position import EXTRA_BANDS, RGB, widen_patch_embed
 from ..encoder.releases import building, drawing
-from .backbone import DTYPES, OUT_TYPES, check_init_cfg, features
+from .backbone import features
+from .encoder_options import DTYPES, OUT_TYPES, check_init_cfg, warn_of_unread_bands
 from .timm_config import base_name
 from .timm_weights import cast_weights, read_timm_weights
 
@@ -25,11 +28,13 @@ from .timm_weights import cast_weights, read_timm_weights
 _MEAN = (0.485, 0.456, 0.406)
 _STD = (0.229, 0.224, 0.225)
 HUB = "hub"
-_KINDS: dict[str, Kind] = {"arch": text, "out_indices": whole_numbers, "norm": flag, "seed": integer}
+_KINDS: dict[str, Kind] = {"arch": text, "out_indices": whole_numbers, "norm": flag, "seed": integer, "in_chans": whole}
 
 
-def _create(arch: str, pretrained: bool) -> Any:
+def _create(arch: str, pretrained: bool, in_chans: int = RGB, extra_bands: str = "zero") -> Any:
     """Build a ViT of timm without a classifier.
+
+    timm would repeat and scale what it downloads for other bands than RGB; it is widened as all weights are here.
 
     Raises:
         ValueError: timm has no such model, or it is no ViT.
@@ -40,7 +45,9 @@ def _create(arch: str, pretrained: bool) -> Any:
         near = difflib.get_close_matches(name, timm.list_models(), n=5)
         raise ValueError(f"backbone.arch={arch!r} is no model of timm {timm.__version__}; near it are: {near}.")
     try:
-        model: Any = timm.create_model(name, pretrained=pretrained, num_classes=0, dynamic_img_size=True)
+        model: Any = timm.create_model(
+            name, pretrained=pretrained, num_classes=0, dynamic_img_size=True, in_chans=RGB if pretrained else in_chans
+        )
     except TypeError as error:
         raise ValueError(f"backbone.arch={arch!r} takes images of one size only; choose a ViT.") from error
     except Exception as error:
@@ -54,7 +61,22 @@ def _create(arch: str, pretrained: bool) -> Any:
     # A hybrid's patches are those of a convolutional network's maps, whose size it does not tell.
     if not plain or not isinstance(model.patch_embed, PatchEmbed):
         raise ValueError(f"backbone.arch={arch!r} is no plain ViT: it has no tokens of one grid after every block.")
+    _replace_proj(model, in_chans, extra_bands)
     return model
+
+
+def _replace_proj(model: Any, in_chans: int, extra_bands: str) -> None:
+    """Give a model of timm a patch embedding of so many bands, in which the first three are a sum of their own."""
+    own = model.patch_embed.proj
+    if in_chans == RGB or type(own) is not nn.Conv2d:
+        return
+    with torch.device("meta"):
+        sides: Any = {"kernel_size": own.kernel_size, "stride": own.stride}
+        new = Conv2d(in_chans, own.out_channels, bias=own.bias is not None, **sides)
+    new.weight = nn.Parameter(widen_patch_embed(own.weight.detach(), in_chans, extra_bands))
+    if own.bias is not None:
+        new.bias = own.bias
+    model.patch_embed.proj = new
 
 
 @MODELS.register_module()
@@ -77,6 +99,9 @@ class TimmViT(nn.Module):
         init_cfg: None for random weights, or ``dict(type='Pretrained', checkpoint=...)`` with a file or folder, as
             :func:`internvl_seg.load_encoder` takes it, or ``'hub'`` for the weights that timm downloads.
         seed: Of random weights, which are the same whenever and wherever the model is built.
+        in_chans: Bands of an image. Weights of RGB are made to fit them
+            (:func:`internvl_seg.encoder.position.widen_patch_embed`); the first three are normalised as RGB is.
+        extra_bands: What bands after the third get of such weights: 'zero' or 'mean'.
 
     Raises:
         ValueError: An argument is not among the allowed values.
@@ -96,8 +121,12 @@ class TimmViT(nn.Module):
         out_type: str = "featmap",
         init_cfg: dict[str, Any] | None = None,
         seed: int = 0,
+        in_chans: int = RGB,
+        extra_bands: str = "zero",
     ) -> None:
         super().__init__()
+        if extra_bands not in EXTRA_BANDS:
+            raise ValueError(f"extra_bands={extra_bands!r} is not known; choose one of {', '.join(EXTRA_BANDS)}.")
         if not isinstance(dtype, str) or dtype not in DTYPES:
             raise ValueError(f"backbone.dtype={dtype!r} is not known; choose one of {', '.join(DTYPES)}.")
         if out_type not in OUT_TYPES:
@@ -109,9 +138,10 @@ class TimmViT(nn.Module):
         source = None if init_cfg is None or torch.get_default_device().type == "meta" else init_cfg["checkpoint"]
         # In fp32 first: timm resizes position embeddings when it reads weights.
         with building(None, torch.float32), drawing(seed):
-            self.model = _create(arch, pretrained=source == HUB)
+            self.model = _create(arch, source == HUB, in_chans, extra_bands)
         if source not in (None, HUB):
-            read_timm_weights(self.model, source, arch)
+            read_timm_weights(self.model, source, arch, extra_bands)
+        warn_of_unread_bands(self.model.patch_embed.proj.weight, source is not None)
         self.model.requires_grad_(False).eval()
         cast_weights(self.model, DTYPES[dtype], arch if source in (None, HUB) else source)
         self.arch = arch
@@ -125,8 +155,8 @@ class TimmViT(nn.Module):
         self._patch = tuple(self.model.patch_embed.patch_size)
         mean, std = (torch.tensor(self.model.pretrained_cfg[name]) for name in ("mean", "std"))
         # From images normalised by ImageNet's to those that the model was trained on.
-        self._scale = (torch.tensor(_STD) / std).view(3, 1, 1)
-        self._shift = ((torch.tensor(_MEAN) - mean) / std).view(3, 1, 1)
+        self._scale = _of_bands(torch.tensor(_STD) / std, in_chans, 1)
+        self._shift = _of_bands((torch.tensor(_MEAN) - mean) / std, in_chans, 0)
         self.register_state_dict_post_hook(_leave_out)  # type: ignore[no-untyped-call]
         self.register_load_state_dict_pre_hook(_check)  # type: ignore[no-untyped-call]
 
@@ -166,7 +196,7 @@ class TimmViT(nn.Module):
         """Patch tokens after chosen blocks; no block after the last chosen one is run.
 
         Args:
-            images: (B, 3, H, W), normalised by ImageNet's mean and deviation, of any size.
+            images: (B, in_chans, H, W), RGB normalised by ImageNet's mean and deviation, of any size.
             indices: Blocks to tap, counted from 0; negative ones count from the last block.
             output_fmt: 'NCHW' for maps, 'NLC' for tokens.
             return_prefix_tokens: Whether to give the CLS token, too; of a model without one, the mean of the patches.
@@ -199,8 +229,15 @@ class TimmViT(nn.Module):
         return [(maps[i], prefixes[i]) for i in wanted]
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Map normalised images (B, 3, H, W) to fp32 maps (B, C, h, w), or tokens (B, 1 + h w, C)."""
+        """Map normalised images (B, in_chans, H, W) to fp32 maps (B, C, h, w), or tokens (B, 1 + h w, C)."""
         return features(self, images)
+
+
+def _of_bands(values: Tensor, in_chans: int, rest: float) -> Tensor:
+    """Values of red, green and blue as those of so many bands, (in_chans, 1, 1): of fewer than three their mean."""
+    if in_chans < RGB:
+        return values.mean().expand(in_chans).reshape(-1, 1, 1)
+    return torch.cat([values, torch.full((in_chans - RGB,), rest)]).view(-1, 1, 1)
 
 
 def _mean(patches: Tensor, output_fmt: str) -> Tensor:

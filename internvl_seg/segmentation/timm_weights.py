@@ -20,20 +20,23 @@ from ..checkpoints.sources import open_source
 from ..checkpoints.stored import InMemory
 from ..checkpoints.weight_names import plain_names
 from ..common.finite import is_finite
+from ..encoder.position import RGB, widen_patch_embed
 from .timm_config import apply_timm_config, fit_positions
 
 _IN_BLOCK = re.compile(r"(?:^|\.)\d+\.")
 # What timm leaves out of blocks because it changes no feature, or is computed anew.
+_ANCHOR = "patch_embed.proj.weight"
 _UNUSED = re.compile(r"rope|\.bias_mask$|mask_token|\.B\.")
 
 
-def read_timm_weights(model: nn.Module, path: str, arch: str) -> None:
+def read_timm_weights(model: nn.Module, path: str, arch: str, extra_bands: str = "zero") -> None:
     """Read weights from a file in timm's names, or in those that timm renames, to any size of the position grid.
 
     Args:
         model: Of timm, without a classifier.
         path: File or folder.
         arch: timm's name of the model, for errors.
+        extra_bands: What bands after the third get of weights of RGB.
 
     A ``config.json`` beside it counts (:func:`internvl_seg.segmentation.timm_config.apply_timm_config`).
 
@@ -47,7 +50,9 @@ def read_timm_weights(model: nn.Module, path: str, arch: str) -> None:
     state = {name: source.reader.read(stored) for name, stored in names.items()}
     fit_positions(model, state, size, path)
     try:
-        missing, unexpected = model.load_state_dict(_rename(model, state, path, arch), strict=False)
+        renamed = _rename(model, state, path, arch)
+        _fit_bands(model, renamed, extra_bands)
+        missing, unexpected = model.load_state_dict(renamed, strict=False)
     except CheckpointError:
         raise
     except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
@@ -59,6 +64,13 @@ def read_timm_weights(model: nn.Module, path: str, arch: str) -> None:
             + (f" It lacks {len(missing)}: {list_names(missing)}." if missing else "")
             + (f" It has {len(unexpected)} too many: {list_names(unexpected)}." if unexpected else "")
         )
+
+
+def _fit_bands(model: Any, state: dict[str, Tensor], extra_bands: str) -> None:
+    """Widen a patch embedding of RGB in a state dict to a model's bands."""
+    own, stored = model.patch_embed.proj.weight, state.get(_ANCHOR)
+    if stored is not None and stored.ndim == 4 and stored.shape[1] == RGB:
+        state[_ANCHOR] = widen_patch_embed(stored, own.shape[1], extra_bands)
 
 
 def cast_weights(model: nn.Module, dtype: torch.dtype, where: str) -> None:

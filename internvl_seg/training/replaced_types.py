@@ -1,4 +1,4 @@
-"""Classes of MMEngine and MMSegmentation in whose place this package registers its own, however a config names them."""
+"""Classes of MMEngine, mmcv and MMSegmentation in whose place this package has its own, however a config names them."""
 
 import contextlib
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ import mmengine.registry
 import mmseg.registry
 from mmengine.utils import get_object_from_string
 
-_PACKAGES = ("mmseg", "mmengine")
+_PACKAGES = ("mmseg", "mmengine", "mmcv")
 _REGISTRIES = ("MODELS", "TRANSFORMS", "METRICS", "HOOKS", "LOOPS", "VISBACKENDS")
 
 

@@ -19,7 +19,7 @@ def versions() -> dict[str, str]:
     """Versions of Python and of the packages that a result depends on."""
     packages = (
         "internvl-seg torch torchvision numpy onedl-mmengine onedl-mmcv onedl-mmsegmentation onedl-mmpretrain timm "
-        "safetensors opencv-python"
+        "safetensors opencv-python rasterio"
     )
     found = {"python": platform.python_version()}
     for package in packages.split():

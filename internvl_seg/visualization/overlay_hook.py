@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.hooks import Hook
@@ -13,6 +12,7 @@ from mmengine.registry import HOOKS
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..data.band_pictures import read_drawn, reader_of
 from ..data.names import SUFFIX, names_of_images
 from ..data.writing import write_encoded
 from .overlay import draw_panel
@@ -24,6 +24,8 @@ class OverlayHook(Hook):
 
     Where images of several folders or formats have one name, theirs are longer:
     :func:`internvl_seg.data.names.output_names`. Labels that are ignored in scoring, or are no class, are not painted.
+
+    Of bands other than RGB three are drawn (:func:`internvl_seg.data.band_pictures.draw_bands`).
 
     Args:
         out_dir: Folder for the pictures; made if need be.
@@ -47,9 +49,10 @@ class OverlayHook(Hook):
         ignored = {
             metric.ignore_index for metric in getattr(evaluator, "metrics", ()) if hasattr(metric, "ignore_index")
         }
+        reader = reader_of(runner.test_dataloader.dataset)
         for sample in outputs or ():
             name = self._names[sample.img_path]
-            image = mmcv.imread(sample.img_path, channel_order="rgb")
+            image = read_drawn(sample.img_path, reader)
             prediction = _painted(sample.pred_sem_seg.data, len(meta["classes"]))
             truth = _painted(sample.gt_sem_seg.data, len(meta["classes"]), ignored) if "gt_sem_seg" in sample else None
             figure = draw_panel(image, truth, prediction, meta["classes"], meta["palette"], name)

@@ -162,3 +162,24 @@ def test_wrong_fields(options: dict[str, Any]) -> None:
 def test_blocks_that_are_not_there(indices: list[int]) -> None:
     with pytest.raises(ValueError, match=r"use -12 to 11|indices is empty"):
         build(out_indices=indices)
+
+
+@pytest.mark.parametrize("arch", [TINY, "test_vit"])
+def test_bands_after_the_third_change_no_bit_of_weights_of_rgb(arch: str, tmp_path: Path, caplog: Any) -> None:
+    path = save(tmp_path / "rgb.safetensors", arch=arch)
+    init = {"type": "Pretrained", "checkpoint": str(path)}
+    images = torch.randn(1, 5, 32, 48)
+    (wanted,) = build(arch, init_cfg=init)(images[:, :3])
+    wide = build(arch, init_cfg=init, in_chans=5)
+    assert torch.equal(wide(images)[0], wanted)
+    assert "Band 4 to 5 of the images is not read" in caplog.text
+    caplog.clear()
+    mean = build(arch, init_cfg=init, in_chans=5, extra_bands="mean")
+    assert not torch.equal(mean(images)[0], wanted)
+    assert not caplog.text
+    save_file(mean.model.state_dict(), tmp_path / "wide.safetensors")
+    again = build(arch, init_cfg={**init, "checkpoint": str(tmp_path / "wide.safetensors")}, in_chans=5)
+    assert torch.equal(again(images)[0], mean(images)[0])
+    assert build(arch, in_chans=1)(images[:, :1])[0].shape == wanted.shape
+    random = build(arch, in_chans=5)
+    assert not torch.equal(random(images)[0], random(images.flip(0) * torch.tensor([1, 1, 1, 0, 0]).view(5, 1, 1))[0])

@@ -21,6 +21,8 @@ REPLACED = [
     (mmseg.models.losses.TverskyLoss, "mmseg.TverskyLoss"),
     ("mmseg.models.decode_heads.DMHead", "mmseg.DMHead"),
     ("mmseg.datasets.transforms.LoadAnnotations", "mmseg.LoadAnnotations"),
+    ("mmcv.transforms.LoadImageFromFile", "mmseg.LoadImageFromFile"),
+    ("mmseg.models.SegDataPreProcessor", "mmseg.SegDataPreProcessor"),
     ("mmengine.visualization.LocalVisBackend", "LocalVisBackend"),
     (mmengine.hooks.CheckpointHook, "CheckpointHook"),
     ("mmengine.runner.IterBasedTrainLoop", "IterBasedTrainLoop"),

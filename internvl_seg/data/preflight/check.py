@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from ..band_pictures import reader_of
 from .findings import Finding
 from .listing import Listing, list_files
 from .pair import Pair, read_pair
@@ -135,7 +137,13 @@ def check_dataset(
     # Decoders release Python's lock, so threads use all cores.
     with bar, ThreadPoolExecutor(os.cpu_count()) as pool:
         read = [
-            list(bar.track(pool.map(read_pair, *zip(*pairs, strict=True)), total=len(pairs), description=listing.split))
+            list(
+                bar.track(
+                    pool.map(partial(read_pair, reader=reader_of(vars(listing))), *zip(*pairs, strict=True)),
+                    total=len(pairs),
+                    description=listing.split,
+                )
+            )
             if pairs
             else []
             for listing, pairs in zip(listings, chosen, strict=True)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image
 
+from ..bands import BandReader
 from ..masks import ColouredMaskError, read_mask
 
 T = TypeVar("T")
@@ -105,12 +107,21 @@ def _read_mask(path: Path) -> MaskFacts:
     return MaskFacts(mode, (labels.shape[0], labels.shape[1]), ids.astype(np.int64), counts.astype(np.int64))
 
 
-def read_pair(image_path: str, mask_path: str) -> Pair:
+def _read_bands(path: Path, reader: BandReader) -> ImageFacts:
+    """An image of the bands that a pipeline reads."""
+    pixels = reader.read_file(str(path))
+    digest = hashlib.blake2b(pixels.values.data, digest_size=16)
+    height, width = pixels.there.shape
+    return ImageFacts("bands", has_alpha=False, size=(height, width), rotated=False, digest=digest.digest())
+
+
+def read_pair(image_path: str, mask_path: str, reader: BandReader | None = None) -> Pair:
     """Read an image and its mask.
 
     Args:
         image_path: Of the image.
         mask_path: Of the mask, '' if there is to be none; a file that is not there is no problem of this function.
+        reader: Of the bands that the pipeline reads, if it reads bands.
     """
     problems: dict[str, str] = {}
 
@@ -127,4 +138,5 @@ def read_pair(image_path: str, mask_path: str) -> Pair:
             problems[path] = str(error).replace(str(path), Path(path).name)
             return None
 
-    return Pair(image_path, mask_path, attempt(_read_image, image_path), attempt(_read_mask, mask_path), problems)
+    read_image = _read_image if reader is None else partial(_read_bands, reader=reader)
+    return Pair(image_path, mask_path, attempt(read_image, image_path), attempt(_read_mask, mask_path), problems)

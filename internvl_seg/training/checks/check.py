@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ..config import ConfigError, is_segmentation
 from .annotations import check_annotations
+from .bands import check_bands
 from .batch_norm import check_batch
 from .contradiction import Contradiction
 from .custom_keys import check_custom_keys
@@ -62,6 +63,7 @@ def check_form(config: Config, action: str, options: Iterable[str] = ()) -> None
     if is_segmentation(config):
         found = [*check_sizes(config, action), *check_data(config, loaders)]
         report(config, [*found, *check_pipelines(config, loaders), *check_normalisation(config, loaders)], quiet)
+    report(config, list(check_bands(config, loaders)), quiet)
 
 
 def check_test(config: Config) -> None:

@@ -68,7 +68,9 @@ def _is_of_bytes(chain: Chain) -> bool:
     steps = chain.all_steps()
     loading = [step for step in steps if step.name == "LoadImageFromFile"]
     plain = all(
-        step.node.get("imdecode_backend", "cv2") != "tifffile" and step.node.get("color_type") != "unchanged"
+        step.node.get("imdecode_backend", "cv2") != "tifffile"
+        and step.node.get("color_type") != "unchanged"
+        and step.node.get("bands") is None
         for step in loading
     )
     return bool(loading) and plain and chain.is_known and not any(step.name in _SCALING for step in steps)

@@ -1,0 +1,60 @@
+"""A config whose bands, in_chans, mean, std and steps do not go together is refused before an image is read."""
+
+from typing import Any
+
+import pytest
+
+from internvl_seg.training import ConfigError
+from internvl_seg.training.checks import check_form
+
+from .conftest import Read
+
+DATA, ZERO = "train_dataloader.dataset", "model.data_preprocessor"
+FOUR: dict[str, Any] = {f"{ZERO}.mean": [1.0, 2.0, 3.0, 4.0], f"{ZERO}.std": [1.0] * 4, "model.backbone.in_chans": 4}
+
+
+def steps(*middle: dict[str, Any], **load: Any) -> dict[str, Any]:
+    load = {"type": "LoadImageFromFile", "bands": [1, 2, 3, 4]} | load
+    return {f"{DATA}.pipeline": [load, {"type": "LoadAnnotations"}, *middle, {"type": "PackSegInputs"}]}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"model.backbone.in_chans": 3}, r"bands = \[1, 2, 3, 4\] are 4, but the encoder takes in_chans = 3"),
+        ({"model.backbone.in_chans": None}, r"model.backbone.in_chans=4"),
+        ({f"{ZERO}.mean": [1.0] * 3, f"{ZERO}.std": [1.0] * 3}, r"mean has 3 numbers.*measure_bands"),
+        ({f"{ZERO}.bgr_to_rgb": True}, r"bgr_to_rgb = True is for BGR.*bgr_to_rgb=False"),
+        (steps({"type": "PhotoMetricDistortion"}), r"\(PhotoMetricDistortion\) takes pictures of 8 bits"),
+        (steps({"type": "RandomApply", "transforms": [{"type": "CLAHE"}]}), r"\(CLAHE\) takes pictures of 8 bits"),
+        (steps(bands=[0, 1]), "counted from 1"),
+        (steps(bands="1234"), "counted from 1"),
+        (steps(no_data="none"), "no_data = 'none'"),
+        (
+            {**steps({"type": "Pad", "size": (28, 42)}, bands=[1, 2, 3, 4, 5]), "model.backbone.in_chans": 5},
+            "pads up to 4 bands",
+        ),
+        (steps(bands=None), r"gives 3 channels, but the encoder takes in_chans = 4.*bands=\[1,2,3,4\]"),
+        (
+            {"val_dataloader.dataset.pipeline": steps(bands=[4, 3, 2, 1])[f"{DATA}.pipeline"]},
+            r"bands = \[4, 3, 2, 1\], but elsewhere it is \[1, 2, 3, 4\]",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_refused(options: dict[str, Any], words: str, read: Read) -> None:
+    with pytest.raises(ConfigError, match=words):
+        check_form(read(FOUR | steps() | options), "train")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"model.backbone.in_chans": None, "model.backbone.arch.in_chans": 4},
+        {**steps(bands=None, color_type="unchanged")},
+        {**steps({"type": "RandomFlip", "prob": 0.5}, bands=[4, 8, 3, 2], no_data=0)},
+        {f"{ZERO}.bgr_to_rgb": False},
+    ],
+)
+def test_what_goes_together_is_not(options: dict[str, Any], read: Read) -> None:
+    check_form(read(FOUR | steps() | options), "train")
