@@ -54,15 +54,7 @@ def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, st
 
 def known_formats() -> dict[str, ModuleType]:
     """The formats' modules by name, in the order in which they are asked."""
-    modules = {}
-    for name in FORMATS:
-        where = f"{__package__}.formats.{name}"
-        try:
-            modules[name] = importlib.import_module(where)
-        except ModuleNotFoundError as error:
-            if error.name != where:
-                raise
-    return modules
+    return {name: importlib.import_module(f"{__package__}.formats.{name}") for name in FORMATS}
 
 
 def list_formats() -> str:
