@@ -15,9 +15,10 @@ from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.folder_lock import FolderInUseError
+from internvl_seg.data.preflight import DatasetError
 from internvl_seg.probing import ProbeError, probe
 from internvl_seg.training import ConfigError
-from internvl_seg.training.config import add_options
+from internvl_seg.training.config import add_allow, add_options
 
 
 def main() -> None:
@@ -28,16 +29,20 @@ def main() -> None:
     parser.add_argument("--resume", action="store_true", help="go on from what a killed run left in the work folder")
     parser.add_argument("--stream", action="store_true", help="compute features when they are needed and keep none")
     parser.add_argument("--dry-run", action="store_true", help="only say how large the features would be")
+    add_allow(parser)
     add_options(parser)
     args = parser.parse_args()
     try:
-        with exit_on(ConfigError, FolderError, FolderInUseError, CheckpointError, ProbeError, NonFiniteError):
+        with exit_on(
+            ConfigError, FolderError, DatasetError, FolderInUseError, CheckpointError, ProbeError, NonFiniteError
+        ):
             probe(
                 args.config,
                 work_dir=args.work_dir,
                 resume=args.resume,
                 stream=args.stream,
                 dry_run=args.dry_run,
+                allow=args.allow,
                 options=args.cfg_options,
             )
     except OSError as error:  # A disk that is full, a folder that may not be written.
