@@ -144,6 +144,8 @@ def find_damage(path: Path, header: Header) -> str:
     try:
         with Image.open(path) as image:
             image.load()
+    except Image.DecompressionBombError:
+        return ""  # Pillow opens no more; the reader did.
     except (OSError, EOFError, SyntaxError) as error:
         # Other words are of kinds that Pillow cannot decode, and the reader could.
         told = str(error)

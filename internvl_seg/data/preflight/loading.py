@@ -87,16 +87,20 @@ class Loader:
         return self._read_mask(self._masks, {**info, "reduce_zero_label": False, "label_map": None})
 
     def new_ids(self, info: dict[str, Any]) -> NDArray[np.int64]:
-        """What the steps make of every id: (65536,), found by letting them read a mask of all ids."""
+        """What becomes of every stored id: (65536,), found by letting the steps read a mask of all ids."""
+        table = np.arange(IDS)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder, "ids.png")
             Image.fromarray(np.arange(IDS, dtype=np.uint16).reshape(256, 256)).save(path)
+            info = {**info, "seg_map_path": str(path)}
             # Their own: a step keeps what it was first told of zeros.
             steps = [TRANSFORMS.build(dict(step)) for step in self._mask_steps]
             try:
-                return self._read_mask(steps, {**info, "seg_map_path": str(path)}).astype(np.int64).reshape(IDS)
-            except (ValueError, TypeError, OverflowError):  # Of one's own, which may read no such mask.
+                stored = self.stored_ids(info).astype(np.int64).ravel()
+                table[stored % IDS] = self._read_mask(steps, info).astype(np.int64).ravel()
+            except Exception:  # Of one's own, which may read no such mask.
                 return np.arange(IDS)
+        return table
 
     @staticmethod
     def _read_mask(steps: list[Any], info: dict[str, Any]) -> NDArray[Any]:

@@ -341,7 +341,12 @@ def test_a_test_set_without_masks_lacks_none() -> None:
 
 
 def test_every_kind_is_provoked_and_documented() -> None:
-    elsewhere = {"no_image", "ignore_index", "num_classes", "unseen_class", "small_image", "zero_label_reduced"}
+    elsewhere = {
+        *("no_image", "ignore_index", "num_classes", "unseen_class", "small_image", "zero_label_reduced"),
+        # In test_images.py and test_labels.py.
+        *("unsupported_image", "large_image", "scaled_image", "too_many_classes", "classes_differ", "classes_renamed"),
+        *("object_ignored", "no_label", "unlabelled_mask", "void_label", "unscored_class"),
+    }
     assert FAULTS.keys() | elsewhere == KINDS.keys()
     page = (Path(__file__).resolve().parents[3] / "docs/preflight.md").read_text()
     for name, kind in KINDS.items():
