@@ -45,7 +45,7 @@ class Cache:
     """
 
     def __init__(self, folder: Path | None, steps: str, paths: Iterable[str]) -> None:
-        absolute = {path: os.path.abspath(path) for path in paths}
+        absolute = {path: path if os.path.isabs(path) else os.path.abspath(path) for path in paths}
         self._name_of = absolute
         self._states = {path: state_of(path) for path in absolute}
         self._entries: dict[str, Any] = {}
@@ -56,6 +56,11 @@ class Cache:
         shared = os.path.commonpath({os.path.dirname(path) for path in absolute.values()})
         self._file = folder / (hashlib.blake2b(f"{steps}\n{shared}".encode(), digest_size=16).hexdigest() + ".json")
         self._entries = _read(self._file)
+
+    @property
+    def there(self) -> list[str]:
+        """The files at hand that are there."""
+        return [path for path, state in self._states.items() if state is not None]
 
     def get(self, path: str) -> Any:
         """What is known of a file; None if it is unknown or has changed."""

@@ -41,6 +41,11 @@ class Header:
     has_alpha: bool = False
 
     @property
+    def sort(self) -> tuple[str, str, int, int, bool]:
+        """What files share that are decoded in one way."""
+        return self.format, self.mode, self.bands, self.bits, self.is_float
+
+    @property
     def kind(self) -> str:
         """What it holds, in words: 'TIFF, 5 bands of 16 bits'."""
         name = "floating-point numbers of " if self.is_float else ""

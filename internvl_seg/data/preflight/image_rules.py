@@ -1,7 +1,7 @@
 """What is wrong with the images of a split."""
 
+import os
 from collections import defaultdict
-from pathlib import Path
 
 from .facts import ImageFacts
 from .findings import Finding
@@ -21,21 +21,21 @@ def find_in_images(parts: list[Looked]) -> list[Finding]:
     cases: dict[str, list[str]] = defaultdict(list)
     for part in parts:
         scaling = Scaling(part.listing.pipeline)
-        kinds = {(p.image.header.kind, p.image.header.mode): p.image for p in part.pairs if p.image and p.image.shape}
+        kinds = {pair.image.header.sort: pair.image for pair in part.pairs if pair.image and pair.image.shape}
         for pair in part.pairs:
             for path, facts in ((pair.image_path, pair.image), (pair.mask_path, pair.mask)):
                 if facts is not None and facts.problem in ("unreadable", "large_image", "unsupported_image"):
-                    cases[facts.problem].append(f"{Path(path).name}: {facts.told}")
+                    cases[facts.problem].append(f"{os.path.basename(path)}: {facts.told}")
             if pair.image is not None:
                 # Images that were not decoded are read as those of their kind that were.
-                alike = kinds.get((pair.image.header.kind, pair.image.header.mode), pair.image)
+                alike = kinds.get(pair.image.header.sort, pair.image)
                 _look_at_kind(pair, pair.image, alike, cases)
                 _look_at_size(pair, pair.image, scaling, cases)
     return [Finding.of(kind, parts[0].listing.split, found) for kind, found in cases.items()]
 
 
 def _look_at_kind(pair: Pair, image: ImageFacts, alike: ImageFacts, cases: dict[str, list[str]]) -> None:
-    header, name = image.header, Path(pair.image_path).name
+    header, name = image.header, os.path.basename(pair.image_path)
     as_colours = alike.shape[2:] == (3,)
     kinds = {
         "grayscale_image": header.mode in ("1", "L", "LA") and header.bands <= 2 and as_colours,
@@ -50,7 +50,7 @@ def _look_at_kind(pair: Pair, image: ImageFacts, alike: ImageFacts, cases: dict[
 
 
 def _look_at_size(pair: Pair, image: ImageFacts, scaling: Scaling, cases: dict[str, list[str]]) -> None:
-    name, mask, size = Path(pair.image_path).name, pair.mask, image.size
+    name, mask, size = os.path.basename(pair.image_path), pair.mask, image.size
     if not all(size) or image.problem:
         return
     if mask is not None and mask.shape and mask.shape[:2] != size:

@@ -1,5 +1,6 @@
 """Which images and masks a config's data sets name."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,7 @@ from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
 from ..folder import FolderError, MissingMaskError
-from ..scanning import is_junk
+from ..scanning import scan_folder
 from .findings import Finding
 from .loading import Loader
 
@@ -117,7 +118,7 @@ def _list(leaf: Leaf, split: str) -> Listing:
     if not infos:
         findings.append(Finding.of("no_image", split, [nothing]))
     masks = [info.get("seg_map_path") or "" for info in infos]
-    absent = [i for i, mask in enumerate(masks) if mask and not Path(mask).is_file()]
+    absent = [i for i, mask in enumerate(masks) if mask and not os.path.isfile(mask)]
     if absent:
         cases = [f"{Path(infos[i]['img_path']).name}: there is no {masks[i]}" for i in absent]
         findings.append(Finding.of("missing_mask", split, cases))
@@ -141,7 +142,10 @@ def _orphans(dataset: Any, split: str, masks: set[str]) -> list[Finding]:
     folder = dataset.data_prefix.get("seg_map_path")
     if not folder or dataset.ann_file or dataset._indices is not None:
         return []
-    found = Path(folder).rglob(f"*{getattr(dataset, 'seg_map_suffix', '.png')}")
-    there = {str(path) for path in found if not is_junk(path.relative_to(folder))}
-    orphans = sorted(there - {str(Path(mask)) for mask in masks})
+    if not os.path.isdir(folder):
+        return []
+    suffix = getattr(dataset, "seg_map_suffix", ".png")
+    found = scan_folder(Path(folder), failed=lambda error: None)
+    there = {os.path.normpath(os.path.join(folder, name)) for name in found if name.endswith(suffix)}
+    orphans = sorted(there - {os.path.normpath(mask) for mask in masks})
     return [Finding.of("missing_image", split, [Path(mask).name for mask in orphans])] if orphans else []

@@ -1,15 +1,14 @@
 """What is wrong with the masks of a split, all its data sets together."""
 
+import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..confusion import IGNORED
 from .findings import Finding
-from .listing import Listing
 from .loading import IDS
 from .reading import Looked
 
@@ -78,17 +77,18 @@ def count(parts: list[Looked], ignored: int) -> Counts:
     counts = Counts(first.split, first.classes, ignored, np.zeros(number, np.int64), np.zeros(number, np.int64))
     counts.reduces_zero = any(part.listing.reduce_zero_label for part in parts)
     for part in parts:
+        new_ids: list[int] = part.listing.new_ids.tolist()
         for pair in part.pairs:
             if pair.mask is not None and pair.mask.ids:
-                _add(counts, part.listing, Path(pair.mask_path).name, pair.mask.ids, pair.mask.counts)
+                _add(counts, new_ids, os.path.basename(pair.mask_path), pair.mask.ids, pair.mask.counts)
     return counts
 
 
-def _add(counts: Counts, listing: Listing, name: str, held: tuple[int, ...], pixels: tuple[int, ...]) -> None:
+def _add(counts: Counts, new_ids: list[int], name: str, held: tuple[int, ...], pixels: tuple[int, ...]) -> None:
     counts.masks += 1
     wrong, seen, labelled = [], set(), False
     for old, number in zip(held, pixels, strict=True):
-        new = int(listing.new_ids[old]) if 0 <= old < IDS else old
+        new = new_ids[old] if 0 <= old < IDS else old
         counts.stored[old] += number
         counts.in_masks[old] += 1
         if new == counts.ignored:
@@ -119,7 +119,7 @@ def find_in_masks(parts: list[Looked], counts: Counts, complete: bool) -> list[F
     cases: dict[str, list[str]] = defaultdict(list)
     for part in parts:
         for pair in part.pairs:
-            mask, name = pair.mask, Path(pair.mask_path).name
+            mask, name = pair.mask, os.path.basename(pair.mask_path)
             if mask is None:
                 continue
             if mask.problem == "rgb_mask":

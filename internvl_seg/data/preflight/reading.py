@@ -1,23 +1,29 @@
 """Reading the files of data sets on all cores, each only once while it stays as it is."""
 
+import itertools
 import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
 from rich.progress import Progress
 
-from .cache import Cache, state_of
+from .cache import Cache
 from .facts import ImageFacts, MaskFacts, decode_image, look_at_image, read_mask
 from .header import Header
 from .listing import Info, Listing
 
+# So many files are a task of a thread.
+_TOGETHER = 8
 Facts = TypeVar("Facts", ImageFacts, MaskFacts)
+
+
+_EXPECTED: dict[Any, list[Any]] = {kind: list(vars(kind(Header())).values())[1:] for kind in (ImageFacts, MaskFacts)}
 
 
 @dataclass(frozen=True)
@@ -97,8 +103,9 @@ class Reader:
     ) -> list[dict[str, ImageFacts]]:
         caches, known = [], []
         for listing, infos in zip(listings, chosen, strict=True):
-            there = {info["img_path"]: info for info in infos if state_of(info["img_path"]) is not None}
-            caches.append(Cache(self._folder, listing.loader.image_key, there))
+            by_path = {info["img_path"]: info for info in infos}
+            caches.append(Cache(self._folder, listing.loader.image_key, by_path))
+            there = {path: by_path[path] for path in caches[-1].there}
             known.append(self._all(pool, caches[-1], there, ImageFacts, lambda info: look_at_image(info["img_path"])))
         copies = _copies(listings, known)
         for listing, infos, cache, facts in zip(listings, chosen, caches, known, strict=True):
@@ -115,8 +122,8 @@ class Reader:
 
     def _read_masks(self, pool: ThreadPoolExecutor, listing: Listing, infos: list[Info]) -> dict[str, MaskFacts]:
         named = {info["seg_map_path"]: info for info in infos if info.get("seg_map_path")}
-        there = {path: info for path, info in named.items() if state_of(path) is not None}
-        cache = Cache(self._folder, listing.loader.mask_key, there)
+        cache = Cache(self._folder, listing.loader.mask_key, named)
+        there = {path: named[path] for path in cache.there}
         found = self._all(
             pool, cache, there, MaskFacts, lambda info: read_mask(listing.loader, info), f"{listing.split}: masks"
         )
@@ -133,7 +140,8 @@ class Reader:
         what: str = "",
     ) -> dict[str, Facts]:
         """Facts of all files, from the cache where it has them."""
-        found = {path: _from_json(kind, kept) for path in infos if (kept := cache.get(path)) is not None}
+        headers: dict[Any, Header] = {}
+        found = {path: _from_json(kind, kept, headers) for path in infos if (kept := cache.get(path)) is not None}
         known = {path: facts for path, facts in found.items() if facts is not None}
         todo = {path: info for path, info in infos.items() if path not in known}
         return known | self._run(pool, cache, todo, read, what)
@@ -147,13 +155,18 @@ class Reader:
         what: str,
     ) -> dict[str, Facts]:
         found: dict[str, Facts] = {}
-        results: Iterable[Facts] = pool.map(read, infos.values())
+        # A task for each file would cost half as much as the file.
+        todo = list(infos.values())
+        groups = [todo[i : i + _TOGETHER] for i in range(0, len(todo), _TOGETHER)]
+        results: Iterable[Facts] = itertools.chain.from_iterable(
+            pool.map(lambda group: [read(info) for info in group], groups)
+        )
         if what and infos:
             results = self._bar.track(results, total=len(infos), description=what)
         try:
             for path, facts in zip(infos, results, strict=True):
                 found[path] = facts
-                cache.put(path, asdict(facts))
+                cache.put(path, _as_json(facts))
         except BaseException:
             cache.save()  # What was read before an interruption.
             raise
@@ -171,7 +184,7 @@ def _copies(listings: list[Listing], known: list[dict[str, ImageFacts]]) -> set[
 def _to_decode(facts: Mapping[str, ImageFacts], spread: list[int], copies: set[str]) -> set[str]:
     """Files that have to be decoded: an even sample, one of each kind, and those whose heads tell too little."""
     paths = list(facts)
-    kinds = {(fact.header.kind, fact.header.mode): path for path, fact in facts.items()}
+    kinds = {fact.header.sort: path for path, fact in facts.items()}
     return {paths[i] for i in spread} | set(kinds.values()) | {
         path
         for path, fact in facts.items()
@@ -179,16 +192,31 @@ def _to_decode(facts: Mapping[str, ImageFacts], spread: list[int], copies: set[s
     }  # fmt: skip
 
 
-def _from_json(kind: type[Facts], kept: Any) -> Facts | None:
-    """Facts as they were kept; None if they are damaged."""
-    try:
-        fields = dict(kept)
-        header = dict(fields.pop("header"))
-        header["size"] = tuple(header["size"])
-        fields = {name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()}
-        return kind(Header(**header), **fields)
-    except (TypeError, ValueError, KeyError, AttributeError):
+def _as_json(facts: ImageFacts | MaskFacts) -> list[Any]:
+    header, *others = vars(facts).values()
+    return [list(vars(header).values()), *others]
+
+
+def _from_json(kind: type[Facts], kept: Any, headers: dict[Any, Header]) -> Facts | None:
+    """Facts as they were kept; None if they are damaged. Equal headers are one object."""
+    if not isinstance(kept, list) or not kept or not isinstance(kept[0], list):
         return None
+    header, *others = (tuple(value) if isinstance(value, list) else value for value in kept)
+    key = tuple(tuple(value) if isinstance(value, list) else value for value in header)
+    if key not in headers:
+        if not _fits(key, vars(Header()).values()):
+            return None
+        headers[key] = _made(Header, key)
+    return _made(kind, (headers[key], *others)) if _fits(others, _EXPECTED[kind]) else None
+
+
+def _made(kind: Any, values: Iterable[Any]) -> Any:
+    return kind(*values)
+
+
+def _fits(values: Iterable[Any], others: Iterable[Any]) -> bool:
+    """Whether values are of the types of others."""
+    return list(map(type, values)) == list(map(type, others))
 
 
 @contextmanager

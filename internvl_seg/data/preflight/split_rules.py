@@ -1,6 +1,6 @@
 """What is wrong between data sets: images that are in two of them, and classes that do not agree."""
 
-from pathlib import Path
+import os
 
 from .findings import Finding
 from .reading import Looked
@@ -24,7 +24,7 @@ def _overlap(looked: list[Looked]) -> list[Finding]:
     for part in looked:
         split = part.listing.split
         named = [
-            (pair.image.digest, Path(pair.image_path).name)
+            (pair.image.digest, os.path.basename(pair.image_path))
             for pair in part.pairs
             if pair.image is not None and pair.image.digest and not pair.image.is_blank
         ]
