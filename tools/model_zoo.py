@@ -91,7 +91,8 @@ class Title(NamedTuple):
             found.append(f"frozen is {backbone.get('frozen', False)}")
         if ("lora" in backbone) != (self.protocol == "lora"):
             found.append(f"lora is {backbone.get('lora')}")
-        if dataset != self.dataset:
+        # Large pictures of a folder at their native resolution are read otherwise.
+        if self.dataset not in (dataset, f"{dataset}_tiles"):
             found.append(f"the test set is {dataset}")
         if size != self.size:
             found.append(f"crops are {size}")

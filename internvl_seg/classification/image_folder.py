@@ -7,6 +7,8 @@ from typing import Any
 from mmpretrain.datasets import BaseDataset
 from mmpretrain.registry import DATASETS
 
+from ..data.class_files import ClassFileError, read_lines
+from ..data.image_lists import ImageListError, read_image_list
 from ..data.image_tree import ImageTree, find_tree, folders_of
 from .layout import Label, LayoutError, some, sort_by_folder
 
@@ -28,15 +30,19 @@ class ImageFolder(BaseDataset):
         data_root: Folder in the layout :data:`LAYOUT`.
         split: Folder or archive in it that is read.
         train_split: The one whose folders are the classes.
+        ann_file: List in ``data_root`` of the images of the split that are read, such as ``bee/1.jpg``, one a line
+            (:func:`internvl_seg.data.image_lists.read_image_list`); all if ''.
         **kwargs: Other arguments of MMPretrain's ``BaseDataset``.
 
     Raises:
         LayoutError: A split is missing or has no images, or a class that the training set has not; or ``classes.txt``
-            names no folder.
+            names no folder; or a list no image.
         ArchiveError: An archive cannot be read.
     """
 
-    def __init__(self, data_root: str, split: str, train_split: str = "train", **kwargs: Any) -> None:
+    def __init__(
+        self, data_root: str, split: str, train_split: str = "train", ann_file: str = "", **kwargs: Any
+    ) -> None:
         self.split = split
         train = _open(data_root, train_split)
         # A large folder is walked through once.
@@ -46,10 +52,13 @@ class ImageFolder(BaseDataset):
             raise LayoutError(f"{train.where} has no folder with images. Expected {LAYOUT}.")
         names = _read_names(Path(data_root).expanduser() / NAMES, self._folders)
         classes = tuple(names.get(folder, folder) for folder in self._folders)
+        self._list = Path(data_root).expanduser() / ann_file if ann_file else None
         super().__init__(ann_file="", data_root=data_root, data_prefix={}, metainfo={"classes": classes}, **kwargs)
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """List and label the images."""
+        if self._list is not None:
+            self._tree = _listed(self._tree, self._list)
         classes = {folder: number for number, folder in enumerate(self._folders)}
         there = folders_of(self._tree.images())
         if unknown := there.keys() - classes.keys():
@@ -66,7 +75,10 @@ class ImageFolder(BaseDataset):
 
 def _read_names(path: Path, folders: Collection[str]) -> dict[str, str]:
     """Names of class folders; none if there is no such file."""
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    try:
+        lines = read_lines(path) if path.is_file() else []
+    except ClassFileError as error:
+        raise LayoutError(str(error)) from error
     names: dict[str, str] = {}
     for number, line in enumerate(lines, start=1):
         folder, _, name = line.strip().partition(" ")
@@ -74,6 +86,16 @@ def _read_names(path: Path, folders: Collection[str]) -> dict[str, str]:
             raise LayoutError(f"{path}:{number}: {line!r}; expected a folder of the training set, a space and a name.")
         names[folder] = name.strip()
     return names
+
+
+def _listed(tree: ImageTree, path: Path) -> ImageTree:
+    """A split's images that a list names."""
+    stems = {name: name.rpartition(".")[0] for name in tree.images()}
+    try:
+        names = read_image_list(path, stems, tree.where)
+    except (ImageListError, ClassFileError) as error:
+        raise LayoutError(str(error)) from error
+    return ImageTree(tree.where, {name: tree.files[name] for name in names})
 
 
 def _open(root: str, split: str) -> ImageTree:

@@ -1,16 +1,50 @@
 """Datasets with fixed classes, for MMSegmentation."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 
+from .folder_pairs import PairedFolders
+from .image_lists import read_image_list
 from .sample_set import CLASSES
 
 
+class _ListedFolders(BaseSegDataset):
+    """Listed as :class:`.folder.FolderDataset`: without junk, and by lists of any encoding; masks need not be there."""
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """One entry per image, as mmseg's pipelines take them.
+
+        Raises:
+            FolderError: There is no image, or a list names others.
+        """
+        if (self.backend_args or {"backend": "local"}) != {"backend": "local"}:
+            listed: list[dict[str, Any]] = super().load_data_list()
+            return listed
+        masks = self.data_prefix.get("seg_map_path")
+        folders = PairedFolders(
+            Path(self.data_prefix["img_path"]),
+            None if masks is None else Path(masks),
+            self.img_suffix,
+            self.seg_map_suffix,
+        )
+        names = list(folders.stems)
+        if self.ann_file:
+            names = read_image_list(Path(self.ann_file), folders.stems, folders.images)
+        fields = {"label_map": self.label_map, "reduce_zero_label": self.reduce_zero_label}
+        if folders.masks is None:
+            return [{"img_path": str(folders.images / name), "seg_fields": [], **fields} for name in names]
+        return [
+            {"img_path": str(image), "seg_map_path": str(mask), "seg_fields": [], **fields}
+            for image, mask in folders.pairs(names)
+        ]
+
+
 @DATASETS.register_module()
-class HGSCNestDataset(BaseSegDataset):
+class HGSCNestDataset(_ListedFolders):
     """The demo's tissue tiles (:mod:`internvl_seg.data.sample_set`), RGB and id maps as PNG.
 
     Threads may not share it; the processes of a loader have one each.
@@ -30,7 +64,7 @@ class HGSCNestDataset(BaseSegDataset):
 
 
 @DATASETS.register_module()
-class CamVidDataset(BaseSegDataset):
+class CamVidDataset(_ListedFolders):
     """CamVid street scenes with 11 classes: JPEG images, PNG id maps, id 11 = void.
 
     Threads may not share it; the processes of a loader have one each.

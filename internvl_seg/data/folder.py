@@ -1,6 +1,6 @@
 """A dataset that is nothing but a folder: the way in for images of one's own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,50 +8,42 @@ import numpy as np
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
-from PIL import Image
 
 from .confusion import IGNORED
-from .palette import distinct_palette
+from .folder_classes import NAMES, find_classes, merge_metainfo
+from .folder_errors import LAYOUT, PAGE, FolderError, MissingMaskError, NoImageError
+from .folder_pairs import PairedFolders
+from .image_lists import read_image_list
 
-LAYOUT = "images/{train,test}/NAME.* and annotations/{train,test}/NAME.png"
-
-
-class FolderError(RuntimeError):
-    """A folder of images and masks is incomplete or inconsistent."""
-
-
-class MissingMaskError(FolderError):
-    """Images of a folder have no mask.
-
-    Attributes:
-        pairs: Every image with its mask, the missing ones among them.
-    """
-
-    def __init__(self, images: Path, pairs: Sequence[tuple[Path, Path]], missing: Sequence[Path]) -> None:
-        super().__init__(f"{len(missing)} of {len(pairs)} images in {images} have no mask; the first is {missing[0]}.")
-        self.pairs = pairs
+__all__ = [
+    "LAYOUT",
+    "FolderDataset",
+    "FolderError",
+    "MissingMaskError",
+    "NoImageError",
+    "PairedFolders",
+    "class_weights",
+    "find_pairs",
+    "list_pairs",
+    "read_classes",
+]
+_PREFIXES = ("img_path", "seg_map_path")
 
 
 def list_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
     """Every image of a folder with its mask, whether that is there or not.
 
     Args:
-        images: Folder of images in any format that Pillow reads.
-        masks: Folder of PNG masks with the images' names.
+        images: Folder of images in any format that Pillow reads, and of folders of them.
+        masks: Folder of masks with the images' names.
 
     Returns:
         (image, mask), sorted by name.
 
     Raises:
-        FolderError: There is no such folder or no image in it.
+        FolderError: There is no such folder or no image in it, or masks and images are not one each.
     """
-    if not images.is_dir():
-        raise FolderError(f"{images} is not a folder. Expected {LAYOUT}.")
-    formats = Image.registered_extensions()
-    pairs = [(path, masks / f"{path.stem}.png") for path in sorted(images.iterdir()) if path.suffix.lower() in formats]
-    if not pairs:
-        raise FolderError(f"{images} holds no image. Expected {LAYOUT}.")
-    return pairs
+    return PairedFolders(images, masks).pairs()
 
 
 def find_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
@@ -59,12 +51,9 @@ def find_pairs(images: Path, masks: Path) -> list[tuple[Path, Path]]:
 
     Raises:
         MissingMaskError: An image has no mask.
-        FolderError: There is no such folder or no image in it.
+        FolderError: There is no such folder or no image in it, or masks and images are not one each.
     """
-    pairs = list_pairs(images, masks)
-    if missing := [mask for _, mask in pairs if not mask.is_file()]:
-        raise MissingMaskError(images, pairs, missing)
-    return pairs
+    return PairedFolders(images, masks).complete_pairs()
 
 
 def read_classes(root: Path) -> list[str]:
@@ -72,25 +61,13 @@ def read_classes(root: Path) -> list[str]:
 
     Args:
         root: Folder in the layout :data:`LAYOUT`; its ``classes.txt``, when there is one, names the ids from 0 up,
-            one a line. Otherwise the ids of the training masks count and are their own names.
+            one a line. Otherwise the ids of all splits' masks count and are their own names.
 
     Raises:
-        FolderError: There are no names and no masks to count, or one of them is no image.
+        FolderError: There are no names and no masks to count, or one of them holds no ids.
     """
-    names = root / "classes.txt"
-    if names.is_file():
-        return [line.strip() for line in names.read_text().splitlines() if line.strip()]
-    masks = [mask for _, mask in list_pairs(root / "images/train", root / "annotations/train") if mask.is_file()]
-    if not masks:
-        raise FolderError(f"{root / 'annotations/train'} holds no mask of an image. Expected {LAYOUT}.")
-    highest = 0
-    for mask in masks:
-        try:
-            ids = np.asarray(Image.open(mask))
-        except (OSError, SyntaxError, ValueError) as error:
-            raise FolderError(f"{mask} cannot be read: {error}. Copy it again, or take it away.") from error
-        highest = max(highest, int(ids[ids != IGNORED].max(initial=0)))
-    return [f"class {i}" for i in range(highest + 1)]
+    folders = PairedFolders(root / "images/train", root / "annotations/train")
+    return [name for name, _ in find_classes(root, folders)]
 
 
 def class_weights(labels: Iterable[NDArray[Any]], num_classes: int) -> list[float]:
@@ -110,27 +87,124 @@ def class_weights(labels: Iterable[NDArray[Any]], num_classes: int) -> list[floa
 
 @DATASETS.register_module()
 class FolderDataset(BaseSegDataset):
-    """Images and masks in a folder, with the classes that :func:`read_classes` finds; 255 is ignored.
+    """Images and masks in a folder; 255 is ignored.
 
-    Threads may not share it; the processes of a loader have one each.
+    Every argument of mmseg's ``BaseSegDataset`` is taken as there, or refused. Threads may not share it; the processes
+    of a loader have one each.
 
     Args:
-        data_root: Folder in the layout :data:`LAYOUT`.
-        **kwargs: Other arguments of mmseg's ``BaseSegDataset``; ``data_prefix`` says which split.
+        data_root: Folder in the layout :data:`LAYOUT`, with folders inside folders if there are any.
+        ann_file: List of the split's images (:func:`.image_lists.read_image_list`); all if ''.
+        img_suffix: End of the images' names; any format of Pillow's if None.
+        seg_map_suffix: End of the masks' names; if None a mask has its image's name with the suffix of any format.
+        metainfo: ``classes`` to choose and order those of ``classes.txt``, or to name them if there is no such file;
+            ``palette``.
+        data_prefix: Folders of the split's images and masks, ``img_path`` and ``seg_map_path``. Without the latter
+            there are no masks.
+        filter_cfg: Nothing; there is nothing to filter by.
+        backend_args: Nothing, or the disk: the folder is listed there.
+        **kwargs: Other arguments of mmseg's ``BaseSegDataset``.
 
     Raises:
-        FolderError: The folder is incomplete.
+        FolderError: The folder is incomplete, or an argument does not fit it.
     """
 
-    def __init__(self, data_root: str, **kwargs: Any) -> None:
-        classes = read_classes(Path(data_root))
-        metainfo = {"classes": classes, "palette": distinct_palette(len(classes))}
-        super().__init__(data_root=data_root, metainfo=metainfo, **kwargs)
+    def __init__(
+        self,
+        data_root: str,
+        *,
+        ann_file: str = "",
+        img_suffix: str | None = None,
+        seg_map_suffix: str | None = None,
+        metainfo: Mapping[str, Any] | None = None,
+        data_prefix: Mapping[str, str | None] | None = None,
+        filter_cfg: Mapping[str, Any] | None = None,
+        backend_args: Mapping[str, Any] | None = None,
+        lazy_init: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        root = Path(data_root).expanduser()
+        _check_arguments(metainfo, filter_cfg, backend_args)
+        prefix = _read_prefix(data_prefix)
+        kwargs |= {"data_root": str(root), "data_prefix": prefix, "ann_file": ann_file or ""}
+        kwargs |= {"img_suffix": img_suffix or None, "seg_map_suffix": seg_map_suffix or None}
+        # mmseg knows the classes of a type of data sets only, not those of a folder; what it makes of none is replaced.
+        super().__init__(metainfo={"classes": ()}, lazy_init=True, **kwargs)
+        self.folders = PairedFolders(
+            Path(self.data_prefix["img_path"]),
+            Path(self.data_prefix["seg_map_path"]) if "seg_map_path" in prefix else None,
+            self.img_suffix,
+            self.seg_map_suffix,
+        )
+        metainfo = dict(metainfo or {})
+        own = None
+        if "classes" not in metainfo or (root / NAMES).is_file():
+            own = find_classes(root, self.folders, self.ignore_index, self.reduce_zero_label)
+        classes = merge_metainfo(own, metainfo, self.ignore_index)
+        self.label_map = classes.label_map
+        self._metainfo |= metainfo | {
+            "classes": classes.names,
+            "palette": classes.palette,
+            "label_map": self.label_map,
+        }
+        if not lazy_init:
+            self.full_init()
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """One entry per image, as mmseg's pipelines take them."""
-        pairs = find_pairs(Path(self.data_prefix["img_path"]), Path(self.data_prefix["seg_map_path"]))
+        images = self.folders.images
+        names = list(self.folders.stems)
+        if self.ann_file:
+            names = read_image_list(Path(self.ann_file), self.folders.stems, images)
         fields = {"label_map": self.label_map, "reduce_zero_label": self.reduce_zero_label}
+        if self.folders.masks is None:
+            return [{"img_path": str(images / name), "seg_fields": [], **fields} for name in names]
         return [
-            {"img_path": str(image), "seg_map_path": str(mask), "seg_fields": [], **fields} for image, mask in pairs
+            {"img_path": str(image), "seg_map_path": str(mask), "seg_fields": [], **fields}
+            for image, mask in self.folders.complete_pairs(names)
         ]
+
+    def full_init(self) -> None:
+        """List the images and masks, and keep those that ``indices`` names.
+
+        Raises:
+            FolderError: The folder is incomplete, or has fewer images than ``indices`` names.
+        """
+        try:
+            super().full_init()
+        except IndexError as error:
+            raise FolderError(
+                f"indices = {self._indices!r} names images that are not there: {self.folders.images} has "
+                f"{len(self.data_list)}, counted from 0."
+            ) from error
+
+    def unused_masks(self) -> list[Path]:
+        """Masks that belong to no image of the folder, whether a list names that or not."""
+        return self.folders.unused_masks()
+
+
+def _check_arguments(metainfo: Any, filter_cfg: Any, backend_args: Any) -> None:
+    if metainfo is not None and not isinstance(metainfo, Mapping):
+        raise FolderError(f"metainfo = {metainfo!r}: expected a dict with classes and palette ({PAGE}).")
+    if filter_cfg:
+        raise FolderError(
+            f"filter_cfg = {dict(filter_cfg)!r}: FolderDataset does not filter images. Leave it out, and name the "
+            f"images to keep in a list, ann_file ({PAGE})."
+        )
+    if backend_args and dict(backend_args) != {"backend": "local"}:
+        raise FolderError(
+            f"backend_args = {dict(backend_args)!r}: FolderDataset lists a folder on a disk. Copy the data there, or "
+            f"mount it ({PAGE})."
+        )
+
+
+def _read_prefix(given: Mapping[str, str | None] | None) -> dict[str, str]:
+    prefix = {"img_path": "", "seg_map_path": ""} if given is None else dict(given)
+    if strange := prefix.keys() - {*_PREFIXES}:
+        raise FolderError(
+            f"data_prefix names {', '.join(sorted(strange))}: expected img_path, the folder of the images, and "
+            f"seg_map_path, that of the masks ({PAGE})."
+        )
+    if not isinstance(prefix.get("img_path"), str):
+        raise FolderError(f"data_prefix = {prefix!r}: img_path, the folder of the images, is missing ({PAGE}).")
+    return {key: value for key, value in prefix.items() if value is not None}

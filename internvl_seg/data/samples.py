@@ -9,7 +9,8 @@ from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
 from .confusion import IGNORED
-from .folder import FolderError
+from .folder_errors import FolderError
+from .masks import LabelError
 from .names import names_of_images
 
 
@@ -31,12 +32,15 @@ def read_samples(dataset: dict[str, Any]) -> tuple[list[Sample], dict[str, Any]]
         The samples, and the data set's ``metainfo`` with ``classes`` and ``palette``.
 
     Raises:
-        FolderError: A mask does not fit its image or the classes.
+        FolderError: A mask holds no ids, or does not fit its image or the classes.
     """
     init_default_scope("mmseg")
     built = DATASETS.build({**dataset, "pipeline": [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]})
     names = names_of_images(built)
-    samples = [Sample(names[s["img_path"]], s["img"][..., ::-1], s["gt_seg_map"]) for s in built]
+    try:
+        samples = [Sample(names[s["img_path"]], s["img"][..., ::-1], s["gt_seg_map"]) for s in built]
+    except LabelError as error:
+        raise FolderError(str(error)) from error
     for sample in samples:
         _check(sample, dataset["data_root"], built.metainfo["classes"])
     return samples, built.metainfo

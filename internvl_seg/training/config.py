@@ -139,10 +139,12 @@ def check_data_paths(config: Config, loader: str) -> None:
         for name in _PATH_KEYS:
             folder = Path(node.get("data_root") or "", prefixes.get(name) or "")
             if name in prefixes and not folder.is_dir():
+                is_root = bool(node.get("data_root")) and Path(node["data_root"]).is_dir()
                 raise ConfigError(
                     f"{config.filename}: {key}.data_prefix.{name} = {prefixes[name]!r} under data_root = "
                     f"{node.get('data_root')!r} is {folder}, which is no folder. Put the data there, or set "
                     "--cfg-options data_root=..."
+                    + (" Other layouts, and what labelling tools export: docs/own_data.md." if is_root else "")
                 )
 
 

@@ -67,3 +67,26 @@ def test_what_is_not_as_it_should_be(root: Path, copies: Copies, documented_erro
     copies.picture("photos/flat/0.jpg")
     with documented_error("images are in no class folder", LayoutError):
         ImageFolder(data_root=str(root), split="val", train_split="flat")
+
+
+def test_lists_choose_images_and_text_may_be_of_windows(root: Path) -> None:
+    (root / "few.txt").write_bytes("train/cat/0\r\nant\\deep\\1.JPG\r\n".encode("utf-16"))
+    (root / "classes.txt").write_bytes("bee Honigbiene\r\ncat Kätzchen\r\n".encode("cp1252"))
+    dataset = ImageFolder(data_root=str(root), split="train", ann_file="few.txt")
+    assert listed(dataset) == [("deep/1.JPG", 0), ("cat/0.png", 2)]
+    assert dataset.metainfo["classes"] == ("ant", "Honigbiene", "Kätzchen")
+    (root / "few.txt").write_text("cat/0.png\ncat/9.png\n")
+    with pytest.raises(LayoutError, match=r"few\.txt:2: 'cat/9\.png' is no image"):
+        ImageFolder(data_root=str(root), split="train", ann_file="few.txt")
+    with pytest.raises(LayoutError, match=r"ann_file .*none\.txt is not there"):
+        ImageFolder(data_root=str(root), split="train", ann_file="none.txt")
+    (root / "classes.txt").write_bytes(b"bee \x81\n")
+    with pytest.raises(LayoutError, match=r"classes\.txt is no UTF-8"):
+        ImageFolder(data_root=str(root), split="train")
+
+
+def test_junk_of_systems_is_no_image(root: Path) -> None:
+    for name in ("train/ant/._0.png", "train/@eaDir/0.png", "train/__MACOSX/0.png"):
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_bytes(b"x")
+    assert len(ImageFolder(data_root=str(root), split="train")) == 4

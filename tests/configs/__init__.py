@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import re
 from pathlib import Path
 
 from mmengine.config import Config
@@ -16,8 +17,8 @@ CONFIGS = sorted(
 # By what is labelled: images, or their pixels.
 CLASSIFICATION = [name for name in CONFIGS if name.startswith(("imagenet/", "imagefolder/"))]
 SEGMENTATION = [name for name in CONFIGS if name not in CLASSIFICATION]
-# Those of the official recipe: not CamVid's and the demo's, which are for a CPU, nor LoRA.
-OFFICIAL = [name for name in SEGMENTATION if "504x504" in name and "_lora_" not in name]
+# Those of the official recipe: not CamVid's and the demo's, which are for a CPU, nor LoRA, nor those that do not scale.
+OFFICIAL = [name for name in SEGMENTATION if "504x504" in name and not re.search("_lora_|_tiles-", name)]
 
 
 @functools.cache

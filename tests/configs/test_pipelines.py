@@ -73,6 +73,41 @@ def test_images_and_masks_go_through(base: str, tmp_path: Path) -> None:
     check((config.train_dataloader.dataset, config.test_dataloader.dataset), config.tta_pipeline, base == "ade20k")
 
 
+@pytest.mark.parametrize("size", [(1200, 1600), (300, 520), (504, 504)])
+def test_tiles_are_never_made_smaller_than_the_crop_asks(size: tuple[int, int], tmp_path: Path) -> None:
+    """The picture grows brighter to the right, so that a crop's scale can be read off it."""
+    columns = np.tile(np.linspace(0, 255, size[1]), (size[0], 1)).astype(np.uint8)
+    for split in ("train", "test"):
+        for kind in ("images", "annotations"):
+            (tmp_path / kind / split).mkdir(parents=True)
+        Image.fromarray(np.repeat(columns[..., None], 3, -1)).save(tmp_path / f"images/{split}/a.png")
+        Image.fromarray((columns // 64).astype(np.uint8)).save(tmp_path / f"annotations/{split}/a.png")
+    config = load_config(FOLDER / "_base_/datasets/folder_tiles_504x504.py", {"data_root": str(tmp_path)})
+    plain = [t for t in config.train_pipeline if t.type not in ("RandomFlip", "PhotoMetricDistortion")]
+    trained = DATASETS.build({**config.train_dataloader.dataset, "pipeline": plain})
+    scales = set()
+    for _ in range(20):
+        sample = trained[0]
+        height, width = sample["inputs"].shape[1:]
+        assert height <= 504
+        assert width <= 504
+        assert sample["data_samples"].gt_sem_seg.shape == (height, width)
+        row = sample["inputs"][0, 0].numpy().astype(int)
+        scale = 255 / size[1] / np.polyfit(np.arange(width), row, 1)[0]
+        scales.add(min((0.75, 1.0, 4 / 3), key=lambda known: abs(known - scale)))
+        assert min(abs(known - scale) for known in scales) < 0.02
+    assert scales == {0.75, 1.0, 4 / 3}
+    tested = DATASETS.build(config.test_dataloader.dataset)[0]
+    assert tested["inputs"].shape[1:] == size
+    info = DATASETS.build(config.test_dataloader.dataset).get_data_info(0)
+    for transform in config.tta_pipeline:
+        info = TRANSFORMS.build(transform)(info)
+    assert len(info["inputs"]) == 9
+    assert {tuple(image.shape[1:]) for image in info["inputs"]} == {
+        tuple(int(side * factor + 0.5) for side in size) for factor in (0.75, 1.0, 1.25)
+    }
+
+
 def test_pascal_voc_has_two_sources_of_masks(tmp_path: Path) -> None:
     write(tmp_path, "JPEGImages/a.jpg", "SegmentationClass/a.png")
     write(tmp_path, "JPEGImages/b.jpg", "SegmentationClassAug/b.png")

@@ -7,6 +7,7 @@ from mmseg.registry import DATASETS
 from PIL import Image
 
 import internvl_seg  # noqa: F401 - registers the data sets
+from internvl_seg.data.folder import FolderError
 
 LOAD = [{"type": "LoadImageFromFile"}, {"type": "LoadAnnotations"}]
 TRAIN = {"img_path": "images/train", "seg_map_path": "annotations/train"}
@@ -64,3 +65,24 @@ def test_camvid_itself(shared: Path, split: str, count: int) -> None:
     ids = set(np.unique(sample["gt_seg_map"]))
     assert ids <= {*range(11), 255}
     assert 255 in ids
+
+
+def test_junk_and_lists_are_those_of_a_folder_of_ones_own(tmp_path: Path) -> None:
+    root = write(tmp_path, ".jpg", np.arange(12).reshape(3, 4))
+    for name in ("._one.jpg", "@eaDir/one.jpg", "two.jpg", "site/three.JPG"):
+        (root / "images/train" / name).parent.mkdir(exist_ok=True)
+        (root / "images/train" / name).write_bytes((root / "images/train/one.jpg").read_bytes())
+    fields = {"type": "CamVidDataset", "data_root": str(root), "data_prefix": TRAIN, "pipeline": []}
+    dataset = DATASETS.build(fields)
+    found = [dataset.get_data_info(i) for i in range(len(dataset))]
+    assert [Path(info["img_path"]).name for info in found] == ["one.jpg", "three.JPG", "two.jpg"]
+    assert found[1]["seg_map_path"] == str(root / "annotations/train/site/three.png")
+    assert found[0]["label_map"] == {11: 255}
+    (root / "list.txt").write_bytes("two\r\none\r\n".encode("utf-8-sig"))
+    dataset = DATASETS.build(fields | {"ann_file": "list.txt"})
+    assert [Path(dataset.get_data_info(i)["img_path"]).name for i in range(len(dataset))] == ["two.jpg", "one.jpg"]
+    (root / "list.txt").write_text("two\ngone\n")
+    with pytest.raises(FolderError, match=r"list\.txt:2: 'gone' is no image"):
+        DATASETS.build(fields | {"ann_file": "list.txt"})
+    unlabelled = DATASETS.build(fields | {"data_prefix": {"img_path": "images/train"}})
+    assert "seg_map_path" not in unlabelled.get_data_info(0)

@@ -31,7 +31,7 @@ def test_images_are_rgb_and_labels_as_stored(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("mask", "message"),
     [
-        (IMAGE, r"mask of a under .* is \(2, 3, 3\) and its image \(2, 3\)"),
+        (IMAGE, r"annotations/test/a\.png has 3 channels that differ"),
         (np.zeros((3, 3), np.uint8), r"mask of a under .* is \(3, 3\) and its image \(2, 3\)"),
         (np.array([[0, 1, 2], [0, 0, 0]], np.uint8), "holds id 2, but there are 2 classes: x, y"),
     ],

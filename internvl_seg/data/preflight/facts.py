@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..masks import ColouredMaskError, LabelError
 from .header import DAMAGED, Header, find_damage, read_header, seems_whole
 from .loading import Loader
 
@@ -133,9 +134,10 @@ def read_mask(loader: Loader, info: dict[str, Any]) -> MaskFacts:
         told = "" if loader.masks_by_pillow else find_damage(path, header)
     except Exception as error:
         problem, told = _problem(error, path, header)
-        if problem == "unsupported_image":
-            # Several bands can be decoded, and hold no ids; else it is what the pipeline says of the file.
-            problem = "rgb_mask" if header.bands > 1 or header.mode in ("RGB", "RGBA", "CMYK") else "unreadable"
+        if isinstance(error, ColouredMaskError):
+            problem, told = "rgb_mask", f"{header.mode or header.kind}, {told}"
+        elif problem == "unsupported_image" or (problem == "unreadable" and isinstance(error, LabelError)):
+            problem = "unsupported_mask"
         return MaskFacts(header, problem=problem, told=told)
     if mask.ndim != 2:
         channels = mask.shape[-1]

@@ -41,6 +41,12 @@ KINDS: dict[str, Kind] = {
         "check data_root, data_prefix.img_path and img_suffix",
         stops=True,
     ),
+    "folder": Kind(
+        "error",
+        "folders whose images, masks, lists or classes do not fit together",
+        "see what is said of them, and docs/own_data.md",
+        stops=True,
+    ),
     "missing_mask": Kind(
         "error",
         "images without a mask",
@@ -63,6 +69,12 @@ KINDS: dict[str, Kind] = {
         "images that the pipeline's loading steps cannot decode",
         "save them as 8-bit RGB, or name the bands to read in the pipeline: LoadImageFromFile with bands=[...] "
         "(docs/own_data.md)",
+        stops=True,
+    ),
+    "unsupported_mask": Kind(
+        "error",
+        "masks that the pipeline's loading steps do not take",
+        "see what is said of them, and docs/own_data.md",
         stops=True,
     ),
     "large_image": Kind(
@@ -167,8 +179,8 @@ KINDS: dict[str, Kind] = {
         "warning",
         "images that the pipeline makes more than twice as small, or as large, before the model sees them",
         "if small things count, cut large images into tiles at their own resolution (python tools/prepare_dataset.py "
-        "SOURCE OUT --tile 512, then the data sets of configs/_base_/datasets/tiles_512x512.py); or set another scale "
-        "in the pipeline",
+        "SOURCE OUT --tile 512, then the data sets of configs/_base_/datasets/folder_tiles_504x504.py); or set another "
+        "scale in the pipeline",
     ),
     "grayscale_image": Kind(
         "warning", "images of one channel, which are read as three equal ones", "nothing, if they are meant to be grey"

@@ -24,7 +24,12 @@ def find_in_images(parts: list[Looked]) -> list[Finding]:
         kinds = {pair.image.header.sort: pair.image for pair in part.pairs if pair.image and pair.image.shape}
         for pair in part.pairs:
             for path, facts in ((pair.image_path, pair.image), (pair.mask_path, pair.mask)):
-                if facts is not None and facts.problem in ("unreadable", "large_image", "unsupported_image"):
+                if facts is not None and facts.problem in (
+                    "unreadable",
+                    "large_image",
+                    "unsupported_image",
+                    "unsupported_mask",
+                ):
                     cases[facts.problem].append(f"{os.path.basename(path)}: {facts.told}")
             if pair.image is not None:
                 # Images that were not decoded are read as those of their kind that were.

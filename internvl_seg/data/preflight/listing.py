@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
-from ..folder import FolderError, MissingMaskError
+from ..folder import FolderDataset, FolderError, MissingMaskError, NoImageError
 from ..scanning import scan_folder
 from .findings import Finding
 from .loading import Loader
@@ -107,22 +107,26 @@ def _list(leaf: Leaf, split: str) -> Listing:
     fields = {"label_map": dataset.label_map, "reduce_zero_label": dataset.reduce_zero_label, "seg_fields": []}
     infos: list[Info] = []
     findings: list[Finding] = []
+    hint: list[str] = []
     nothing = f"{dataset.data_prefix['img_path']} holds no *{getattr(dataset, 'img_suffix', '')}"
     try:
         dataset.full_init()
         infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     except MissingMaskError as error:
         infos = [{"img_path": str(image), "seg_map_path": str(mask), **fields} for image, mask in error.pairs]
-    except FolderError as error:
+        hint = [error.hint] if error.hint else []
+    except NoImageError as error:
         nothing = str(error)
-    if not infos:
+    except FolderError as error:
+        findings.append(Finding.of("folder", split, [str(error)]))
+    if not infos and not findings:
         findings.append(Finding.of("no_image", split, [nothing]))
     masks = [info.get("seg_map_path") or "" for info in infos]
     absent = [i for i, mask in enumerate(masks) if mask and not os.path.isfile(mask)]
     if absent:
         cases = [f"{Path(infos[i]['img_path']).name}: there is no {masks[i]}" for i in absent]
-        findings.append(Finding.of("missing_mask", split, cases))
-    findings += _orphans(dataset, split, set(masks))
+        findings.append(Finding("missing_mask", split, len(cases), (*hint, *cases[:5])))
+    findings += _orphans(dataset, split, set(masks)) if infos else []
     loader = Loader(leaf.pipeline)
     return Listing(
         split,
@@ -142,10 +146,13 @@ def _orphans(dataset: Any, split: str, masks: set[str]) -> list[Finding]:
     folder = dataset.data_prefix.get("seg_map_path")
     if not folder or dataset.ann_file or dataset._indices is not None:
         return []
-    if not os.path.isdir(folder):
-        return []
-    suffix = getattr(dataset, "seg_map_suffix", ".png")
-    found = scan_folder(Path(folder), failed=lambda error: None)
-    there = {os.path.normpath(os.path.join(folder, name)) for name in found if name.endswith(suffix)}
-    orphans = sorted(there - {os.path.normpath(mask) for mask in masks})
+    if isinstance(dataset, FolderDataset):
+        orphans = sorted(map(str, dataset.unused_masks()))
+    elif os.path.isdir(folder):
+        found = scan_folder(Path(folder), failed=lambda error: None)
+        suffix = dataset.seg_map_suffix
+        there = {os.path.normpath(os.path.join(folder, name)) for name in found if name.endswith(suffix)}
+        orphans = sorted(there - {os.path.normpath(mask) for mask in masks})
+    else:
+        orphans = []
     return [Finding.of("missing_image", split, [Path(mask).name for mask in orphans])] if orphans else []

@@ -115,7 +115,9 @@ class Loader:
         said = [json.dumps(step, sort_keys=True, default=str) for step in steps]
         said += [PIL.__version__, cv2.__version__, mmcv.__version__]
         digest = hashlib.blake2b(repr(said).encode(), digest_size=16)
-        sources = {inspect.getsourcefile(_class_of(step)) for step in steps}
-        for file in (*sorted(filter(None, sources)), *(str(Path(__file__).with_name(name)) for name in _PARTS)):
-            digest.update(Path(file).read_bytes())
+        sources = {Path(inspect.getsourcefile(_class_of(step)) or __file__) for step in steps}
+        # What this package's steps call is in the folder above.
+        sources |= {*Path(__file__).parents[1].glob("*.py"), *(Path(__file__).with_name(name) for name in _PARTS)}
+        for file in sorted(sources):
+            digest.update(file.read_bytes())
         return digest.hexdigest()

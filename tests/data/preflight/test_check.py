@@ -78,7 +78,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "size_mismatch": (lambda: edit_mask(lambda mask: mask[:-1]), "b.png: 50x30, its mask 50x29"),
     "label_out_of_range": (lambda: edit_mask(paint(7)), "b.png: 7 of 3 classes"),
     "reduce_zero_label": (lambda: edit_mask(paint(3)), "b.png: 3"),
-    "rgb_mask": (lambda: edit_mask(lambda mask: np.stack([mask] * 3, -1)), "b.png: RGB"),
+    "rgb_mask": (lambda: edit_mask(lambda mask: np.stack([mask, mask, mask + 1], -1)), "b.png: RGB"),
     "palette_mask": (lambda: palette(np.where((m := read_mask()) > 2, 0, m)), "b.png"),
     "wide_mask": (lambda: edit_mask(lambda mask: mask.astype(np.uint16)), "b.png: I;16"),
     "overlap": (lambda: Image.open(TRAIN[0] / "b.png").save("data/images/val/d.png"), "d.png = b.png"),
@@ -207,6 +207,28 @@ def test_a_mask_that_cannot_be_counted(folder: Path) -> None:
     (folder / "classes.txt").unlink()
     cut(TRAIN[1] / "b.png")
     assert "b.png cannot be read" in str(stopped_with())
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_that_does_not_fit_together_is_told_with_its_words() -> None:
+    Image.open(TRAIN[1] / "b.png").save(TRAIN[1] / "b.tif")
+    (finding,) = check_dataset(load_config("config.py"), splits=["train"]).findings
+    assert finding.kind == "folder"
+    assert "data/annotations/train holds b.png and b.tif, two masks for the image b.png" in str(finding)
+
+
+@pytest.mark.usefixtures("folder")
+def test_masks_of_another_name_are_hinted_at_and_equal_channels_are_ids() -> None:
+    for mask in TRAIN[1].iterdir():
+        mask.rename(mask.with_name(f"{mask.stem}_mask.png"))
+    options = {"train_dataloader.dataset.seg_map_suffix": "_mask.png"}
+    report = check_dataset(load_config("config.py"), splits=["train"])
+    assert "missing_mask" in {finding.kind for finding in report.findings}
+    assert "Masks there are called NAME_mask.png: set seg_map_suffix='_mask.png'" in str(report.findings[0])
+    assert not check_dataset(load_config("config.py", options), splits=["train"]).findings
+    path = TRAIN[1] / "b_mask.png"
+    Image.fromarray(np.stack([np.asarray(Image.open(path))] * 3, -1)).save(path)
+    assert not check_dataset(load_config("config.py", options), splits=["train"]).findings
 
 
 def stopped_with() -> object:
@@ -345,7 +367,8 @@ def test_every_kind_is_provoked_and_documented() -> None:
         *("no_image", "ignore_index", "num_classes", "unseen_class", "small_image", "zero_label_reduced"),
         # In test_images.py and test_labels.py.
         *("unsupported_image", "large_image", "scaled_image", "too_many_classes", "classes_differ", "classes_renamed"),
-        *("object_ignored", "no_label", "unlabelled_mask", "void_label", "unscored_class"),
+        *("object_ignored", "no_label", "unlabelled_mask", "void_label", "unscored_class", "unsupported_mask"),
+        "folder",
     }
     assert FAULTS.keys() | elsewhere == KINDS.keys()
     page = (Path(__file__).resolve().parents[3] / "docs/preflight.md").read_text()

@@ -195,8 +195,18 @@ def test_a_step_of_ones_own_reads_the_masks() -> None:
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 def test_a_mask_that_is_too_large_is_not_called_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in Path("data/annotations").rglob("*.png"):
+        Image.open(path).save("mask.gif")  # Of a format that is not read in parts.
+        Path("mask.gif").rename(path)
     monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 700)  # Twice as many pixels are an error.
     (example, *_) = found(check())["large_image"]
     assert example == "d.png: Image size (1500 pixels) exceeds limit of 1400 pixels"
     # OpenCV reads the images all the same.
     assert "unreadable" not in found(check())
+
+
+def test_masks_in_a_format_that_keeps_no_ids() -> None:
+    Image.open(TRAIN[1] / "b.png").save("mask.jpg")
+    Path("mask.jpg").rename(TRAIN[1] / "b.png")
+    (example,) = found(check())["unsupported_mask"]
+    assert example.startswith("b.png: JPEG, 1 band of 8 bits: b.png is a JPEG")
