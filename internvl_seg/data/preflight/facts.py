@@ -193,7 +193,10 @@ def _is_cut(path: Path, header: Header, image: NDArray[Any]) -> bool:
     if header.is_float or image.max(initial=0) > 255 or (image.dtype.kind == "f" and (image % 1).any()):
         return False
     stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    return stored is not None and stored.max(initial=0) > image.max(initial=0)
+    # A step that chooses bands says nothing of the others.
+    if stored is None or np.atleast_3d(stored).shape[2] > np.atleast_3d(image).shape[2]:
+        return False
+    return bool(stored.max(initial=0) > image.max(initial=0))
 
 
 def _digest(image: NDArray[Any]) -> str:
