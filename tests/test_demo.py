@@ -125,5 +125,5 @@ def test_on_the_sample_set_it_has_to_beat_both_baselines(reached: float, beaten:
 def test_command_line_says_what_is_wrong_in_one_line(tmp_path: Path) -> None:
     done = run_command("demo.py", "--data-root", tmp_path / "nowhere", "--work-dir", tmp_path, cwd=ROOT)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("FolderError: ")
+    assert done.stderr.splitlines()[-1].startswith("NoImageError: ")
     assert "Traceback" not in done.stderr

@@ -137,7 +137,8 @@ def probe(
     settings = ProbeSettings.read(config.get("probe"))
     init_default_scope(config.get("default_scope", "mmseg"))
     task = _task(config)
-    if task.is_dense and not dry_run:
+    # Without classes that fit the head, nothing of the labels can be said.
+    if task.is_dense and not dry_run and task.classes:
         words = ["python", "tools/probe.py", str(config.filename)]
         words += [*(("--work-dir", work_dir) if work_dir else ()), *(("--resume",) if resume else ())]
         words += ["--stream"] if stream else []
