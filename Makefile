@@ -41,6 +41,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/encoder.py
 	$(BIN)/python benchmarks/inference.py
 	$(BIN)/python benchmarks/metric.py
+	$(BIN)/python benchmarks/preflight.py
 	$(BIN)/python benchmarks/probing.py
 	$(BIN)/python benchmarks/quantization.py
 

@@ -53,6 +53,12 @@ def _seeded() -> None:
     torch.set_num_threads(1 if "PYTEST_XDIST_WORKER" in os.environ else 2)
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the preflight keeps of files that it read is kept for one test alone."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+
+
 @contextmanager
 def _keeping_scopes() -> Iterator[None]:
     """Take back what is done to MMEngine's default scope, on which registries look names up."""

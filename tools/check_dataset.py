@@ -13,12 +13,14 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
-from internvl_seg.data.preflight import KINDS, DatasetError, check_dataset, print_report
+from internvl_seg.data.preflight import Command, DatasetError, check_dataset, print_report
 from internvl_seg.training import ConfigError
-from internvl_seg.training.config import add_options, check_data_paths, load_config
+from internvl_seg.training.config import add_allow, add_options, check_data_paths, load_config
+from internvl_seg.training.preflight import check_config_of_data
 from internvl_seg.training.results import write_json
 
 
@@ -27,9 +29,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Look for what is wrong with a config's images and masks.")
     parser.add_argument("config", help="config file")
     parser.add_argument("--sample", type=int, help="look into so many images of each data set instead of all")
-    parser.add_argument(
-        "--allow", nargs="+", default=[], choices=KINDS, metavar="KIND", help="findings that are as they should be"
-    )
+    add_allow(parser)
     parser.add_argument("--json", type=Path, help="file for the findings")
     add_options(parser)
     args = parser.parse_args()
@@ -39,11 +39,16 @@ def main() -> None:
         for split in ("train", "val", "test"):
             if config.get(f"{split}_dataloader") is not None:
                 check_data_paths(config, f"{split}_dataloader")
-        report = check_dataset(config, sample=args.sample, console=console)
+        wrong = check_config_of_data(config, args.cfg_options)
+        words = ("python", "tools/check_dataset.py", args.config)
+        command = Command(words, args.cfg_options or {})
+        report = check_dataset(config, sample=args.sample, command=command, console=console)
     print_report(report, console)
+    if wrong:
+        console.print(f"[bold red]error: config[/]: {escape(wrong)}", soft_wrap=True, highlight=False)
     if args.json is not None:
         write_json(args.json, [asdict(finding) | {"severity": finding.severity} for finding in report.findings])
-    sys.exit(any(finding.kind not in args.allow for finding in report.findings))
+    sys.exit(bool(wrong) or any(finding.kind not in args.allow for finding in report.findings))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,11 @@ from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.data.own_words import OwnWordsError
+from internvl_seg.data.preflight import DatasetError
 from internvl_seg.probing import ProbeError, probe
 from internvl_seg.probing.select_settings import SELECT_ON
 from internvl_seg.training import ConfigError
-from internvl_seg.training.config import add_options
+from internvl_seg.training.config import add_allow, add_options
 
 
 def main() -> None:
@@ -36,11 +37,12 @@ def main() -> None:
         help="choose heads on the validation images and score the chosen one on the test images (val), or choose on "
         "all folds of the validation images but one and score on that one (folds)",
     )
+    add_allow(parser)
     add_options(parser)
     args = parser.parse_args()
+    told = (ConfigError, FolderError, DatasetError, FolderInUseError, CheckpointError, ProbeError, NonFiniteError)
     try:
-        told = (ConfigError, FolderError, FolderInUseError, CheckpointError, ProbeError, NonFiniteError, OwnWordsError)
-        with exit_on(*told):
+        with exit_on(*told, OwnWordsError):
             probe(
                 args.config,
                 work_dir=args.work_dir,
@@ -48,6 +50,7 @@ def main() -> None:
                 stream=args.stream,
                 dry_run=args.dry_run,
                 select_on=args.select_on,
+                allow=args.allow,
                 options=args.cfg_options,
             )
     except OSError as error:  # A disk that is full, a folder that may not be written.

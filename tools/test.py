@@ -14,8 +14,9 @@ from internvl_seg.common.finite import NonFiniteError
 from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.folder import FolderError
 from internvl_seg.data.own_words import OwnWordsError
+from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, evaluate
-from internvl_seg.training.config import add_options
+from internvl_seg.training.config import add_allow, add_options
 
 
 def main() -> None:
@@ -32,12 +33,13 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", metavar="VARIANT", help="of ImageNet's test sets these, such as imagenet_a"
     )
+    add_allow(parser)
     add_options(parser)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
     args = parser.parse_args()
     os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
-    with exit_on(ConfigError, FolderError, CheckpointError, OwnWordsError, NonFiniteError):
+    with exit_on(ConfigError, FolderError, DatasetError, CheckpointError, OwnWordsError, NonFiniteError):
         evaluate(
             args.config,
             args.checkpoint,
@@ -47,6 +49,7 @@ def main() -> None:
             show_dir=args.show_dir,
             tta=args.tta,
             only=args.only,
+            allow=args.allow,
             options=args.cfg_options,
             launcher=args.launcher,
         )

@@ -17,7 +17,7 @@ from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.data.own_words import OwnWordsError
 from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, replay_step, train
-from internvl_seg.training.config import add_options
+from internvl_seg.training.config import add_allow, add_options
 
 _NAMED = 12
 
@@ -46,6 +46,7 @@ def main() -> None:
         metavar="FILE",
         help="compute a step again that was not finite: non_finite_step.pth in a work folder",
     )
+    add_allow(parser)
     add_options(parser)
     parser.add_argument("--launcher", choices=["none", "pytorch", "slurm", "mpi"], default="none", help="job launcher")
     parser.add_argument("--local_rank", "--local-rank", type=int, default=0, help=argparse.SUPPRESS)
@@ -68,6 +69,7 @@ def main() -> None:
             work_dir=args.work_dir,
             resume=args.resume,
             amp=args.amp,
+            allow=args.allow,
             options=args.cfg_options,
             launcher=args.launcher,
         )

@@ -3,7 +3,7 @@
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from rich.table import Table
 
 from ..checkpoints.study_encoder import FOLDER, name_of_study
 from ..data.folder_lock import locked_folder
+from ..data.preflight import Command, check_before_training
 from ..data.writing import remove_leftovers
 from ..training import ConfigError
 from ..training.config import check_data_paths, load_config
@@ -104,6 +105,7 @@ def probe(
     stream: bool = False,
     dry_run: bool = False,
     select_on: str | None = None,
+    allow: Collection[str] = (),
     options: dict[str, Any] | None = None,
     console: Console | None = None,
 ) -> Scored | None:
@@ -118,6 +120,7 @@ def probe(
         stream: Compute features when they are needed and keep none.
         dry_run: Only say which features would be kept and how large they are.
         select_on: 'val' or 'folds', on which images heads are chosen, in the place of the config's ``probe.select.on``.
+        allow: Findings of the preflight that are as they should be, such as 'overlap'.
         options: Dotted keys that replace values of the config.
         console: Where to print; the standard output if None.
 
@@ -126,6 +129,7 @@ def probe(
 
     Raises:
         ConfigError: The config does not describe a study; the message names file and key.
+        DatasetError: The images and masks would stop or ruin the study; the message names them.
         FolderInUseError: Another study works in the folder.
         ProbeError: Features cannot be kept or put together, all heads diverged, or what a killed run left is damaged.
         NonFiniteError: There is NaN or infinity in the features; the message names image, block and encoder.
@@ -138,6 +142,15 @@ def probe(
     settings = ProbeSettings.read(config.get("probe"))
     init_default_scope(config.get("default_scope", "mmseg"))
     task = _task(config)
+    # Without classes that fit the head, nothing of the labels can be said.
+    if task.is_dense and not dry_run and task.classes:
+        words = ["python", "tools/probe.py", str(config.filename)]
+        words += [*(("--work-dir", work_dir) if work_dir else ()), *(("--resume",) if resume else ())]
+        words += ["--stream"] if stream else []
+        command = Command(tuple(words), options or {})
+        with explaining(config):
+            harm = "The study would fail or its scores mean nothing"
+            check_before_training(config, options=options, allow=allow, command=command, harm=harm)
     folder = Path(work_dir or config.get("work_dir") or Path("work_dirs", Path(config.filename).stem))
     with nullcontext() if dry_run else locked_folder(folder, "tools/probe.py", console.print):
         if not resume and not dry_run:

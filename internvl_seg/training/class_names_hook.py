@@ -1,5 +1,6 @@
 """Whether a checkpoint was trained on the classes that it is scored on."""
 
+from itertools import zip_longest
 from typing import Any
 
 from mmengine.hooks import Hook
@@ -11,10 +12,11 @@ _NAMED = 3
 
 
 class ClassNamesHook(Hook):
-    """Compare the classes in a checkpoint with those of the test set, by name, before anything is computed.
+    """Compare the classes in a checkpoint with those of the data, by name, before anything is computed.
 
     The same names in another order are an error: all figures would be of other classes. Names that only one of the two
-    has may be other words for the same, which a warning tells. A checkpoint without names passes.
+    has may be other words for the same, which a warning tells. A training that begins with a checkpoint's weights may
+    have other classes; a warning says which stands where. A checkpoint without names passes.
 
     Raises:
         ConfigError: A class has another number than in training.
@@ -29,6 +31,20 @@ class ClassNamesHook(Hook):
         for key in ("meta", "dataset_meta", "classes"):
             told = told.get(key) if isinstance(told, dict) else None
         self._trained = [_name(name) for name in told] if isinstance(told, (list, tuple)) else []
+
+    def before_train(self, runner: Any) -> None:
+        """Say which classes the head of ``load_from`` was trained on where they have other numbers; they are learnt."""
+        own = [str(name) for name in runner.train_dataloader.dataset.metainfo.get("classes") or ()]
+        # A run that goes on is compared with its own beginning.
+        if not self._trained or not own or self._trained == own or not runner.cfg.get("load_from") or runner._resume:
+            return
+        pairs = enumerate(zip_longest(own, self._trained))
+        other = [f"class {i} is {here!r} here and {there!r} there" for i, (here, there) in pairs if here != there]
+        runner.logger.warning(
+            f"{runner.cfg.filename}: the classes of train_dataloader.dataset are not those of the checkpoint "
+            f"{runner.cfg.load_from}, from whose head the training begins: {'; '.join(other[:_NAMED])}"
+            f"{f'; and {len(other) - _NAMED} more' if len(other) > _NAMED else ''}."
+        )
 
     def before_test(self, runner: Any) -> None:
         """Compare them with those of the test set."""

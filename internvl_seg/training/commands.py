@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from ..classification.metric import ImageNetAccuracy
 from ..classification.table import print_accuracies
 from ..common.library_noise import leave_noise_out
 from ..data.folder_lock import locked_folder
-from ..data.preflight import check_before_training
 from ..segmentation.backbone import reading_weights_later
 from .captured_step import ReplayedStep, replay
 from .checks import RunHook, check_config, check_form, check_launch, check_test, check_weights, report, scale_schedule
@@ -37,6 +36,7 @@ from .finite_predictions_hook import FinitePredictionsHook
 from .last_checkpoint import POINTER
 from .non_finite_hook import NonFiniteStepHook
 from .output_names_hook import OutputNamesHook
+from .preflight import check_data_of_test, check_data_of_training
 from .progress import ProgressBarHook
 from .results import sha256_of, versions, write_json
 from .resuming import decide_checkpoint
@@ -89,6 +89,10 @@ def _enable_amp(config: Config) -> None:
         config.optim_wrapper.type = "CPUAmpOptimWrapper"
 
 
+def _is_first(launcher: str) -> bool:
+    return os.environ.get(_RANK.get(launcher, ""), "0") == "0"
+
+
 def _folders_of_hooks(config: Config) -> dict[str, Any]:
     """Where hooks write to, by their keys."""
     hooks = {f"default_hooks.{name}": hook for name, hook in (config.get("default_hooks") or {}).items()}
@@ -102,10 +106,11 @@ def train(
     work_dir: str | None = None,
     resume: bool = False,
     amp: bool = False,
+    allow: Collection[str] = (),
     options: dict[str, Any] | None = None,
     launcher: str = "none",
 ) -> None:
-    """Look at a sample of the data, then train a model from a config.
+    """Look at the data, then train a model from a config.
 
     Threads may not run it beside each other: a process does one at a time.
 
@@ -115,6 +120,7 @@ def train(
         resume: Go on from the last checkpoint in ``work_dir``, if there is one, with its seed, whatever ``load_from``
             says; as ``resume = True`` in the config.
         amp: Mixed precision: fp16 with loss scaling on an accelerator, bf16 on a CPU.
+        allow: Findings of the preflight that are as they should be, such as 'overlap'.
         options: Dotted keys that replace values of the config.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
@@ -135,10 +141,11 @@ def train(
         check_data_paths(config, "val_dataloader")
     if amp:
         _enable_amp(config)
-    is_first = os.environ.get(_RANK.get(launcher, ""), "0") == "0"
+    is_first = _is_first(launcher)
     if is_segmentation(config) and is_first:
         with explaining(config):
-            check_before_training(config, options=options)
+            given = {"--work-dir": work_dir, "--resume": resume, "--amp": amp}
+            check_data_of_training(config, given, options, allow)
     check_output_folders(config, {"work_dir": config.work_dir, **_folders_of_hooks(config)})
     if (pointer := Path(config.work_dir, POINTER)).is_dir():
         raise ConfigError(
@@ -189,6 +196,7 @@ def evaluate(
     show_dir: str | None = None,
     tta: bool = False,
     only: Sequence[str] | None = None,
+    allow: Collection[str] = (),
     options: dict[str, Any] | None = None,
     launcher: str = "none",
 ) -> dict[str, float]:
@@ -208,6 +216,7 @@ def evaluate(
         show_dir: Folder for pictures of image, ground truth and prediction, one an image.
         tta: Average over the scales and flips of the config's ``tta_pipeline``.
         only: Which of ImageNet's variants among the test sets to evaluate on; all if None.
+        allow: Findings of the preflight that are as they should be, such as 'no_label'.
         options: Dotted keys that replace values of the config.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
 
@@ -217,6 +226,7 @@ def evaluate(
     Raises:
         ConfigError: The config does not describe a run; the message names file and key.
         CheckpointError: Weights could not be read.
+        DatasetError: The images and masks would stop or ruin the test; the message names them.
         LabelError: A mask cannot be compared with its prediction.
         SampleError: An image or a mask cannot be read or prepared; the message names it.
         NonFiniteError: A prediction holds NaN or infinity; the message names the image.
@@ -250,6 +260,10 @@ def evaluate(
     weights = Path(checkpoint).expanduser()
     if not weights.is_file():
         raise ConfigError(f"There is no checkpoint {os.fspath(checkpoint)!r} (looked from {Path.cwd()}).")
+    if is_segmentation(config) and scored and _is_first(launcher):
+        with explaining(config):
+            given = {"--work-dir": work_dir, "--out": out, "--submit": submit, "--show-dir": show_dir, "--tta": tta}
+            check_data_of_test(config, checkpoint, given, options, allow)
     config.load_from = os.fspath(checkpoint)
     if show_dir is not None:
         config.custom_hooks = [*config.get("custom_hooks", []), {"type": "OverlayHook", "out_dir": show_dir}]

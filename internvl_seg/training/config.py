@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config, DictAction
 
+from ..data.preflight.findings import KINDS
 from .replaced_types import name_replaced_types
 
 # Data set fields that name a file or folder which must be there before anything is built.
@@ -38,6 +39,18 @@ def add_options(parser: ArgumentParser) -> None:
         action=DictAction,
         metavar="KEY=VALUE",
         help="dotted keys that replace config values",
+    )
+
+
+def add_allow(parser: ArgumentParser) -> None:
+    """Give a command ``--allow``: findings of the preflight that are as they should be."""
+    parser.add_argument(
+        "--allow",
+        nargs="+",
+        default=[],
+        choices=KINDS,
+        metavar="KIND",
+        help="findings in the data that are as they should be (docs/preflight.md)",
     )
 
 

@@ -76,12 +76,12 @@ optim_wrapper['paramwise_cfg'] = dict(bias_lr_mult=2.0)
 @pytest.mark.parametrize(
     ("shape", "told"),
     [
-        ((14, 21), ": the prediction has 28 x 42 pixels (height x width), as the picture tiny/images/0.png has, but "),
-        ((28, 42, 3), " has 3 channels"),
+        ((14, 21), "size_mismatch: .*0.png: 42x28, its mask 21x14"),
+        ((28, 42, 3), "rgb_mask: .*0.png: RGB, "),
     ],
 )
 @pytest.mark.usefixtures("config", "checkpoint")
-def test_a_mask_that_does_not_fit_is_one_line(
+def test_a_mask_that_does_not_fit_is_told_before_the_test(
     shape: tuple[int, ...], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mask = np.zeros(shape, np.uint8)
@@ -90,4 +90,5 @@ def test_a_mask_that_does_not_fit_is_one_line(
     monkeypatch.setattr(sys, "argv", ["test.py", "config.py", "model.pth", "--work-dir", "run"])
     with pytest.raises(SystemExit) as end:
         tool.main()
-    assert f"Error: tiny/annotations/0.png{told}" in str(end.value.code).splitlines()[0]
+    assert re.search(told, str(end.value.code))
+    assert "Traceback" not in str(end.value.code)

@@ -11,6 +11,7 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS
 from PIL import Image
 
+from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, evaluate, train
 from internvl_seg.training.config import load_config
 
@@ -90,7 +91,9 @@ def test_classes_in_another_order_are_not_scored(
 def test_masks_without_a_label_that_counts(config: Path, checkpoint: Path) -> None:  # noqa: F811
     for path in Path("tiny/annotations").iterdir():
         Image.fromarray(np.full((28, 42), 255, np.uint8)).save(path)
-    evaluate(config, checkpoint, work_dir="run")
+    with pytest.raises(DatasetError, match=r"no_label(.|\n)*test\.py .*--work-dir run --allow no_label"):
+        evaluate(config, checkpoint, work_dir="run")
+    evaluate(config, checkpoint, work_dir="run", allow=["no_label"])
     assert "There was nothing to score" in log("run")
     constants: list[str] = []  # NaN and infinity, which are no JSON.
     results = json.loads(Path("run/test_results.json").read_text(), parse_constant=constants.append)

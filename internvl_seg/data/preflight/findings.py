@@ -13,12 +13,14 @@ class Kind(NamedTuple):
     Attributes:
         severity: 'error' if it stops or ruins a training, 'warning' if it may be harmless.
         meaning: What was found.
-        mend: What to do.
+        mend: What to do, where nothing more is known.
+        stops: Whether nothing can run with it, so that allowing it is of no use.
     """
 
     severity: Severity
     meaning: str
     mend: str
+    stops: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -31,21 +33,25 @@ KINDS: dict[str, Kind] = {
         "error",
         "a head has another number of classes than the data set",
         "set num_classes of every head to the number of the data set's classes",
+        stops=True,
     ),
     "no_image": Kind(
         "error",
         "data sets without a single image",
         "check data_root, data_prefix.img_path and img_suffix",
+        stops=True,
     ),
     "folder": Kind(
         "error",
         "folders whose images, masks, lists or classes do not fit together",
         "see what is said of them, and docs/own_data.md",
+        stops=True,
     ),
     "missing_mask": Kind(
         "error",
         "images without a mask",
         "add the masks, or take the images away; check data_prefix.seg_map_path and seg_map_suffix",
+        stops=True,
     ),
     "missing_image": Kind(
         "warning",
@@ -53,12 +59,65 @@ KINDS: dict[str, Kind] = {
         "add the images, or take the masks away; check data_prefix.img_path and img_suffix",
     ),
     "unreadable": Kind(
-        "error", "files that cannot be read to their end", "copy or download them again, or take them away"
+        "error",
+        "files that cannot be read to their end",
+        "copy or download them again, or take them away",
+        stops=True,
+    ),
+    "unsupported_image": Kind(
+        "error",
+        "images that the pipeline's loading steps cannot decode",
+        "save them as 8-bit RGB, or name the bands to read in the pipeline: LoadImageFromFile with bands=[...] "
+        "(docs/own_data.md)",
+        stops=True,
+    ),
+    "unsupported_mask": Kind(
+        "error",
+        "masks that the pipeline's loading steps do not take",
+        "see what is said of them, and docs/own_data.md",
+        stops=True,
+    ),
+    "large_image": Kind(
+        "error",
+        "files with more pixels than Pillow opens; they are large, not broken",
+        "cut images and masks into tiles: python tools/prepare_dataset.py SOURCE OUT --tile 512 (docs/own_data.md)",
+        stops=True,
+    ),
+    "too_many_classes": Kind(
+        "error",
+        "more classes than masks of 8 bits can name: 256 at most, or 255 where label 255 is ignored",
+        "merge classes, or leave out those that are rare",
+    ),
+    "classes_differ": Kind(
+        "error",
+        "data sets that number their classes in different ways",
+        "give all data sets the same classes in the same order",
+    ),
+    "classes_renamed": Kind(
+        "warning",
+        "data sets that name their classes in different ways",
+        "nothing, if the names are other words for the same; otherwise give all data sets the same classes",
+    ),
+    "object_ignored": Kind(
+        "error",
+        "masks of 0 and 255 alone, where 255 is the label that is ignored: classes have no pixel",
+        "if 255 is the object, save it as 1: python tools/prepare_dataset.py SOURCE OUT (docs/own_data.md)",
+    ),
+    "no_label": Kind(
+        "error",
+        "data sets in whose masks every pixel is ignored: no labelled pixel is left",
+        "look at the masks' ids, at ignore_index and at reduce_zero_label",
+    ),
+    "unlabelled_mask": Kind(
+        "warning",
+        "masks without a labelled pixel: all of it is ignored",
+        "nothing, if there is nothing in these images; they teach nothing and are not scored",
     ),
     "size_mismatch": Kind(
         "error",
         "masks of another size than their image",
         "export the masks at the images' size; an image is turned as its EXIF says before it is compared",
+        stops=True,
     ),
     "label_out_of_range": Kind(
         "error",
@@ -70,6 +129,11 @@ KINDS: dict[str, Kind] = {
         "labels from 0 to the number of classes, as if 0 were no class",
         "if 0 means 'other', set reduce_zero_label=True in the data set; otherwise name one more class",
     ),
+    "void_label": Kind(
+        "error",
+        "labels that are one more than the classes, as if the highest were void",
+        "if the highest label is void, give it to ignore_index in all places; otherwise name one more class",
+    ),
     "zero_label_reduced": Kind(
         "warning",
         "reduce_zero_label=True ignores label 0 and shifts the others, but 0 is common and the highest label not there",
@@ -78,7 +142,8 @@ KINDS: dict[str, Kind] = {
     "rgb_mask": Kind(
         "error",
         "masks with several channels, where one class id for every pixel is needed",
-        "turn the colours into class ids: python tools/prepare_dataset.py does (docs/own_data.md)",
+        "turn the colours into class ids: python tools/prepare_dataset.py SOURCE OUT (docs/own_data.md)",
+        stops=True,
     ),
     "palette_mask": Kind(
         "warning",
@@ -95,6 +160,11 @@ KINDS: dict[str, Kind] = {
         "classes of which no training image has a pixel",
         "check the order and the number of the classes; what is never seen is never predicted",
     ),
+    "unscored_class": Kind(
+        "warning",
+        "classes of which no image that is scored has a pixel, though there are images enough",
+        "check the split and the order of the classes; such a class has no score",
+    ),
     "overlap": Kind(
         "error",
         "images with the same pixels in training and validation or test",
@@ -104,6 +174,13 @@ KINDS: dict[str, Kind] = {
         "warning",
         "images that stay smaller than the crop at the pipeline's largest scale",
         "enlarge them in the pipeline (RandomResize), or choose a smaller crop_size; the rest is padding",
+    ),
+    "scaled_image": Kind(
+        "warning",
+        "images that the pipeline makes more than twice as small, or as large, before the model sees them",
+        "if small things count, cut large images into tiles at their own resolution (python tools/prepare_dataset.py "
+        "SOURCE OUT --tile 512, then the data sets of configs/_base_/datasets/folder_tiles_504x504.py); or set another "
+        "scale in the pipeline",
     ),
     "grayscale_image": Kind(
         "warning", "images of one channel, which are read as three equal ones", "nothing, if they are meant to be grey"
@@ -120,7 +197,10 @@ KINDS: dict[str, Kind] = {
     ),
     "cmyk_image": Kind("warning", "images in CMYK, which are read without their colour profile", "convert them to RGB"),
     "wide_image": Kind(
-        "warning", "images of 16 or 32 bits, of which only the highest 8 are read", "save them with 8 bits"
+        "warning",
+        "images of 16 or 32 bits, which the pipeline cuts to 8 bits",
+        "save them with 8 bits, scaled to the values that are there, or name the bands to read in the pipeline: "
+        "LoadImageFromFile with bands=[...] (docs/own_data.md)",
     ),
 }
 
@@ -134,17 +214,24 @@ class Finding:
         where: The split, or '' for the config.
         count: How many files, keys or classes have it.
         examples: The first of them, each with what is wrong with it.
+        advice: What to do in this case; the kind's own words if it is empty.
     """
 
     kind: str
     where: str
     count: int
     examples: tuple[str, ...]
+    advice: str = ""
 
     @classmethod
-    def of(cls, kind: str, where: str, cases: Sequence[str]) -> "Finding":
+    def of(cls, kind: str, where: str, cases: Sequence[str], advice: str = "") -> "Finding":
         """A finding of all its cases; the first five are kept."""
-        return cls(kind, where, len(cases), tuple(cases[:5]))
+        return cls(kind, where, len(cases), tuple(cases[:5]), advice)
+
+    @property
+    def mend(self) -> str:
+        """What to do."""
+        return self.advice or KINDS[self.kind].mend
 
     @property
     def severity(self) -> Severity:
@@ -155,5 +242,5 @@ class Finding:
         """In one line."""
         more = "; ..." if self.count > len(self.examples) else ""
         where = f" in {self.where}" if self.where else ""
-        kind = KINDS[self.kind]
-        return f"{kind.meaning}, {self.count}{where} ({'; '.join(self.examples)}{more}). To mend: {kind.mend}."
+        meaning = KINDS[self.kind].meaning
+        return f"{meaning}, {self.count}{where} ({'; '.join(self.examples)}{more}). To mend: {self.mend}."

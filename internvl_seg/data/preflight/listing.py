@@ -1,19 +1,36 @@
 """Which images and masks a config's data sets name."""
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
-from ..confusion import IGNORED
 from ..folder import FolderDataset, FolderError, MissingMaskError, NoImageError
+from ..scanning import scan_folder
 from .findings import Finding
+from .loading import Loader
+
+Info = dict[str, Any]
+
+
+class Leaf(NamedTuple):
+    """A data set in the config, without what is wrapped around it.
+
+    Attributes:
+        key: Its dotted key.
+        node: Its config.
+        pipeline: All transforms from its files on, those of the wrappers last.
+    """
+
+    key: str
+    node: dict[str, Any]
+    pipeline: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -22,54 +39,43 @@ class Listing:
 
     Attributes:
         split: 'train', 'val' or 'test'.
+        key: Dotted key of the data set in the config.
         classes: Names of its classes.
         reduce_zero_label: Whether 0 is no class.
-        new_ids: (256,), what each id in a mask becomes when it is read.
-        pairs: (image, mask) paths; the mask is '' in a set without masks.
+        new_ids: (65536,), what each id in a mask becomes when it is read.
+        infos: Its samples, with ``img_path``, and with ``seg_map_path`` in a set with masks.
         pipeline: Config of its transforms.
+        loader: Those that read files.
         findings: What was found while listing.
     """
 
     split: str
+    key: str
     classes: tuple[str, ...]
     reduce_zero_label: bool
-    new_ids: NDArray[np.int64]
-    pairs: list[tuple[str, str]]
+    new_ids: NDArray[Any]
+    infos: list[Info]
     pipeline: list[dict[str, Any]]
+    loader: Loader
     findings: list[Finding] = field(default_factory=list)
 
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """(image, mask) paths; the mask is '' in a set without masks."""
+        return [(info["img_path"], info.get("seg_map_path") or "") for info in self.infos]
 
-def leaves(dataset: dict[str, Any]) -> Iterator[dict[str, Any]]:
+
+def leaves(dataset: dict[str, Any], key: str = "") -> Iterator[Leaf]:
     """The data sets inside wrappers such as ``ConcatDataset`` and ``RepeatDataset``."""
-    inner = dataset.get("datasets") or ([dataset["dataset"]] if "dataset" in dataset else [])
-    for child in inner:
-        yield from leaves(child)
+    own = list(dataset.get("pipeline") or [])
+    inner = [(f"{key}.datasets[{i}]", child) for i, child in enumerate(dataset.get("datasets") or ())]
+    if not inner and "dataset" in dataset:
+        inner = [(f"{key}.dataset", dataset["dataset"])]
+    for where, child in inner:
+        for leaf in leaves(child, where):
+            yield leaf._replace(pipeline=[*leaf.pipeline, *own])
     if not inner:
-        yield dataset
-
-
-def _new_ids(reduce_zero_label: bool, label_map: dict[int, int] | None) -> NDArray[np.int64]:
-    """What ``LoadAnnotations`` makes of every id."""
-    ids = np.arange(256)
-    if reduce_zero_label:
-        ids = np.where((ids == 0) | (ids == IGNORED), IGNORED, ids - 1)
-    before = ids.copy()
-    for old, new in (label_map or {}).items():
-        ids[before == old] = new
-    return ids
-
-
-def _orphans(dataset: Any, split: str, masks: set[str]) -> list[Finding]:
-    """Masks in the folder that belong to no image, unless a list chooses among the images."""
-    folder = dataset.data_prefix.get("seg_map_path")
-    if not folder or dataset.ann_file or dataset._indices is not None:
-        return []
-    if isinstance(dataset, FolderDataset):
-        orphans = sorted(map(str, dataset.unused_masks()))
-    else:
-        found = {str(path) for path in Path(folder).rglob(f"*{dataset.seg_map_suffix}")}
-        orphans = sorted(found - {str(Path(mask)) for mask in masks})
-    return [Finding.of("missing_image", split, [Path(mask).name for mask in orphans])] if orphans else []
+        yield Leaf(key, dataset, own)
 
 
 def list_files(config: Config, splits: Iterable[str]) -> list[Listing]:
@@ -87,45 +93,66 @@ def list_files(config: Config, splits: Iterable[str]) -> list[Listing]:
     seen: list[list[tuple[str, str]]] = []
     for split in splits:
         loader = config.get(f"{split}_dataloader")
-        for cfg in leaves(loader["dataset"]) if loader else ():
-            listing = _list(cfg, split)
-            if listing.pairs not in seen or listing.findings:  # Validation and test are often the same.
+        for leaf in leaves(loader["dataset"], f"{split}_dataloader.dataset") if loader else ():
+            listing = _list(leaf, split)
+            files = listing.files
+            if files not in seen or listing.findings:  # Validation and test are often the same.
                 listings.append(listing)
-                seen.append(listing.pairs)
+                seen.append(files)
     return listings
 
 
-def _list(cfg: dict[str, Any], split: str) -> Listing:
-    dataset = DATASETS.build({**cfg, "pipeline": [], "lazy_init": True, "serialize_data": False})
-    pairs: list[tuple[str, str]] = []
+def _list(leaf: Leaf, split: str) -> Listing:
+    dataset = DATASETS.build({**leaf.node, "pipeline": [], "lazy_init": True, "serialize_data": False})
+    fields = {"label_map": dataset.label_map, "reduce_zero_label": dataset.reduce_zero_label, "seg_fields": []}
+    infos: list[Info] = []
     findings: list[Finding] = []
     hint: list[str] = []
-    nothing = f"{dataset.data_prefix['img_path']} holds no *{dataset.img_suffix}"
+    nothing = f"{dataset.data_prefix['img_path']} holds no *{getattr(dataset, 'img_suffix', '')}"
     try:
         dataset.full_init()
-        infos = (dataset.get_data_info(i) for i in range(len(dataset)))
-        pairs = [(info["img_path"], info.get("seg_map_path") or "") for info in infos]
+        infos = [dataset.get_data_info(i) for i in range(len(dataset))]
     except MissingMaskError as error:
-        pairs = [(str(image), str(mask)) for image, mask in error.pairs]
+        infos = [{"img_path": str(image), "seg_map_path": str(mask), **fields} for image, mask in error.pairs]
         hint = [error.hint] if error.hint else []
     except NoImageError as error:
         nothing = str(error)
     except FolderError as error:
         findings.append(Finding.of("folder", split, [str(error)]))
-    if not pairs and not findings:
+    if not infos and not findings:
         findings.append(Finding.of("no_image", split, [nothing]))
-    missing = [(image, mask) for image, mask in pairs if mask and not Path(mask).is_file()]
-    if missing:
-        cases = [f"{Path(image).name}: there is no {mask}" for image, mask in missing]
+    masks = [info.get("seg_map_path") or "" for info in infos]
+    absent = [i for i, mask in enumerate(masks) if mask and not os.path.isfile(mask)]
+    if absent:
+        cases = [f"{Path(infos[i]['img_path']).name}: there is no {masks[i]}" for i in absent]
         findings.append(Finding("missing_mask", split, len(cases), (*hint, *cases[:5])))
-    if pairs:
-        findings += _orphans(dataset, split, {mask for _, mask in pairs})
+    findings += _orphans(dataset, split, set(masks)) if infos else []
+    loader = Loader(leaf.pipeline)
     return Listing(
         split,
+        leaf.key,
         tuple(dataset.metainfo["classes"]),
         bool(dataset.reduce_zero_label),
-        _new_ids(dataset.reduce_zero_label, dataset.label_map),
-        pairs,
-        list(cfg.get("pipeline", [])),
+        loader.new_ids({**fields, "img_path": ""}),
+        infos,
+        leaf.pipeline,
+        loader,
         findings,
     )
+
+
+def _orphans(dataset: Any, split: str, masks: set[str]) -> list[Finding]:
+    """Masks in the folder that belong to no image, unless a list chooses among the images."""
+    folder = dataset.data_prefix.get("seg_map_path")
+    if not folder or dataset.ann_file or dataset._indices is not None:
+        return []
+    if isinstance(dataset, FolderDataset):
+        orphans = sorted(map(str, dataset.unused_masks()))
+    elif os.path.isdir(folder):
+        found = scan_folder(Path(folder), failed=lambda error: None)
+        suffix = dataset.seg_map_suffix
+        there = {os.path.normpath(os.path.join(folder, name)) for name in found if name.endswith(suffix)}
+        orphans = sorted(there - {os.path.normpath(mask) for mask in masks})
+    else:
+        orphans = []
+    return [Finding.of("missing_image", split, [Path(mask).name for mask in orphans])] if orphans else []

@@ -1,52 +1,126 @@
-"""How large a pipeline makes an image at most, before it cuts a crop out of it."""
+"""How large a pipeline makes an image before it cuts a crop out of it: the resizing steps themselves say it."""
 
+import itertools
+import math
+from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+from mmseg.registry import TRANSFORMS
 
-def _within(size: tuple[float, float], long: float, short: float) -> tuple[float, float]:
-    """Scale (height, width) to fit into a long and a short side, keeping the ratio."""
-    factor = min(long / max(size), short / min(size))
-    return size[0] * factor, size[1] * factor
+Size = tuple[int, int]
 
-
-def _resize(size: tuple[float, float], transform: dict[str, Any]) -> tuple[float, float]:
-    """Largest (height, width) that a transform of MMCV or MMSegmentation gives; it stays if it does not resize."""
-    kind = transform["type"]
-    scales = transform.get("scales") or ([transform["scale"]] if "scale" in transform else [])
-    if kind in ("Resize", "RandomResize", "RandomChoiceResize"):
-        factor = max(transform.get("ratio_range") or (1.0,))
-        if not scales:
-            factors = transform.get("scale_factor") or 1.0
-            width, height = factors if isinstance(factors, (list, tuple)) else (factors, factors)
-            return size[0] * height, size[1] * width
-        largest = max(scales, key=lambda scale: scale[0] * scale[1] if isinstance(scale, (list, tuple)) else scale)
-        width, height = largest if isinstance(largest, (list, tuple)) else (largest, largest)
-        if transform.get("keep_ratio", transform.get("resize_type") is not None):
-            return _within(size, max(width, height) * factor, min(width, height) * factor)
-        return height * factor, width * factor
-    if kind == "ResizeShortestEdge":
-        shortest = max(scales[0]) if isinstance(scales[0], (list, tuple)) else scales[0]
-        return _within(size, transform.get("max_size") or float("inf"), shortest)
-    return size
+_RESIZING = ("Resize", "RandomResize", "RandomChoiceResize", "ResizeShortestEdge", "ResizeToMultiple")
+# Of all ways that a pipeline may go, so many are tried.
+_MOST_WAYS = 64
 
 
-def largest_before_crop(
-    size: tuple[int, int], pipeline: list[dict[str, Any]]
-) -> tuple[tuple[int, int], tuple[int, int]] | None:
-    """Largest size of an image where a pipeline crops it, and the size of the crop.
+def _name(step: dict[str, Any]) -> str:
+    kind = step.get("type")
+    return kind.rpartition(".")[2] if isinstance(kind, str) else getattr(kind, "__name__", "")
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and len(value) == 2 and all(isinstance(v, (list, tuple)) for v in value)
+
+
+def _ways(step: dict[str, Any], typical: bool) -> Iterator[list[dict[str, Any]]]:
+    """The outermost ways that a step may go, or the one in the middle of them: steps in which nothing is random."""
+    name, step = _name(step), dict(step)
+    inner = step.get("transforms") or []
+    if name == "RandomApply":
+        prob = step.get("prob", 0.5)
+        if prob < 1 and not (typical and prob >= 0.5):
+            yield []
+        if prob > 0 and not (typical and prob < 0.5):
+            yield from _paths(inner if isinstance(inner, list) else [inner], typical)
+    elif name == "RandomChoice":
+        for branch in inner:
+            yield from _paths(branch if isinstance(branch, list) else [branch], typical)
+    elif name == "RandomResize" and _is_pair(step.get("scale")):
+        ends = list(zip(*step["scale"], strict=True))
+        middle = tuple(round(sum(end) / 2) for end in ends)
+        for scale in [middle] if typical else [tuple(map(min, ends)), tuple(map(max, ends))]:
+            yield [step | {"scale": scale, "ratio_range": (1.0, 1.0)}]
+    elif name == "RandomResize" and step.get("ratio_range"):
+        low, high = step["ratio_range"]
+        for ratio in [math.sqrt(low * high)] if typical else [low, high]:
+            yield [step | {"ratio_range": (ratio, ratio)}]
+    elif name == "RandomChoiceResize" and isinstance(step.get("scales"), list):
+        scales = sorted(step["scales"], key=lambda scale: np.prod(scale))
+        for scale in [scales[len(scales) // 2]] if typical else scales:
+            yield [step | {"scales": [scale]}]
+    else:
+        yield [step] if name in _RESIZING else []
+
+
+def _paths(steps: list[dict[str, Any]], typical: bool) -> Iterator[list[dict[str, Any]]]:
+    """The ways that a row of steps may go."""
+    ways = (list(_ways(step, typical)) for step in steps)
+    for path in itertools.islice(itertools.product(*ways), _MOST_WAYS):
+        yield [step for way in path for step in way]
+
+
+def _build(step: dict[str, Any]) -> Any:
+    built = TRANSFORMS.build(dict(step))
+    inside: Any = built
+    while inside is not None:  # Sizes do not depend on it, time does.
+        if hasattr(inside, "interpolation"):
+            inside.interpolation = "nearest"
+        inside = getattr(inside, "resize", None)
+    return built
+
+
+class Scaling:
+    """What the resizing steps of a pipeline make of the sizes of images.
+
+    Threads may not share it.
 
     Args:
-        size: (height, width) of the image.
         pipeline: Config of the transforms.
 
-    Returns:
-        Both as (height, width); None if nothing is cropped.
+    Attributes:
+        crop: (height, width) of the first crop; None if nothing is cropped.
     """
-    current: tuple[float, float] = size
-    for transform in pipeline:
-        if transform["type"] == "RandomCrop":
-            crop = transform["crop_size"]
-            height, width = crop if isinstance(crop, (list, tuple)) else (crop, crop)
-            return (round(current[0]), round(current[1])), (height, width)
-        current = _resize(current, transform)
-    return None
+
+    def __init__(self, pipeline: list[dict[str, Any]]) -> None:
+        place = next((i for i, step in enumerate(pipeline) if _name(step) == "RandomCrop"), len(pipeline))
+        self.crop: Size | None = None
+        if place < len(pipeline):
+            crop = pipeline[place]["crop_size"]
+            self.crop = (crop[0], crop[1]) if isinstance(crop, (list, tuple)) else (crop, crop)
+        before = pipeline[:place]
+        self._paths = {
+            typical: [[_build(step) for step in path] for path in _paths(before, typical)] for typical in (False, True)
+        }
+        self._known: dict[tuple[Size, bool], list[Size]] = {}
+
+    def reachable(self, size: Size) -> list[Size]:
+        """The outermost sizes, (height, width), that an image may get before it is cropped.
+
+        Args:
+            size: (height, width) of the image.
+        """
+        return self._sizes(size, False)
+
+    def typical(self, size: Size) -> list[Size]:
+        """The sizes that it gets in the middle of all that is random."""
+        return self._sizes(size, True)
+
+    def _sizes(self, size: Size, typical: bool) -> list[Size]:
+        if (size, typical) not in self._known:
+            state = np.random.get_state()  # A training is not to see what is drawn here.
+            found = {_through(path, size) for path in self._paths[typical]}
+            np.random.set_state(state)
+            self._known[size, typical] = sorted(found)
+        return self._known[size, typical]
+
+
+def _through(steps: list[Any], size: Size) -> Size:
+    if not steps:
+        return size
+    results: Any = {"img": np.zeros(size, np.uint8), "img_shape": size, "ori_shape": size, "seg_fields": []}
+    for step in steps:
+        results = step(results)
+    height, width = results["img"].shape[:2]
+    return height, width

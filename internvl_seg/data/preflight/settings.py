@@ -8,37 +8,39 @@ from mmengine.config import Config
 from ..confusion import IGNORED
 from .findings import Finding
 from .listing import Listing, leaves
+from .loading import nested
+from .pasting import Command
 
 
-def _heads(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
+def heads(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The heads of a config's model with their keys."""
     for key in ("decode_head", "auxiliary_head"):
-        heads = config.model.get(key)
-        several = isinstance(heads, (list, tuple))
-        for i, head in enumerate(heads if several else [heads] if heads else []):
+        found = config.model.get(key)
+        several = isinstance(found, (list, tuple))
+        for i, head in enumerate(found if several else [found] if found else []):
             yield f"model.{key}[{i}]" if several else f"model.{key}", head
 
 
-def _transforms(pipeline: Any) -> Iterator[dict[str, Any]]:
-    """Transforms, also those inside others."""
-    for item in pipeline:
-        if isinstance(item, dict):
-            yield item
-            yield from _transforms(item.get("transforms", []))
-        elif isinstance(item, (list, tuple)):
-            yield from _transforms(item)
+def _evaluators(config: Config, split: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    key = f"{split}_evaluator"
+    found = config.get(key)
+    if isinstance(found, (list, tuple)):
+        yield from ((f"{key}[{i}]", metric) for i, metric in enumerate(found))
+    elif found:
+        yield key, found
 
 
 def ignored_labels(config: Config) -> dict[str, int]:
     """The label that every place of a config ignores or pads with, by the key of the place."""
-    found: dict[str, int] = {key + ".ignore_index": head.get("ignore_index", IGNORED) for key, head in _heads(config)}
+    found: dict[str, int] = {key + ".ignore_index": head.get("ignore_index", IGNORED) for key, head in heads(config)}
     if "data_preprocessor" in config.model:
         found["model.data_preprocessor.seg_pad_val"] = config.model.data_preprocessor.get("seg_pad_val", IGNORED)
     for split in ("train", "val", "test"):
-        loader, evaluator = config.get(f"{split}_dataloader"), config.get(f"{split}_evaluator")
-        for dataset in leaves(loader["dataset"]) if loader else ():
-            found[f"{split}_dataloader.dataset.ignore_index"] = dataset.get("ignore_index", IGNORED)
-            for transform in _transforms(dataset.get("pipeline", [])):
-                key = f"{split}_dataloader.dataset.pipeline: {transform['type']}"
+        loader = config.get(f"{split}_dataloader")
+        for leaf in leaves(loader["dataset"], f"{split}_dataloader.dataset") if loader else ():
+            found[f"{leaf.key}.ignore_index"] = leaf.node.get("ignore_index", IGNORED)
+            for transform in nested(leaf.pipeline):
+                key = f"{leaf.key}.pipeline: {transform['type']}"
                 pad = transform.get("pad_val")
                 values = {
                     "seg_pad_val": transform.get("seg_pad_val"),
@@ -46,8 +48,8 @@ def ignored_labels(config: Config) -> dict[str, int]:
                     "ignore_index": transform.get("ignore_index"),
                 }
                 found |= {f"{key}.{name}": value for name, value in values.items() if value is not None}
-        for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator] if evaluator else []:
-            found[f"{split}_evaluator.ignore_index"] = metric.get("ignore_index", IGNORED)
+        for key, metric in _evaluators(config, split):
+            found[f"{key}.ignore_index"] = metric.get("ignore_index", IGNORED)
     return found
 
 
@@ -56,12 +58,26 @@ def most_ignored(labels: dict[str, int]) -> int:
     return max(set(labels.values()), key=list(labels.values()).count)
 
 
-def check_settings(config: Config, listings: list[Listing]) -> list[Finding]:
+def options_to_ignore(config: Config, label: int) -> dict[str, Any] | None:
+    """The options with which a label is ignored everywhere; None if a place has no key that an option can name."""
+    labels = ignored_labels(config)
+    if any(": " in key and value != label for key, value in labels.items()):
+        return None
+    return {key: label for key in labels if ": " not in key}
+
+
+def options_for_classes(config: Config, number: int) -> dict[str, Any]:
+    """The options that give all heads another number of classes."""
+    return {f"{key}.num_classes": number for key, head in heads(config) if head.get("num_classes") != number}
+
+
+def check_settings(config: Config, listings: list[Listing], command: Command) -> list[Finding]:
     """Find values of a config that contradict each other.
 
     Args:
         config: The config.
         listings: Its data sets.
+        command: What is run, for the advice.
     """
     findings = []
     labels = ignored_labels(config)
@@ -70,12 +86,18 @@ def check_settings(config: Config, listings: list[Listing]) -> list[Finding]:
         # The odd ones first: they are what is to be changed.
         cases.sort(key=lambda case: case.endswith(f" = {most_ignored(labels)}"))
         findings.append(Finding("ignore_index", "", len(cases), tuple(cases)))
-    for listing in listings:
+    for split in dict.fromkeys(listing.split for listing in listings):
+        # Parts of one split have one head; parts with other classes are a fault of their own.
+        classes = next(listing.classes for listing in listings if listing.split == split)
         wrong = [
-            f"{key}.num_classes = {head['num_classes']}, the {listing.split} set has {len(listing.classes)}"
-            for key, head in _heads(config)
-            if head["num_classes"] != len(listing.classes)
+            f"{key}.num_classes = {head['num_classes']}, the {split} set has {len(classes)}"
+            for key, head in heads(config)
+            if head.get("num_classes", len(classes)) != len(classes)
         ]
         if wrong:
-            findings.append(Finding.of("num_classes", listing.split, wrong))
+            mend = "set num_classes of every head to the number of the data set's classes"
+            options = options_for_classes(config, len(classes))
+            if len(classes) > 1:
+                mend += f": {command.with_options(options)}"
+            findings.append(Finding.of("num_classes", split, wrong, mend))
     return findings

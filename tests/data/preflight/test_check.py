@@ -86,7 +86,10 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "alpha_image": (lambda: edit_image(lambda image: image.convert("RGBA")), "b.png: RGBA"),
     "rotated_image": (lambda: rotate(Image.open(TRAIN[0] / "b.png")), "b.png: RGB"),
     "cmyk_image": (cmyk, "b.png: CMYK"),
-    "wide_image": (lambda: Image.fromarray(np.full((30, 50), 900, np.uint16)).save(TRAIN[0] / "b.png"), "b.png: I;16"),
+    "wide_image": (
+        lambda: Image.fromarray(np.full((30, 50), 900, np.uint16)).save(TRAIN[0] / "b.png"),
+        "b.png: PNG, 1 band of 16 bits",
+    ),
 }
 
 
@@ -99,9 +102,10 @@ def assert_found(kind: str, example: str, capsys: pytest.CaptureFixture[str], *a
     said = " ".join(capsys.readouterr().out.split())
     assert f"{KINDS[kind].severity}: {kind}" in said
     assert example in said
-    assert " ".join(KINDS[kind].mend.split()) in said
     report = check_dataset(load_config("config.py", dict(a.split("=") for a in arguments[1:])))
     assert [finding.kind for finding in report.findings] == [kind]
+    if not report.findings[0].advice:
+        assert " ".join(KINDS[kind].mend.split()) in said
 
 
 @pytest.mark.usefixtures("data")
@@ -270,9 +274,9 @@ def test_ids_that_8_bits_cannot_hold() -> None:
 @pytest.mark.usefixtures("data")
 def test_images_smaller_than_the_crop(capsys: pytest.CaptureFixture[str]) -> None:
     text = Path("config.py").read_text()
-    Path("config.py").write_text(text.replace("crop_size=(28, 42)", "crop_size=(28, 60)"))
+    Path("config.py").write_text(text.replace("(28, 42)", "(28, 56)"))
     assert check() == 1
-    assert "a.png: 50x30, the crop 60x28" in capsys.readouterr().out
+    assert "a.png: 50x30, the crop 56x28" in capsys.readouterr().out
     # An enlargement in the pipeline is counted.
     resize = (
         "dict(type='RandomResize', scale=(60, 36), ratio_range=(0.5, 1.0), keep_ratio=True), dict(type='RandomCrop'"
@@ -360,13 +364,11 @@ def test_a_test_set_without_masks_lacks_none() -> None:
 
 def test_every_kind_is_provoked_and_documented() -> None:
     elsewhere = {
+        *("no_image", "ignore_index", "num_classes", "unseen_class", "small_image", "zero_label_reduced"),
+        # In test_images.py and test_labels.py.
+        *("unsupported_image", "large_image", "scaled_image", "too_many_classes", "classes_differ", "classes_renamed"),
+        *("object_ignored", "no_label", "unlabelled_mask", "void_label", "unscored_class", "unsupported_mask"),
         "folder",
-        "no_image",
-        "ignore_index",
-        "num_classes",
-        "unseen_class",
-        "small_image",
-        "zero_label_reduced",
     }
     assert FAULTS.keys() | elsewhere == KINDS.keys()
     page = (Path(__file__).resolve().parents[3] / "docs/preflight.md").read_text()

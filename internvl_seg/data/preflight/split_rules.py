@@ -1,0 +1,63 @@
+"""What is wrong between data sets: images that are in two of them, and classes that do not agree."""
+
+import os
+
+from .findings import Finding
+from .reading import Looked
+
+_NAMED = 3
+
+
+def find_between_splits(looked: list[Looked]) -> list[Finding]:
+    """Compare the data sets of all splits.
+
+    Args:
+        looked: The data sets and what was read of them.
+    """
+    return _overlap(looked) + _classes(looked)
+
+
+def _overlap(looked: list[Looked]) -> list[Finding]:
+    """Images of the training sets that are in another one, too; blank ones, as where there is no data, may be."""
+    trained: dict[str, str] = {}
+    cases: dict[str, list[str]] = {}
+    for part in looked:
+        split = part.listing.split
+        named = [
+            (pair.image.digest, os.path.basename(pair.image_path))
+            for pair in part.pairs
+            if pair.image is not None and pair.image.digest and not pair.image.is_blank
+        ]
+        if split == "train":
+            trained |= dict(named)
+        else:
+            both = [f"{name} = {trained[digest]}" for digest, name in named if digest in trained]
+            cases.setdefault(split, []).extend(both)
+    return [Finding.of("overlap", split, both) for split, both in cases.items() if both]
+
+
+def _classes(looked: list[Looked]) -> list[Finding]:
+    """Data sets whose classes are not those of the first one."""
+    findings: dict[str, list[str]] = {}
+    for part in looked[1:]:
+        first, other = looked[0].listing, part.listing
+        if other.classes == first.classes:
+            continue
+        moved = {name for name in other.classes if name in first.classes} and [
+            f"{name!r} is {i} in {other.key} and {first.classes.index(name)} in {first.key}"
+            for i, name in enumerate(other.classes)
+            if name in first.classes and first.classes.index(name) != i
+        ]
+        renamed = [
+            f"class {i} is {there!r} in {other.key} and {here!r} in {first.key}"
+            for i, (here, there) in enumerate(zip(first.classes, other.classes, strict=False))
+            if here != there
+        ]
+        if len(first.classes) != len(other.classes) and not moved:
+            moved = [f"{other.key} has {len(other.classes)} classes, {first.key} has {len(first.classes)}"]
+        # Parts of one split are joined by MMEngine only if their classes are the same.
+        if moved or other.split == first.split:
+            findings.setdefault("classes_differ", []).extend((moved or renamed)[:_NAMED])
+        else:
+            findings.setdefault("classes_renamed", []).extend(renamed[:_NAMED])
+    return [Finding.of(kind, "", cases) for kind, cases in findings.items()]
