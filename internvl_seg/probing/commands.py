@@ -142,28 +142,33 @@ def probe(
     settings = ProbeSettings.read(config.get("probe"))
     init_default_scope(config.get("default_scope", "mmseg"))
     task = _task(config)
+    with explaining(config):
+        selection = plan_selection(settings.select, task)
     # Without classes that fit the head, nothing of the labels can be said.
     if task.is_dense and not dry_run and task.classes:
         words = ["python", "tools/probe.py", str(config.filename)]
         words += [*(("--work-dir", work_dir) if work_dir else ()), *(("--resume",) if resume else ())]
-        words += ["--stream"] if stream else []
+        words += [*(["--stream"] if stream else ()), *(("--select-on", select_on) if select_on else ())]
+        splits = ("train", "val", "test") if selection.on == "val" else ("train", "val")
         command = Command(tuple(words), options or {})
         with explaining(config):
             harm = "The study would fail or its scores mean nothing"
-            check_before_training(config, options=options, allow=allow, command=command, harm=harm)
+            check_before_training(config, options=options, splits=splits, allow=allow, command=command, harm=harm)
     folder = Path(work_dir or config.get("work_dir") or Path("work_dirs", Path(config.filename).stem))
     with nullcontext() if dry_run else locked_folder(folder, "tools/probe.py", console.print):
         if not resume and not dry_run:
             shutil.rmtree(folder / "state", ignore_errors=True)
         for part in ("", "state", "heads"):
             remove_leftovers(folder / part)
-        return _run(config, settings, task, folder, stream=stream, dry_run=dry_run, console=console)
+        study = Study(selection)
+        return _run(config, settings, task, study, folder, stream=stream, dry_run=dry_run, console=console)
 
 
 def _run(
     config: Config,
     settings: ProbeSettings,
     task: Task,
+    study: Study,
     folder: Path,
     *,
     stream: bool,
@@ -174,7 +179,6 @@ def _run(
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with explaining(config), Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         track = _tracker(progress, console)
-        study = Study(plan_selection(settings.select, task))
         chosen = backbones(config, settings)
         planned = {}
         for name, backbone in chosen.items():

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.preflight import KINDS
 from ..training import ConfigError
 from ..training.commands import evaluate
 from .head_spec import HeadResult
@@ -172,7 +173,8 @@ def score_on_test(result: HeadResult, task: Task, folder: Path) -> Reported | No
     if result.checkpoint is None or result.config is None:
         return None
     work_dir = folder / "test" / result.spec.name
-    metrics = evaluate(folder / result.config, folder / result.checkpoint, work_dir=str(work_dir))
+    # Its images were looked at before the study began.
+    metrics = evaluate(folder / result.config, folder / result.checkpoint, work_dir=str(work_dir), allow=tuple(KINDS))
     name = _METRICS[task.metric]
     if name not in metrics:
         raise ConfigError(
