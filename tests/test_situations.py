@@ -285,14 +285,14 @@ SITUATIONS: dict[str, tuple[str, list[str]]] = {
     "scoring_masks_of_other_size": (
         "masks of the test set have another size than their images",
         [
-            "tests/tools/test_train_and_test.py::test_a_mask_that_does_not_fit_is_one_line",
+            "tests/tools/test_train_and_test.py::test_a_mask_that_does_not_fit_is_told_before_the_test",
             "tests/training/test_metric.py::test_a_mask_of_another_size_is_named",
         ],
     ),
     "scoring_masks_of_three_channels": (
         "masks of the test set have three channels",
         [
-            "tests/tools/test_train_and_test.py::test_a_mask_that_does_not_fit_is_one_line[ has 3 channels]",
+            "tests/tools/test_train_and_test.py::test_a_mask_that_does_not_fit_is_told_before_the_test",
             "tests/training/test_metric.py::test_a_mask_in_colours_is_named",
         ],
     ),

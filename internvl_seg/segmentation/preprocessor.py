@@ -15,6 +15,8 @@ _KNOWN = (1, 3)
 class SegDataPreProcessor(MMSegSegDataPreProcessor):
     """MMSegmentation's preprocessor of this name, but that ``mean`` and ``std`` may be of any number of bands.
 
+    Threads may share it.
+
     Args:
         mean: Of every band, or one for all.
         std: Standard deviations, as many.

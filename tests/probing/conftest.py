@@ -1,6 +1,6 @@
 """A tiny frozen encoder, a few tiny images, and a config that probes one on the other."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -126,11 +126,16 @@ def make_features(config: Path) -> MakeFeatures:
 def run(config: Path) -> Run:
     """Run a study with options over the config; gives its heads."""
 
-    def run(work_dir: str = "out", resume: bool = False, stream: bool = False, **options: object) -> Scored:
+    def run(
+        work_dir: str = "out",
+        resume: bool = False,
+        stream: bool = False,
+        allow: Collection[str] = (),
+        **options: object,
+    ) -> Scored:
         dotted = {name.replace("__", "."): value for name, value in options.items()}
-        found = probe(
-            config, work_dir=work_dir, resume=resume, stream=stream, options=dotted, console=Console(quiet=True)
-        )
+        given = {"work_dir": work_dir, "resume": resume, "stream": stream, "allow": allow}
+        found = probe(config, **given, options=dotted, console=Console(quiet=True))
         assert found is not None
         return found
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from internvl_seg.data.confusion import count_on_device, pair_counts
 from internvl_seg.data.masks import LabelError
+from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import evaluate, train
 from internvl_seg.training.metric import SegmentationMetric
 
@@ -344,7 +345,9 @@ def test_masks_of_16_bits_are_scored_by_their_ids_and_drawn(
     for mask in Path("tiny/annotations").iterdir():
         ids = np.asarray(Image.open(mask)).astype(np.uint16)
         Image.fromarray(np.where(ids == 0, 256, ids).astype(np.uint16)).save(mask)
-    evaluate(config, "run/iter_1.pth", work_dir="run", show_dir="pictures")
+    with pytest.raises(DatasetError, match=r"label_out_of_range: .*\(0\.png: 256 of 4 classes"):
+        evaluate(config, "run/iter_1.pth", work_dir="run", show_dir="pictures")
+    evaluate(config, "run/iter_1.pth", work_dir="run", show_dir="pictures", allow=["label_out_of_range"])
     # Of the lowest 8 bits, 256 would be class 0.
     results = json.loads(Path("run/test_results.json").read_text())
     assert next(iter(results["per_class"].values()))["labelled"] == 0

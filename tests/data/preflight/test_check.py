@@ -86,7 +86,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "alpha_image": (lambda: edit_image(lambda image: image.convert("RGBA")), "b.png: RGBA"),
     "rotated_image": (lambda: rotate(Image.open(TRAIN[0] / "b.png")), "b.png: RGB"),
     "cmyk_image": (cmyk, "b.png: CMYK"),
-    "wide_image": (
+    "unsupported_image": (
         lambda: Image.fromarray(np.full((30, 50), 900, np.uint16)).save(TRAIN[0] / "b.png"),
         "b.png: PNG, 1 band of 16 bits",
     ),
@@ -366,7 +366,7 @@ def test_every_kind_is_provoked_and_documented() -> None:
     elsewhere = {
         *("no_image", "ignore_index", "num_classes", "unseen_class", "small_image", "zero_label_reduced"),
         # In test_images.py and test_labels.py.
-        *("unsupported_image", "large_image", "scaled_image", "too_many_classes", "classes_differ", "classes_renamed"),
+        *("wide_image", "large_image", "scaled_image", "too_many_classes", "classes_differ", "classes_renamed"),
         *("object_ignored", "no_label", "unlabelled_mask", "void_label", "unscored_class", "unsupported_mask"),
         "folder",
     }
