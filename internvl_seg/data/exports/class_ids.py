@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..palette import distinct_palette
+from .colour_tables import NO_CLASS
 from .export import IGNORED, MOST_CLASSES, UNLABELLED, ClassLabel, Export, ExportError, Unlabelled
 
 BACKGROUND = "background"
@@ -69,6 +70,11 @@ def _in_order(
     classes: tuple[ClassLabel, ...], named: Sequence[ClassLabel] | None
 ) -> tuple[tuple[ClassLabel, ...], dict[int, int], tuple[str, ...]]:
     if named is None or [label.name for label in named] == [label.name for label in classes]:
+        return classes, {i: i for i in range(len(classes))}, ()
+    # A reader that takes such a name for pixels without a label has no class of it.
+    void = {label.name for label in named if label.name.lower() in NO_CLASS} - {label.name for label in classes}
+    named = [label for label in named if label.name not in void]
+    if [label.name for label in named] == [label.name for label in classes]:
         return classes, {i: i for i in range(len(classes))}, ()
     known = {label.name for label in named}
     named = [*(one for one in classes if one.name.lower() in _BACKGROUNDS and one.name not in known), *named]

@@ -17,6 +17,7 @@ _INSTEAD_OF = {
     "segments_ai": ("coco",),
     "colour_masks": ("id_masks",),
 }
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, str]:
@@ -36,6 +37,7 @@ def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, st
         return modules[name], modules[name].recognise(source) or f"--format {name}"
     if source.root.is_dir() and not source.files:
         raise ExportError(f"{source.root} holds no file. Name the folder, or the file, that a labelling tool exported.")
+    _refuse_archive(source)
     claims = _claims(source, [name for name in modules if name not in _ANY_FOLDER])
     claims = claims or _claims(source, [name for name in modules if name in _ANY_FOLDER])
     covered = {other for name in claims for other in _INSTEAD_OF.get(name, ())}
@@ -50,6 +52,17 @@ def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, st
         )
     ((found, why),) = left.items()
     return modules[found], why
+
+
+def _refuse_archive(source: Source) -> None:
+    """Tools on the web give an archive: it is to be unpacked, where nothing else is there."""
+    packed = [name for name in source.files if name.lower().endswith(_ARCHIVES)]
+    if packed and len(packed) == len(source.files):
+        raise ExportError(
+            f"{source.path(packed[0])} is an archive. Unpack it and name the folder: unzip {packed[0]} -d FOLDER."
+            if packed[0].lower().endswith(".zip")
+            else f"{source.path(packed[0])} is an archive. Unpack it into a folder, and name that."
+        )
 
 
 def known_formats() -> dict[str, ModuleType]:

@@ -253,6 +253,8 @@ class _Writer:
         if part.window is not None and (empty := self._empty(part, common, valid)) is not None:
             return Written(**common, empty=empty)
         copied = part.window is None and opened.suffix is not None
+        if copied:
+            opened.check()  # What is not decoded here would fail in training.
         suffix, content = (opened.suffix or "", None) if copied else opened.encode(part.window)
         target = self._out / "images" / part.split / f"{part.name}{suffix}"
         with whole_file(target) as temporary:
