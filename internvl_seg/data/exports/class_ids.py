@@ -108,6 +108,13 @@ def _some(names: Sequence[str]) -> str:
 def _coloured(classes: Sequence[ClassLabel]) -> tuple[ClassLabel, ...]:
     """The classes, those without a colour with one that no other has."""
     taken = {label.colour for label in classes}
+    if (0, 0, 0) not in taken:
+        of_nothing = next((i for i, label in enumerate(classes) if label.name.lower() in _BACKGROUNDS), None)
+        if of_nothing is not None and classes[of_nothing].colour is None:
+            taken.add((0, 0, 0))
+            classes = [
+                label._replace(colour=(0, 0, 0)) if i == of_nothing else label for i, label in enumerate(classes)
+            ]
     free = [(r, g, b) for r, g, b in distinct_palette(20) if (r, g, b) not in taken]
     free += [(r, g, b) for b in range(32, 256, 56) for g in range(16, 256, 32) for r in range(0, 256, 32)]
     left = iter(colour for colour in dict.fromkeys(free) if colour not in taken)

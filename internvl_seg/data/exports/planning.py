@@ -171,8 +171,9 @@ def _split(
         notes = _leaks({picture.name: picture.split for picture in pictures if picture.split}, groups, "source's")
         if len(given) == 1 and sum(given.values()) == len(pictures) > 1:
             (only,) = given
+            missing = "measure" if only == "train" else "train"
             notes += (
-                f"All {len(pictures)} pictures are in the source's split {only}: nothing is left to measure on. "
+                f"All {len(pictures)} pictures are in the source's split {only}: nothing is left to {missing} on. "
                 "--split 0.8,0.1,0.1 draws other splits.",
             )
         of = {picture.name: picture.split for picture in pictures if picture.split}

@@ -268,9 +268,10 @@ def test_pictures_that_training_does_not_read_are_converted(tmp_path: Path) -> N
     assert any("1 pictures were written anew without loss" in note for note in report(prepared)["notes"])
 
 
-def test_a_damaged_picture_is_named_and_the_others_are_done(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["masks", "images"])
+def test_a_damaged_picture_is_named_and_the_others_are_done(tmp_path: Path, kind: str) -> None:
     folder(tmp_path / "in", 3)
-    (tmp_path / "in/masks/p1.png").write_bytes((tmp_path / "in/masks/p1.png").read_bytes()[:200])
+    (tmp_path / f"in/{kind}/p1.png").write_bytes((tmp_path / f"in/{kind}/p1.png").read_bytes()[:200])
     prepared = make(tmp_path / "in", tmp_path / "out")
     assert list(prepared.failed) == ["images/p1"]
     assert "cannot be read" in prepared.failed["images/p1"]
