@@ -31,7 +31,7 @@ def walk(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from walk(child, f"{key}[{i}]")
 
 
-class _Options(DictAction):  # type: ignore[misc]
+class _Options(DictAction):
     """MMEngine's, but for texts in quotation marks: their blanks stay, and their commas make no list."""
 
     @staticmethod

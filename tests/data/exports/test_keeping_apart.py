@@ -3,6 +3,7 @@
 import shlex
 from argparse import ArgumentParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def copies(root: Path, count: int = 6) -> None:
 
 def test_copies_of_a_picture_are_not_parted_by_blocks(tmp_path: Path) -> None:
     copies(tmp_path / "in")
-    shares = {"by_blocks": True, "shares": (0.5, 0.5, 0.0), "keep_empty": 1.0}
+    shares: dict[str, Any] = {"by_blocks": True, "shares": (0.5, 0.5, 0.0), "keep_empty": 1.0}
     for tile in (64, 16):
         found: dict[str, set[str]] = {}
         make(tmp_path / "in", tmp_path / f"out{tile}", tile=tile, **shares)
