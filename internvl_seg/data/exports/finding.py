@@ -5,6 +5,7 @@ from types import ModuleType
 
 from .export import ExportError
 from .formats import FORMATS
+from .hints import hints, refuse_archive
 from .source import Source
 
 # Asked when no other format claims an export: any folder of masks is one of theirs.
@@ -37,13 +38,14 @@ def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, st
         return modules[name], modules[name].recognise(source) or f"--format {name}"
     if source.root.is_dir() and not source.files:
         raise ExportError(f"{source.root} holds no file. Name the folder, or the file, that a labelling tool exported.")
-    _refuse_archive(source)
+    refuse_archive(source)
     claims = _claims(source, [name for name in modules if name not in _ANY_FOLDER])
     claims = claims or _claims(source, [name for name in modules if name in _ANY_FOLDER])
     covered = {other for name in claims for other in _INSTEAD_OF.get(name, ())}
     left = {name: why for name, why in claims.items() if name not in covered}
     if not left:
-        raise ExportError(f"{source.root} is no export of a known format. {_listed(modules)}")
+        told = " ".join(["", *hints(source)])
+        raise ExportError(f"{source.root} is no export of a known format.{told} {_listed(modules)}")
     if len(left) > 1:
         found = "; ".join(f"{name} ({why})" for name, why in left.items())
         raise ExportError(
@@ -52,17 +54,6 @@ def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, st
         )
     ((found, why),) = left.items()
     return modules[found], why
-
-
-def _refuse_archive(source: Source) -> None:
-    """Tools on the web give an archive: it is to be unpacked, where nothing else is there."""
-    packed = [name for name in source.files if name.lower().endswith(_ARCHIVES)]
-    if packed and len(packed) == len(source.files):
-        raise ExportError(
-            f"{source.path(packed[0])} is an archive. Unpack it and name the folder: unzip {packed[0]} -d FOLDER."
-            if packed[0].lower().endswith(".zip")
-            else f"{source.path(packed[0])} is an archive. Unpack it into a folder, and name that."
-        )
 
 
 def known_formats() -> dict[str, ModuleType]:

@@ -96,7 +96,15 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
             left.pop(by_stem[stem][0])
     common = Counter(named[mask].signature for found in pairs.values() for mask in found)
     chosen = {
-        name: min(found, key=lambda mask: (-common[named[mask].signature], not mask.lower().endswith(".png"), mask))
+        name: min(
+            found,
+            key=lambda mask: (
+                _differ_in_case(PurePosixPath(name).stem, PurePosixPath(mask).stem),
+                -common[named[mask].signature],
+                not mask.lower().endswith(".png"),
+                mask,
+            ),
+        )
         for name, found in pairs.items()
     }
     used = set(chosen.values())
@@ -106,6 +114,11 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
         sorted(mask for found in left.values() for mask in found),
         sorted({mask for found in pairs.values() for mask in found} - used),
     )
+
+
+def _differ_in_case(picture: str, mask: str) -> bool:
+    """Whether the name of a picture is in that of a mask, but for capital letters."""
+    return picture not in mask and picture.lower() in mask.lower()
 
 
 def _with_one_ending(pictures: Mapping[str, str], masks: Iterable[str]) -> dict[str, str]:

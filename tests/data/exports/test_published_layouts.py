@@ -42,6 +42,11 @@ def test_camvid_of_kaggle_whose_masks_end_in_l(tmp_path: Path) -> None:
         (["images/a.jpg", "images/b.jpg", "images/c.jpg", "labels/a_x.png"], {}),
         (["a.jpg", "a.png", "b.jpeg", "b.bmp", "c.jpg"], {"a.jpg": "a.png", "b.jpeg": "b.bmp"}),
         (["a.png", "a.tif"], {}),
+        # Names that differ in case alone.
+        (
+            ["images/A.jpg", "images/a.jpg", "masks/A.png", "masks/a.png"],
+            {"images/A.jpg": "masks/A.png", "images/a.jpg": "masks/a.png"},
+        ),
         # Stereo pictures are pictures.
         (["images/a_l.png", "images/a_r.png", "masks/a_l.png"], {"images/a_l.png": "masks/a_l.png"}),
     ],
@@ -120,9 +125,58 @@ def test_ids_that_may_begin_with_one_are_told(tmp_path: Path) -> None:
     assert any("No pixel has id 0, which is 'water'" in note for note in notes)
 
 
-@pytest.mark.parametrize(("name", "words"), [("a.zip", r"unzip a\.zip -d FOLDER"), ("a.tar.gz", "Unpack it into a")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("a.zip", r"unzip a\.zip -d FOLDER"), ("a.tar.gz", "Unpack it and name the folder")]
+)
 def test_archives_are_to_be_unpacked(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / name).write_bytes(b"PK")
     for root in (tmp_path, tmp_path / name):
         with pytest.raises(ExportError, match=rf"is an archive\. .*{words}"):
             find_format(Source(root))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("via_region_data.csv", "filename,region_shape_attributes\n", "VGG Image Annotator's table: .* as JSON"),
+        ("a.xml", "<annotation><object><bndbox></bndbox></object></annotation>", "holds boxes alone"),
+        ("export.ndjson", '{"data_row": {}}', "lines of JSON, as Labelbox's"),
+        ("a.jpg", "", "has no pictures with masks of like names, such as"),
+    ],
+)
+def test_what_is_near_to_a_format_says_what_to_do(tmp_path: Path, file: str, content: str, words: str) -> None:
+    (tmp_path / file).write_text(content)
+    with pytest.raises(ExportError, match=rf"is no export of a known format\. .*{words}.* Known are"):
+        find_format(Source(tmp_path))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_colours_by_number_are_read_by_a_table_that_names_them(tmp_path: Path, known: bool) -> None:
+    ids = random_ids(0, 3)
+    mask = Image.fromarray(np.array([2, 0, 1], np.uint8)[ids])
+    mask.putpalette([0, 255, 0, 0, 0, 255, 255 if known else 254, 0, 0])
+    save(tmp_path / "in/images/a.jpg", 0)
+    (tmp_path / "in/masks").mkdir()
+    mask.save(tmp_path / "in/masks/a.png")
+    (tmp_path / "in/labelmap.txt").write_text("red:255,0,0::\ngreen:0,255,0::\nblue:0,0,255::\n")
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert prepared.export.format == ("colour_masks" if known else "id_masks")
+    expected = ids if known else np.array([2, 0, 1], np.uint8)[ids]
+    np.testing.assert_array_equal(masks(tmp_path / "out")["train/a"], expected)
+
+
+def test_the_background_of_binary_masks_is_black(tmp_path: Path) -> None:
+    save(tmp_path / "in/images/a.png", 0)
+    save(tmp_path / "in/masks/a.png", random_ids(0, 2) * 255)
+    assert make(tmp_path / "in", tmp_path / "out").ids.classes[0] == ("background", (0, 0, 0))
+
+
+def test_cityscapes_with_ids_of_training_alone(tmp_path: Path) -> None:
+    """As cityscapesscripts' createTrainIdLabelImgs.py writes them, and MMSegmentation's data set wants them."""
+    ids = random_ids(0, 19)
+    ids[0, 0] = 255
+    save(tmp_path / "in/leftImg8bit/train/aachen/aachen_0_1_leftImg8bit.png", 0)
+    save(tmp_path / "in/gtFine/train/aachen/aachen_0_1_gtFine_labelTrainIds.png", ids)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert prepared.export.format == "cityscapes"
+    np.testing.assert_array_equal(masks(tmp_path / "out")["train/aachen_0_1_leftImg8bit"], ids)

@@ -2,8 +2,8 @@
 
 As the competitions "Airbus Ship Detection" (``ImageId,EncodedPixels``, a row an object), "Severstal"
 (``ImageId,ClassId,EncodedPixels`` or ``ImageId_ClassId,EncodedPixels``), "Understanding Clouds"
-(``Image_Label,EncodedPixels``) and "TGS Salt" (``id,rle_mask``) describe them: pairs of first pixel and length, from 1,
-down the columns. "Carvana" (``img,rle_mask``) counts along the rows.
+(``Image_Label,EncodedPixels``), "TGS Salt" (``id,rle_mask``) and "HuBMAP" (``id,encoding`` or ``id,rle``) describe
+them: pairs of first pixel and length, from 1, down the columns. "Carvana" (``img,rle_mask``) counts along the rows.
 """
 
 import csv
@@ -22,7 +22,7 @@ from ..run_lengths import mask_of_pairs
 from ..source import Source
 
 SUMMARY = "Kaggle's run lengths: a CSV file with EncodedPixels (or rle_mask), the pictures beside it or --images"
-_RUNS = ("encodedpixels", "encoded_pixels", "rle_mask", "rle_encoding")
+_RUNS = ("encodedpixels", "encoded_pixels", "rle_mask", "rle_encoding", "rle", "encoding")
 _BOTH = ("image_label", "imageid_classid", "image_id_class_id")
 _PICTURES = ("imageid", "image_id", "image", "id", "img", "filename", "file_name", "image_name")
 _CLASSES = ("classid", "class_id", "class", "label", "category", "categoryid", "category_id")
