@@ -31,12 +31,24 @@ def walk(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from walk(child, f"{key}[{i}]")
 
 
+class _Options(DictAction):
+    """MMEngine's, but for texts in quotation marks: their blanks stay, and their commas make no list."""
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        inside = val[1:-1]
+        quoted = val[:1] in ("'", '"') and val[:1] == val[-1:] and val[:1] not in inside
+        if quoted and inside[:1] not in "([" and not {*inside}.isdisjoint(" ,'\""):
+            return inside
+        return DictAction._parse_iterable(val)
+
+
 def add_options(parser: ArgumentParser) -> None:
     """Give a command ``--cfg-options``, whose value is the ``options`` of :func:`load_config`."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=_Options,
         metavar="KEY=VALUE",
         help="dotted keys that replace config values",
     )

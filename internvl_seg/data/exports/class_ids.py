@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..palette import distinct_palette
+from .colour_tables import NO_CLASS
 from .export import IGNORED, MOST_CLASSES, UNLABELLED, ClassLabel, Export, ExportError, Unlabelled
 
 BACKGROUND = "background"
@@ -70,6 +71,11 @@ def _in_order(
 ) -> tuple[tuple[ClassLabel, ...], dict[int, int], tuple[str, ...]]:
     if named is None or [label.name for label in named] == [label.name for label in classes]:
         return classes, {i: i for i in range(len(classes))}, ()
+    # A reader that takes such a name for pixels without a label has no class of it.
+    void = {label.name for label in named if label.name.lower() in NO_CLASS} - {label.name for label in classes}
+    named = [label for label in named if label.name not in void]
+    if [label.name for label in named] == [label.name for label in classes]:
+        return classes, {i: i for i in range(len(classes))}, ()
     known = {label.name for label in named}
     named = [*(one for one in classes if one.name.lower() in _BACKGROUNDS and one.name not in known), *named]
     order = {label.name: i for i, label in enumerate(named)}
@@ -102,6 +108,13 @@ def _some(names: Sequence[str]) -> str:
 def _coloured(classes: Sequence[ClassLabel]) -> tuple[ClassLabel, ...]:
     """The classes, those without a colour with one that no other has."""
     taken = {label.colour for label in classes}
+    if (0, 0, 0) not in taken:
+        of_nothing = next((i for i, label in enumerate(classes) if label.name.lower() in _BACKGROUNDS), None)
+        if of_nothing is not None and classes[of_nothing].colour is None:
+            taken.add((0, 0, 0))
+            classes = [
+                label._replace(colour=(0, 0, 0)) if i == of_nothing else label for i, label in enumerate(classes)
+            ]
     free = [(r, g, b) for r, g, b in distinct_palette(20) if (r, g, b) not in taken]
     free += [(r, g, b) for b in range(32, 256, 56) for g in range(16, 256, 32) for r in range(0, 256, 32)]
     left = iter(colour for colour in dict.fromkeys(free) if colour not in taken)

@@ -19,6 +19,8 @@ _NAMES = re.compile(
 )
 # What a table calls pixels that have no class.
 NO_CLASS = frozenset({"void", "ignore", "ignored", "__ignore__", "unlabelled", "unlabeled", "unlabelled area"})
+# What JSON calls the name of a class.
+_KEYS = ("name", "label", "title", "class", "class_name")
 _FIRST = re.compile(r"\s*(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\D.*?)\s*")
 
 
@@ -105,13 +107,18 @@ def _of_json(text: str, path: Path) -> list[ClassLabel]:
     except ValueError as error:
         raise ExportError(f"{path} is no JSON: {error}.") from error
     rows: list[tuple[Any, Any]] = []
-    if isinstance(content, dict) and len(content) == 1 and isinstance(inside := next(iter(content.values())), list):
-        content = inside
+    if isinstance(content, dict):
+        lists = [
+            value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)
+        ]
+        inside = content.get("classes", next(iter(content.values()), None) if len(content) == 1 else None)
+        if isinstance(inside, list) and (len(content) == 1 or [inside] == lists):
+            content = inside
     if isinstance(content, dict):
         rows = [(key, value) for key, value in content.items()]
     elif isinstance(content, list):
         rows = [
-            (one.get("name", one.get("label")), one.get("color", one.get("colour")))
+            (next((one[key] for key in _KEYS if key in one), None), one.get("color", one.get("colour")))
             if isinstance(one, dict)
             else (one, None)
             for one in content

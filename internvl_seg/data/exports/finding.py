@@ -5,6 +5,7 @@ from types import ModuleType
 
 from .export import ExportError
 from .formats import FORMATS
+from .hints import hints, refuse_archive
 from .source import Source
 
 # Asked when no other format claims an export: any folder of masks is one of theirs.
@@ -17,6 +18,7 @@ _INSTEAD_OF = {
     "segments_ai": ("coco",),
     "colour_masks": ("id_masks",),
 }
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, str]:
@@ -36,12 +38,14 @@ def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, st
         return modules[name], modules[name].recognise(source) or f"--format {name}"
     if source.root.is_dir() and not source.files:
         raise ExportError(f"{source.root} holds no file. Name the folder, or the file, that a labelling tool exported.")
+    refuse_archive(source)
     claims = _claims(source, [name for name in modules if name not in _ANY_FOLDER])
     claims = claims or _claims(source, [name for name in modules if name in _ANY_FOLDER])
     covered = {other for name in claims for other in _INSTEAD_OF.get(name, ())}
     left = {name: why for name, why in claims.items() if name not in covered}
     if not left:
-        raise ExportError(f"{source.root} is no export of a known format. {_listed(modules)}")
+        told = " ".join(["", *hints(source)])
+        raise ExportError(f"{source.root} is no export of a known format.{told} {_listed(modules)}")
     if len(left) > 1:
         found = "; ".join(f"{name} ({why})" for name, why in left.items())
         raise ExportError(

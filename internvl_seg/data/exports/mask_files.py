@@ -1,6 +1,6 @@
 """Masks that lie in image files of any kind: as values or as colours."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -212,6 +212,20 @@ def is_coloured(paths: Iterable[Path]) -> bool:
                 if not (np.array_equal(pixels[0], pixels[1]) and np.array_equal(pixels[0], pixels[2])):
                     return True
     return False
+
+
+def has_colours_by_number(paths: Iterable[Path], known: Set[tuple[int, int, int]]) -> bool:
+    """Whether all of some masks have colours by number, and those that occur are known: the numbers may be any."""
+    codes = {red << 16 | green << 8 | blue for red, green, blue in known}
+    found = False
+    for path in paths:
+        with suppress(ExportError), Picture(path, path.name) as mask:
+            if mask.colour_table() is None:
+                return False
+            if not codes.issuperset(np.unique(read_colours(mask, Window(0, 0, *mask.size), path)[0]).tolist()):
+                return False
+            found = True
+    return found
 
 
 def _counted(values: NDArray[np.int64]) -> list[tuple[int, int]]:

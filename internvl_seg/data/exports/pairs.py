@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -19,6 +19,7 @@ _PICTURE = r"images?|imgs?|pictures?|photos?|jpegimages|rgb|inputs?|sat|ortho|ti
 _KINDS = r"(?:[-_ ]?(?:png|tif|tiff|jpg|bmp|dir|raw|all|id|ids|colou?rs?|colou?red|rgb|vis))?"
 _SPLITS = "|".join(sorted(NAMES, key=len, reverse=True))
 _RASTERS = frozenset({".jp2", ".j2k", ".img"})
+_LOSSY, _EXACT = (".jpg", ".jpeg"), (".png", ".bmp", ".tif", ".tiff")
 
 
 class Pairs(NamedTuple):
@@ -66,7 +67,11 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
     elsewhere = {name: _named(name) for name in pictures or () if is_picture(name)}
     if pictures is None:
         elsewhere = {name: one for name, one in named.items() if not one.is_mask}
-        named = {name: one for name, one in named.items() if one.is_mask}
+        if any(one.is_mask for one in named.values()):
+            named = {name: one for name, one in named.items() if one.is_mask}
+        else:
+            named = {name: one for name, one in named.items() if name in _beside_lossy(named)}
+            elsewhere = {name: one for name, one in elsewhere.items() if name not in named}
     by_key: dict[str, list[str]] = {}
     for name, one in named.items():
         by_key.setdefault(one.key, []).append(name)
@@ -80,6 +85,9 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
     for key in left:
         by_stem.setdefault(PurePosixPath(key).name, []).append(key)
     unpaired = [name for name in elsewhere if name not in pairs]
+    for name, key in _with_one_ending({name: elsewhere[name].key for name in unpaired}, left).items():
+        pairs[name] = left.pop(key)
+    unpaired = [name for name in unpaired if name not in pairs]
     stems = Counter(PurePosixPath(elsewhere[name].key).name for name in unpaired)
     for name in unpaired:
         stem = PurePosixPath(elsewhere[name].key).name
@@ -88,7 +96,15 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
             left.pop(by_stem[stem][0])
     common = Counter(named[mask].signature for found in pairs.values() for mask in found)
     chosen = {
-        name: min(found, key=lambda mask: (-common[named[mask].signature], not mask.lower().endswith(".png"), mask))
+        name: min(
+            found,
+            key=lambda mask: (
+                _differ_in_case(PurePosixPath(name).stem, PurePosixPath(mask).stem),
+                -common[named[mask].signature],
+                not mask.lower().endswith(".png"),
+                mask,
+            ),
+        )
         for name, found in pairs.items()
     }
     used = set(chosen.values())
@@ -98,6 +114,39 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
         sorted(mask for found in left.values() for mask in found),
         sorted({mask for found in pairs.values() for mask in found} - used),
     )
+
+
+def _differ_in_case(picture: str, mask: str) -> bool:
+    """Whether the name of a picture is in that of a mask, but for capital letters."""
+    return picture not in mask and picture.lower() in mask.lower()
+
+
+def _with_one_ending(pictures: Mapping[str, str], masks: Iterable[str]) -> dict[str, str]:
+    """Keys of masks by pictures, where those are called as these with one ending more, such as CamVid's ``_L``."""
+    of_key: dict[str, list[str]] = {}
+    for name, key in pictures.items():
+        of_key.setdefault(key, []).append(name)
+    found: dict[str, dict[str, str]] = {}
+    for mask in masks:
+        for mark in re.finditer(r"(?<=[^/])[-_. ](?=[^/]+$)", mask):
+            names = of_key.get(mask[: mark.start()], ())
+            if len(names) == 1:
+                found.setdefault(mask[mark.start() :], {})[names[0]] = mask
+    most = max(found.values(), key=len, default={})
+    return most if 2 * len(most) > len(pictures) and sum(len(one) == len(most) for one in found.values()) == 1 else {}
+
+
+def _beside_lossy(names: Iterable[str]) -> set[str]:
+    """The PNGs (or BMPs, TIFFs) beside JPEGs of the same names, where no name calls any file a mask."""
+    by_stem: dict[str, list[PurePosixPath]] = {}
+    for name in names:
+        by_stem.setdefault(PurePosixPath(name).with_suffix("").as_posix(), []).append(PurePosixPath(name))
+    masks = set()
+    for paths in by_stem.values():
+        exact = [path for path in paths if path.suffix.lower() in _EXACT]
+        if len(exact) == 1 and len(paths) == 2 and any(path.suffix.lower() in _LOSSY for path in paths):
+            masks.add(exact[0].as_posix())
+    return masks
 
 
 def _named(name: str) -> _Named:

@@ -26,6 +26,7 @@ _KEPT = {
     "GTiff": (".tif", ".tiff"),
     "WEBP": (".webp",),
 }
+_ROWS = 512
 _RGB = (ColorInterp.red, ColorInterp.green, ColorInterp.blue)
 
 
@@ -94,6 +95,17 @@ class Picture:
             ExportError: The file is damaged.
         """
         return self._read("pixels", window or Window(0, 0, *self.size), lambda where: self._data.read(window=where))
+
+    def check(self) -> None:
+        """See that all of it can be decoded, a few rows at a time.
+
+        Raises:
+            ExportError: The file is damaged.
+        """
+        for top in range(0, self._data.height, _ROWS):
+            rows = RasterWindow(0, top, self._data.width, min(_ROWS, self._data.height - top))
+            with self._complaining():
+                self._data.read(window=rows)
 
     def preview(self, size: tuple[int, int]) -> NDArray[Any]:
         """All of it made small, (bands, height, width); colours by number as RGB.

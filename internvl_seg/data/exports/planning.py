@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -164,14 +164,16 @@ def _split(
     keys = {picture.name: [_key(picture.name, area) for area in areas[picture.name]] for picture in pictures}
     if options.lists:
         splits = read_lists(pictures, options.lists)
-        return splits, {key: splits.of[name] for name in keys if name in splits.of for key in keys[name]}, ()
+        notes = _leaks(splits.of, group_names(pictures, options.group), "lists'")
+        return splits, {key: splits.of[name] for name in keys if name in splits.of for key in keys[name]}, notes
     groups = group_names(pictures, options.group)
     if given and options.shares is None and not options.by_blocks:
-        notes = _leaks(pictures, groups)
+        notes = _leaks({picture.name: picture.split for picture in pictures if picture.split}, groups, "source's")
         if len(given) == 1 and sum(given.values()) == len(pictures) > 1:
             (only,) = given
+            missing = "measure" if only == "train" else "train"
             notes += (
-                f"All {len(pictures)} pictures are in the source's split {only}: nothing is left to measure on. "
+                f"All {len(pictures)} pictures are in the source's split {only}: nothing is left to {missing} on. "
                 "--split 0.8,0.1,0.1 draws other splits.",
             )
         of = {picture.name: picture.split for picture in pictures if picture.split}
@@ -180,7 +182,9 @@ def _split(
         return splits, {key: of[name] for name in of for key in keys[name]}, notes
     shares = options.shares or DEFAULT_SHARES
     if options.by_blocks:
-        names = {key: key for name in keys for key in keys[name]}
+        # Parts of a picture that belongs to others, such as a copy that was turned, are not apart from parts of these.
+        shared = Counter(groups.values())
+        names = {key: key if shared[groups[name]] == 1 else groups[name] for name in keys for key in keys[name]}
     else:
         names = {key: groups[name] for name in keys for key in keys[name]}
     splits = draw_splits(names.values(), shares, options.seed)
@@ -190,17 +194,16 @@ def _split(
     return splits, {key: splits.of[group] for key, group in names.items()}, notes
 
 
-def _leaks(pictures: Sequence[Annotated], groups: dict[str, str]) -> tuple[str, ...]:
-    """What is to be said of groups that the source has in more than one split."""
+def _leaks(split_of: Mapping[str, Split], groups: Mapping[str, str], whose: str) -> tuple[str, ...]:
+    """What is to be said of groups that the source, or lists, have in more than one split."""
     found: dict[str, set[str]] = {}
-    for picture in pictures:
-        if picture.split:
-            found.setdefault(groups[picture.name], set()).add(picture.split)
+    for name, split in split_of.items():
+        found.setdefault(groups[name], set()).add(split)
     leaking = [group for group, splits in found.items() if len(splits) > 1]
     if not leaking:
         return ()
     return (
-        f"{len(leaking)} groups are in more than one of the source's splits, the first is {leaking[0]}: what is learnt "
+        f"{len(leaking)} groups are in more than one of the {whose} splits, the first is {leaking[0]}: what is learnt "
         "of them by heart raises the score. --split 0.8,0.1,0.1 keeps groups together.",
     )
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from ..folder_lock import locked_folder
-from ..writing import remove_leftovers, whole_file, write_encoded
+from ..writing import FULL, remove_leftovers, whole_file, write_encoded
 from .class_ids import ClassIds, class_ids, classes_text
 from .export import IGNORED, UNLABELLED, Annotated, ClassLabel, Export, ExportError, Window
 from .in_order import each
@@ -236,7 +236,8 @@ class _Writer:
                 f"picture {window.width} x {window.height}. Export them again at the picture's size."
             )
         mask = self._ids.table[drawn.ids]
-        valid = None if part.window is None else opened.valid(window)
+        # A transparent pixel of a picture may be background; a raster's without data is nothing.
+        valid = None if part.window is None and not opened.georeferenced else opened.valid(window)
         if valid is not None:
             mask[(drawn.ids == UNLABELLED) & ~valid] = IGNORED
         counts = np.bincount(mask.ravel(), minlength=256)
@@ -253,6 +254,8 @@ class _Writer:
         if part.window is not None and (empty := self._empty(part, common, valid)) is not None:
             return Written(**common, empty=empty)
         copied = part.window is None and opened.suffix is not None
+        if copied:
+            opened.check()  # What is not decoded here would fail in training.
         suffix, content = (opened.suffix or "", None) if copied else opened.encode(part.window)
         target = self._out / "images" / part.split / f"{part.name}{suffix}"
         with whole_file(target) as temporary:
@@ -261,7 +264,11 @@ class _Writer:
             elif isinstance(picture.picture, bytes):
                 temporary.write_bytes(picture.picture)
             else:
-                shutil.copyfile(picture.picture, temporary)
+                try:
+                    shutil.copyfile(picture.picture, temporary)
+                except OSError as error:  # It would name the source, whose disk has room.
+                    place = target if error.errno in FULL else picture.picture
+                    raise OSError(error.errno, error.strerror, str(place)) from error
         labels = mask_file(self._out, part.split, part.name)
         write_encoded(labels, partial(Image.fromarray(mask).save, format="PNG"))
         sizes = target.stat().st_size, labels.stat().st_size

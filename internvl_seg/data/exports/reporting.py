@@ -1,6 +1,7 @@
 """What was made of an export, in numbers and words."""
 
 import json
+import re
 import shlex
 from collections import Counter
 from pathlib import Path
@@ -95,17 +96,26 @@ def training_command(prepared: Prepared) -> str:
     """A command that trains on the folder, for about twenty-five looks at each picture."""
     there = [one for one in prepared.written if one.empty is None]
     splits = [split for split in SPLITS if any(one.split == split for one in there)]
-    options = [f"data_root={prepared.out}", f"model.decode_head.num_classes={len(prepared.ids.classes)}"]
+    options = [f"data_root={_as_option(prepared.out)}", f"model.decode_head.num_classes={len(prepared.ids.classes)}"]
     measured = {"val": "val" if "val" in splits else "test", "test": "test" if "test" in splits else "val"}
     for loader, split in measured.items():
         if split in splits and (loader, split) != ("test", "test"):
             prefix = f"{loader}_dataloader.dataset.data_prefix"
             options += [f"{prefix}.img_path=images/{split}", f"{prefix}.seg_map_path=annotations/{split}"]
+    if splits == ["train"]:
+        options += [f"{name}_{what}=None" for name in measured for what in ("dataloader", "cfg", "evaluator")]
     steps = _LOOKS * sum(one.split == "train" for one in there) // _BATCH
     steps = min(max(round(steps, -2), _FEWEST), _MOST)
     options += [f"train_cfg.max_iters={steps}", f"train_cfg.val_interval={max(steps // 10, 1)}"]
     config = _TILES if any(_is_large(one) for one in there) or _tiles(prepared) else _PICTURES
     return " ".join(["python tools/train.py", config, "--cfg-options", *map(shlex.quote, options)])
+
+
+def _as_option(path: Path) -> str:
+    """A path as ``--cfg-options`` takes it: what could be a number or a list, and blanks, would not stay."""
+    text = str(path) if path.is_absolute() or "/" in str(path) else f"./{path}"
+    mark = "'" if '"' in text else '"'
+    return f"{mark}{text}{mark}" if re.search(r"[ ,]|['\"]$", text) else text
 
 
 def write_report(prepared: Prepared) -> dict[str, Any]:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, get_args
 
+from ..class_files import read_lines
+from ..folder_errors import FolderError
 from .export import Annotated, ExportError, Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)
@@ -161,7 +163,7 @@ def read_lists(pictures: Sequence[Annotated], files: Sequence[Path]) -> Splits:
         split = split_in(re.split(r"[^a-z0-9]+", file.stem.lower()))
         if split is None:
             raise ExportError(f"{file}: its name says no split. Call it train.txt, val.txt or test.txt.")
-        for number, line in enumerate(file.read_text(encoding="utf-8-sig").splitlines(), start=1):
+        for number, line in enumerate(_lines_of(file), start=1):
             if not (line := line.strip()):
                 continue
             match = _listed(line, names, by_name)
@@ -173,10 +175,21 @@ def read_lists(pictures: Sequence[Annotated], files: Sequence[Path]) -> Splits:
     return Splits(found, None, f"as listed in {', '.join(file.name for file in files)}")
 
 
+def _lines_of(file: Path) -> list[str]:
+    try:
+        return read_lines(file)
+    except FolderError as error:
+        raise ExportError(str(error)) from error
+    except OSError as error:
+        raise ExportError(f"--split-list {file} cannot be read: {error.strerror}. Name a file of names.") from error
+
+
 def _listed(line: str, names: set[str], by_name: Mapping[str, list[str]]) -> list[str]:
     """The pictures that a line may name."""
     path = PurePosixPath(line.replace("\\", "/"))
-    for whole in (path, path.with_suffix("") if path.suffix else path):
+    # A list may name the mask behind the picture, as MMSegmentation's and CamVid's do.
+    first = PurePosixPath(*line.replace("\\", "/").replace(",", " ").split()[:1])
+    for whole in dict.fromkeys((path, path.with_suffix(""), first, first.with_suffix("")) if first.name else (path,)):
         parts = whole.parts
         for start in range(len(parts)):
             name = "/".join(parts[start:])

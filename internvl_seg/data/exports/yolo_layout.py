@@ -7,12 +7,15 @@ from typing import Any, NamedTuple
 import yaml
 
 from .class_table import ClassTable, given_classes
+from .colour_tables import read_classes
 from .export import ExportError, Split
 from .notes import Notes
 from .picture_index import PictureIndex, split_of
 from .source import Source
 
 _SPLITS: Mapping[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+# Beside labels where there is no YAML file: of LabelImg and Label Studio, and of Darknet.
+_NAMES = ("classes.txt", "obj.names")
 
 
 class Layout(NamedTuple):
@@ -57,12 +60,16 @@ def read_layout(source: Source, index: PictureIndex, notes: Notes) -> Layout:
     """
     name = yaml_file(source)
     if name is None:
-        given = given_classes(source)
+        given, where = given_classes(source), source.classes
+        if not given and (listed := next((file for file in source.files if file.endswith(_NAMES)), None)):
+            where = source.path(listed)
+            given = tuple(read_classes(where))
+            notes.say(f"The classes are those of {listed}.")
         if not given:
             raise ExportError(
                 f"{source.root} has no data.yaml that names the classes. Give their names with --classes, a line each."
             )
-        table = ClassTable(source.classes)
+        table = ClassTable(where)
         places = {number: table.add(*label) for number, label in enumerate(given)}
         return Layout("labels/ beside images/", table, places, _of_folders(index))
     data = _load(source, name)
@@ -118,7 +125,7 @@ def _of_yaml(
     for key, value in data.items():
         split = _split_of_key(key)
         for entry in _texts(value) if split else ():
-            files = _pictures_of(source, entry, near, folders, index)
+            files = _pictures_of(source, entry, near, folders, index, notes)
             if not files:
                 notes.add("Folders of the YAML file that are not here", f"{key}: {entry} of {name}")
             for file in files:
@@ -134,14 +141,21 @@ def _texts(value: Any) -> Iterator[str]:
             yield entry.strip()
 
 
-def _pictures_of(source: Source, entry: str, near: PurePosixPath, folders: set[str], index: PictureIndex) -> list[str]:
+def _pictures_of(
+    source: Source, entry: str, near: PurePosixPath, folders: set[str], index: PictureIndex, notes: Notes
+) -> list[str]:
     """Pictures of an entry of the file: of a folder, or those that a text file lists."""
     parts = [part for part in entry.replace("\\", "/").split("/") if part not in ("", ".", "..")]
     if entry.endswith(".txt"):
         listed = next((file for file in source.files if PurePosixPath(file).parts[-1:] == tuple(parts[-1:])), None)
         lines = [] if listed is None else source.path(listed).read_bytes().decode("utf-8-sig", "replace").splitlines()
-        files = (index.find(line.strip()) for line in lines if line.strip())
-        return [file for file in files if file is not None]
+        files = []
+        for number, line in enumerate(lines, start=1):
+            if (file := index.find(line)) is not None:
+                files.append(file)
+            elif line.strip():
+                notes.add("Pictures of lists that are not here, left out", f"{line.strip()} in {listed}:{number}")
+        return files
     # Of '../train/images' and '/home/me/data/train/images' the longest end that is here; 'images' alone says nothing.
     for start in range(len(parts) - (len(parts) > 1 and parts[-1] == "images")):
         tail = PurePosixPath(*parts[start:])

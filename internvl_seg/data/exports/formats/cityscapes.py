@@ -10,6 +10,8 @@ from ..splitting import split_in
 SUMMARY = "Cityscapes: leftImg8bit and gtFine, the 19 classes that are trained"
 _PICTURE = "_leftImg8bit.png"
 _FINE, _COARSE = "_gtFine_labelIds.png", "_gtCoarse_labelIds.png"
+# The ids of training, as cityscapesscripts writes them for MMSegmentation.
+_TRAINED = "_gtFine_labelTrainIds.png"
 # Id, name and colour of cityscapesscripts' helpers/labels.py, in the order of the ids of training.
 _CLASSES = (
     (7, "road", (128, 64, 128)),
@@ -37,7 +39,7 @@ _HIGHEST = 33
 
 def recognise(source: Source) -> str | None:
     """What tells Cityscapes."""
-    mask = next((name for name in source.files if name.endswith((_FINE, _COARSE))), None)
+    mask = next((name for name in source.files if name.endswith((_FINE, _COARSE, _TRAINED))), None)
     picture = next((name for name in source.files if name.endswith(_PICTURE)), None)
     return f"{picture} and {mask}" if mask and picture else None
 
@@ -57,6 +59,10 @@ def read(source: Source) -> Export:
     places = dict.fromkeys(range(-1, _HIGHEST + 1), IGNORED) | {one[0]: place for place, one in enumerate(_CLASSES)}
     fine = _by_scene(source, _FINE)
     masks = fine or _by_scene(source, _COARSE)
+    trained = not masks
+    if trained:
+        masks = _by_scene(source, _TRAINED)
+        places = {place: place for place in range(len(_CLASSES))} | {255: IGNORED}
     annotated, without = [], 0
     for scene, file in _by_scene(source, _PICTURE).items():
         split, mask = split_in(PurePosixPath(file.lower()).parts), masks.get(scene)
@@ -75,7 +81,9 @@ def read(source: Source) -> Export:
             )
         )
     notes = ["Only *_labelIds.png are read: of the three masks of a picture the one that holds ids."]
-    if not fine:
+    if trained:
+        notes = ["There are no *_labelIds.png: the ids of training are read, *_labelTrainIds.png."]
+    elif not fine:
         notes.append("There is no gtFine: the masks are the coarse ones.")
     if without:
         notes.append(f"{without} pictures have no public labels, as those of the test set.")

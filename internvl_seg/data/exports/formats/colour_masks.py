@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..colour_tables import NO_CLASS, find_class_file, read_classes
 from ..export import UNLABELLED, ClassLabel, Export, ExportError, Window
-from ..mask_files import ASK, Colours, MaskFile, count_values, read_colours
+from ..mask_files import ASK, Colours, MaskFile, count_values, has_colours_by_number, read_colours
 from ..pictures import Picture
 from ..plain_masks import PlainMasks, are_coloured, find_masks, no_masks
 from ..source import Source
@@ -24,6 +24,8 @@ def recognise(source: Source) -> str | None:
     if are_coloured(masks):
         return f"{len(masks.masks)} pictures have masks in colours, the first is {masks.masks[0]}"
     table = _table(source)
+    if table is not None and has_colours_by_number(masks.sample, {label.colour for label in table[1] if label.colour}):
+        return f"{len(masks.masks)} pictures have masks by number in the colours of {table[0]}"
     if table is not None and _is_grey(table[1]):
         return f"{table[0]} names greys, and {len(masks.masks)} pictures have masks, the first is {masks.masks[0]}"
     return None

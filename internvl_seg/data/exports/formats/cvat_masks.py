@@ -99,7 +99,7 @@ def _listed(source: Source, base: str) -> dict[str, str]:
     found = {}
     for file in source.files:
         if file.startswith(base + _LISTS) and file.endswith(".txt"):
-            for line in source.path(file).read_text(encoding="utf-8").splitlines():
+            for line in source.path(file).read_text("utf-8-sig", "replace").splitlines():
                 if line.strip():
                     found[line.strip()] = PurePosixPath(file).stem.lower()
     return found

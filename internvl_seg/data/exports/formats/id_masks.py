@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..class_ids import BACKGROUND
-from ..colour_tables import find_class_file, read_classes
+from ..colour_tables import NO_CLASS, find_class_file, read_classes
 from ..export import IGNORED, MOST_CLASSES, UNLABELLED, ClassLabel, Export, ExportError, Window
 from ..mask_files import ASK, Convert, MaskFile, count_values, is_coloured, read_values, values_to_classes
 from ..pictures import Picture
@@ -54,6 +54,8 @@ def read(source: Source) -> Export:
         pictures = masks.annotated(lambda mask: MaskFile(mask, _threshold(mask)))
         return Export("id_masks", why, two, pictures, "ignore", tuple(notes))
     classes, places, said = _ids(_count(masks), named, _nodata(masks))
+    classes, places, void = _without_void(classes, places)
+    said += void
     pictures = masks.annotated(lambda mask: MaskFile(mask, values_to_classes(places, mask)))
     return Export("id_masks", why, classes, pictures, "ignore", (*notes, *said))
 
@@ -123,6 +125,11 @@ def _ids(
         return two, places | {0: 0, left[-1]: 1}, notes
     if named is not None:
         if left[-1] < len(named):
+            if 0 not in left:
+                notes.append(
+                    f"No pixel has id 0, which is {named[0].name!r} as the first line. If ids begin with 1, write "
+                    "'void' into a line before it."
+                )
             return tuple(named), places | {i: i for i in range(len(named))}, notes
         if left[-1] == len(named):
             notes.append(f"Ids begin with 1, as the highest is {left[-1]} of {len(named)} classes; 0 is not labelled.")
@@ -143,6 +150,20 @@ def _ids(
     unnamed = tuple(ClassLabel(f"class {i}") for i in range(first, left[-1] + 1))
     notes.append(f"The classes have no names; --classes FILE names them, a line each from id {first} up.")
     return unnamed, places | {i: i - first for i in range(first, left[-1] + 1)}, notes
+
+
+def _without_void(
+    classes: tuple[ClassLabel, ...], places: dict[int, int]
+) -> tuple[tuple[ClassLabel, ...], dict[int, int], list[str]]:
+    """The same without classes that are called as none, such as 'void', whose pixels have no label."""
+    void = [label.name for label in classes if label.name.lower() in NO_CLASS]
+    kept = [place for place, label in enumerate(classes) if label.name not in void]
+    if not void or not kept:
+        return classes, places, []
+    new = {place: i for i, place in enumerate(kept)} | {IGNORED: IGNORED, UNLABELLED: UNLABELLED}
+    notes = [f"{name!r} is no class: its pixels count as not labelled." for name in void]
+    moved = {value: new.get(place, UNLABELLED) for value, place in places.items()}
+    return tuple(classes[place] for place in kept), moved, notes
 
 
 def _listed(values: object, counts: dict[int, int] | None = None) -> str:

@@ -1,6 +1,7 @@
 """ISPRS Potsdam and Vaihingen: aerial pictures with masks in six colours."""
 
 import re
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from ..export import IGNORED, Annotated, ClassLabel, Export, ExportError
@@ -20,6 +21,8 @@ _CLASSES = (
 _DISTANCE = 8.0
 _POTSDAM = re.compile(r"(top_potsdam_\d+_\d+)_(RGBIR|RGB|IRRG|label_noBoundary|label)\.tiff?", re.IGNORECASE)
 _VAIHINGEN = re.compile(r"(top_mosaic_09cm_area\d+)(_noBoundary)?\.tiff?", re.IGNORECASE)
+# Folders of Vaihingen's masks, which are called as its pictures: 'gts_for_participants', '..._ground_truth_COMPLETE'.
+_OF_LABELS = re.compile(r"gts?([-_ ].*)?$|.*ground[-_ ]?truth|.*(labels?|masks?|annotations?)([-_ ]|$)", re.IGNORECASE)
 # The best first.
 _BANDS = ("rgb", "rgbir", "irrg", "top")
 _LABELS = ("label", "label_noboundary")
@@ -74,10 +77,18 @@ def _scenes(source: Source) -> dict[str, dict[str, str]]:
         if match := _POTSDAM.fullmatch(path.name):
             found.setdefault(match[1].lower(), {})[match[2].lower()] = name
         elif match := _VAIHINGEN.fullmatch(path.name):
-            is_label = bool(match[2]) or any(part.lower().startswith("gt") for part in path.parts[:-1])
+            is_label = bool(match[2]) or _is_of_labels(path.parts[:-1])
             kind = ("label_noboundary" if match[2] else "label") if is_label else "top"
             found.setdefault(match[1].lower(), {})[kind] = name
     return found
+
+
+def _is_of_labels(folders: Sequence[str]) -> bool:
+    """Whether a file is a mask by its folders, of which the nearest that says so counts."""
+    for folder in reversed(folders):
+        if folder.lower() == "top" or _OF_LABELS.match(folder):
+            return folder.lower() != "top"
+    return False
 
 
 def _first(kinds: dict[str, str], wanted: tuple[str, ...]) -> str | None:

@@ -2,8 +2,8 @@
 
 As the competitions "Airbus Ship Detection" (``ImageId,EncodedPixels``, a row an object), "Severstal"
 (``ImageId,ClassId,EncodedPixels`` or ``ImageId_ClassId,EncodedPixels``), "Understanding Clouds"
-(``Image_Label,EncodedPixels``) and "TGS Salt" (``id,rle_mask``) describe them: pairs of first pixel and length, from 1,
-down the columns.
+(``Image_Label,EncodedPixels``), "TGS Salt" (``id,rle_mask``) and "HuBMAP" (``id,encoding`` or ``id,rle``) describe
+them: pairs of first pixel and length, from 1, down the columns. "Carvana" (``img,rle_mask``) counts along the rows.
 """
 
 import csv
@@ -22,22 +22,25 @@ from ..run_lengths import mask_of_pairs
 from ..source import Source
 
 SUMMARY = "Kaggle's run lengths: a CSV file with EncodedPixels (or rle_mask), the pictures beside it or --images"
-_RUNS = ("encodedpixels", "encoded_pixels", "rle_mask", "rle_encoding")
+_RUNS = ("encodedpixels", "encoded_pixels", "rle_mask", "rle_encoding", "rle", "encoding")
 _BOTH = ("image_label", "imageid_classid", "image_id_class_id")
 _PICTURES = ("imageid", "image_id", "image", "id", "img", "filename", "file_name", "image_name")
 _CLASSES = ("classid", "class_id", "class", "label", "category", "categoryid", "category_id")
 _ONE = "object"
+# Of the table of "Carvana", whose run lengths go along the rows.
+_ALONG_ROWS = ("img", "rle_mask")
 _LONGEST_HEADER = 4096
 _EMPTY = ("", "nan", "-1")
 
 
 class _Row(NamedTuple):
-    """A row: the picture as it is called, the class or "", the run lengths, and where it is."""
+    """A row: the picture as it is called, the class or "", the run lengths, where it is, and if runs go along rows."""
 
     picture: str
     value: str
     runs: str
     what: str
+    along_rows: bool
 
 
 def recognise(source: Source) -> str | None:
@@ -61,6 +64,8 @@ def read(source: Source) -> Export:
     notes, index = Notes(), PictureIndex(source)
     rows = [row for name in _tables(source, notes) for row in _rows(source, name)]
     table, places = _classes(source, rows, why)
+    if any(row.along_rows for row in rows):
+        notes.say("The runs are read along the rows, as those of tables with the columns img and rle_mask (Carvana).")
     found: dict[str, list[Shape]] = {}
     first: dict[str, _Row] = {}
     files: dict[str, str | None] = {}
@@ -87,6 +92,8 @@ def read(source: Source) -> Export:
 
 
 def _pairs(row: _Row, size: tuple[int, int]) -> Patch:
+    if row.along_rows:
+        return Patch(0, 0, mask_of_pairs(row.runs, size[::-1], row.what).T)
     return Patch(0, 0, mask_of_pairs(row.runs, size, row.what))
 
 
@@ -162,7 +169,7 @@ def _rows(source: Source, name: str) -> Iterator[_Row]:
         else:
             called = fields[picture or 0]
             of_class = "" if value is None else fields[value].strip()
-        yield _Row(called.strip(), of_class, fields[runs], what)
+        yield _Row(called.strip(), of_class, fields[runs], what, tuple(header) == _ALONG_ROWS)
 
 
 def _column(header: list[str], names: tuple[str, ...]) -> int | None:

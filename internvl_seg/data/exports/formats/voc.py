@@ -1,4 +1,8 @@
-"""Pascal VOC: ``SegmentationClass/NAME.png`` with a palette, 255 at borders, and lists in ``ImageSets``."""
+"""Pascal VOC: ``SegmentationClass/NAME.png`` with a palette, 255 at borders, and lists in ``ImageSets``.
+
+labelme's ``labelme2voc.py`` (https://github.com/wkentaro/labelme, examples/semantic_segmentation) writes the same
+layout, with the classes in ``class_names.txt``; its earlier versions have the PNGs in ``SegmentationClassPNG``.
+"""
 
 from pathlib import Path, PurePosixPath
 
@@ -14,6 +18,9 @@ from ..source import Source
 
 SUMMARY = "Pascal VOC: SegmentationClass with VOC's palette, JPEGImages and ImageSets/Segmentation"
 _MASKS, _PICTURES, _LISTS = "SegmentationClass/", "JPEGImages/", "ImageSets/Segmentation/"
+# The first that holds images.
+_KINDS_OF_MASKS = (_MASKS, "SegmentationClassPNG/")
+_TABLE = "class_names.txt"
 _NAMES = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
@@ -37,7 +44,8 @@ def read(source: Source) -> Export:
     base = _base(source)
     if base is None:
         raise ExportError(f"{source.root} has no {_MASKS} beside {_PICTURES}. Name the folder that holds both.")
-    classes = read_classes(source.classes) if source.classes else [ClassLabel(name) for name in _NAMES]
+    table = source.classes or (source.path(base + _TABLE) if base + _TABLE in source.files else None)
+    classes = read_classes(table) if table else [ClassLabel(name) for name in _NAMES]
     colours = _palette(len(classes))
     classes = [label._replace(colour=label.colour or colours[i]) for i, label in enumerate(classes)]
     places = {i: i for i in range(len(classes))} | {255: IGNORED}
@@ -45,7 +53,7 @@ def read(source: Source) -> Export:
         {label.colour: i for i, label in enumerate(classes) if label.colour} | {_BORDER: IGNORED},
         source.colour_distance,
     )
-    masks = _files(source, base + _MASKS)
+    masks = next(filter(None, (_files(source, base + kind) for kind in _KINDS_OF_MASKS)), {})
     lists = {name: _SPLITS[stem] for stem in _SPLITS for name in _list(source, f"{base}{_LISTS}{stem}.txt")}
     annotated = []
     for name, file in _files(source, base + _PICTURES).items():
@@ -53,7 +61,13 @@ def read(source: Source) -> Export:
         labels = MaskFile(path, _either(values_to_classes(places, path), of_colours.convert(path))) if path else None
         annotated.append(Annotated(source.path(file), name, labels, lists.get(name), source=masks.get(name, file)))
     without = sum(picture.labels is None for picture in annotated)
-    notes = [f"{without} of {len(annotated)} pictures have no mask; most are for detection only."] if without else []
+    notes = [f"{without} of {len(annotated)} pictures have no mask and count as not labelled."] if without else []
+    if table is None:
+        notes.append(
+            f"The classes are Pascal VOC's own {len(_NAMES)}; --classes FILE names others, in the order of ids."
+        )
+    elif source.classes is None:
+        notes.append(f"The classes are those of {table}.")
     return Export("voc", recognise(source) or "", tuple(classes), tuple(annotated), "ignore", tuple(notes))
 
 
@@ -83,7 +97,9 @@ def _files(source: Source, folder: str) -> dict[str, str]:
 def _list(source: Source, name: str) -> list[str]:
     if name not in source.files:
         return []
-    return [line.strip() for line in Path(source.path(name)).read_text(encoding="utf-8").splitlines() if line.strip()]
+    return [
+        line.strip() for line in Path(source.path(name)).read_text("utf-8-sig", "replace").splitlines() if line.strip()
+    ]
 
 
 def _palette(count: int) -> list[tuple[int, int, int]]:

@@ -25,6 +25,8 @@ SUMMARY = "YOLO segmentation (Ultralytics, Roboflow, CVAT): data.yaml, labels/*.
 _BOX = 5
 _MOST_OF_BOXES = 6
 _TOLERANCE = 0.01
+# Of label files, to tell the format where there is no YAML file.
+_LOOKED_AT = 1000
 _ABSURD = 2.0
 
 
@@ -33,7 +35,9 @@ def recognise(source: Source) -> str | None:
     if (name := yaml_file(source)) is not None:
         return f"{name} has 'names' and folders of splits"
     texts = [name for name in source.of_suffix(".txt") if "labels" in PurePosixPath(name).parts[:-1]]
-    for name in texts[:3]:
+    for name in texts[:: max(len(texts) // _LOOKED_AT, 1)]:
+        if not source.path(name).stat().st_size:
+            continue  # A picture without an object.
         fields = source.path(name).read_bytes()[:4096].decode("utf-8-sig", "replace").partition("\n")[0].split()
         if len(fields) > _BOX and fields[0].isdecimal() and all(_is_number(field) for field in fields[:-1]):
             return f"{name} has a class and a polygon a line"

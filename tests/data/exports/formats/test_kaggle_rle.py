@@ -114,3 +114,10 @@ def test_a_class_that_the_given_file_has_not(folder: Path) -> None:
     names = written(folder / "names.txt", "Sugar\nFlower\n")
     with pytest.raises(ExportError, match=r"has class 'Fish', but .*names\.txt \(--classes\) names Sugar, Flower"):
         kaggle_rle.read(Source(folder, classes=names))
+
+
+def test_the_runs_of_carvana_go_along_the_rows(folder: Path) -> None:
+    written(folder / "train_masks.csv", "img,rle_mask\na.jpg,2 3 31 2\n")
+    export = kaggle_rle.read(Source(folder))
+    assert np.argwhere(ids(export, "train_images/a") == 0).tolist() == [[0, 1], [0, 2], [0, 3], [1, 0], [1, 1]]
+    assert any("along the rows" in note for note in export.notes)

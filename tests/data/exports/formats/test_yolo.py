@@ -183,3 +183,26 @@ def test_other_programs_yaml_is_not_yolo(tmp_path: Path) -> None:
     written(tmp_path / "b.yml", "{")
     written(tmp_path / "labels" / "a.txt", "0 0.5 0.5 0.1 0.1")
     assert yolo.recognise(Source(tmp_path)) is None
+
+
+def test_without_a_yaml_the_classes_may_lie_beside_and_first_files_be_empty(tmp_path: Path) -> None:
+    """Label Studio's export "YOLO with images": classes.txt, notes.json, images and labels."""
+    for i in range(5):
+        picture(tmp_path / "images" / f"{i}.jpg")
+        written(tmp_path / "labels" / f"{i}.txt", "" if i < 4 else BIG)
+    written(tmp_path / "classes.txt", "road\ncar\n")
+    assert yolo.recognise(Source(tmp_path)) == "labels/4.txt has a class and a polygon a line"
+    export = yolo.read(Source(tmp_path))
+    assert [label.name for label in export.classes] == ["road", "car"]
+    assert "The classes are those of classes.txt." in export.notes
+
+
+def test_pictures_that_a_list_names_and_that_are_not_there_are_told(tmp_path: Path) -> None:
+    picture(tmp_path / "images" / "a.jpg")
+    written(tmp_path / "labels" / "a.txt", BIG)
+    written(tmp_path / "train.txt", "/content/images/a.jpg\n\n/content/images/gone.jpg\n")
+    written(tmp_path / "data.yaml", "train: train.txt\nnames: [road]\n")
+    notes = yolo.read(Source(tmp_path)).notes
+    assert any(
+        "lists that are not here, left out: 1; the first is /content/images/gone.jpg in train" in n for n in notes
+    )

@@ -1,0 +1,182 @@
+"""Folders as published sets and tools leave them, whose names and tables are a little other than the plain ones."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.finding import find_format
+from internvl_seg.data.exports.pairs import find_pairs
+from internvl_seg.data.exports.source import Source
+
+from .prepared import make, masks, names, random_ids, save
+
+COLOURS = np.array([[64, 128, 64], [0, 0, 0], [128, 0, 0]], np.uint8)
+VAIHINGEN = np.array([[255] * 3, [0, 0, 255], [0, 255, 255], [0, 255, 0], [255, 255, 0], [255, 0, 0]], np.uint8)
+
+
+def test_camvid_of_kaggle_whose_masks_end_in_l(tmp_path: Path) -> None:
+    """train/NAME.png, train_labels/NAME_L.png and class_dict.csv: kaggle.com/datasets/carlolepelaars/camvid."""
+    expected = {}
+    for seed, split in enumerate(("train", "val", "test")):
+        ids = random_ids(seed, 3)
+        save(tmp_path / f"in/{split}/0001TP_00{seed}.png", seed)
+        save(tmp_path / f"in/{split}_labels/0001TP_00{seed}_L.png", COLOURS[ids])
+        expected[f"{split}/0001TP_00{seed}"] = np.array([0, 255, 1], np.uint8)[ids]
+    (tmp_path / "in/class_dict.csv").write_text("name,r,g,b\nAnimal,64,128,64\nVoid,0,0,0\nBuilding,128,0,0\n")
+    assert names(make(tmp_path / "in", tmp_path / "out")) == ["Animal", "Building"]
+    found = masks(tmp_path / "out")
+    assert found.keys() == expected.keys()
+    for name, ids in expected.items():
+        np.testing.assert_array_equal(found[name], ids)
+
+
+@pytest.mark.parametrize(
+    ("files", "pairs"),
+    [
+        (["images/a.jpg", "images/b.jpg", "labels/a_x.png", "labels/b_x.png"], {"images/a.jpg": "labels/a_x.png"}),
+        # Two endings that are as good, and one that few have, say nothing.
+        (["images/a.jpg", "labels/a_l.png", "labels/a_r.png"], {}),
+        (["images/a.jpg", "images/b.jpg", "images/c.jpg", "labels/a_x.png"], {}),
+        (["a.jpg", "a.png", "b.jpeg", "b.bmp", "c.jpg"], {"a.jpg": "a.png", "b.jpeg": "b.bmp"}),
+        (["a.png", "a.tif"], {}),
+        # Names that differ in case alone.
+        (
+            ["images/A.jpg", "images/a.jpg", "masks/A.png", "masks/a.png"],
+            {"images/A.jpg": "masks/A.png", "images/a.jpg": "masks/a.png"},
+        ),
+        # Stereo pictures are pictures.
+        (["images/a_l.png", "images/a_r.png", "masks/a_l.png"], {"images/a_l.png": "masks/a_l.png"}),
+    ],
+)
+def test_pairs_by_an_ending_or_by_the_kind_of_file(files: list[str], pairs: dict[str, str]) -> None:
+    assert pairs.items() <= dict(find_pairs(files).found).items()
+    assert pairs or not find_pairs(files).found
+
+
+def test_the_whole_ground_truth_of_vaihingen(tmp_path: Path) -> None:
+    """The archives' folders: masks are called as the pictures, and those without boundaries lie in another."""
+    ids = random_ids(0, 6)
+    start = "ISPRS_semantic_labeling_Vaihingen"
+    save(tmp_path / f"in/{start}/top/top_mosaic_09cm_area1.tif", 0)
+    save(tmp_path / f"in/{start}_ground_truth_COMPLETE/top_mosaic_09cm_area1.tif", VAIHINGEN[ids])
+    eroded = f"in/{start}_ground_truth_eroded_COMPLETE/top_mosaic_09cm_area1_noBoundary.tif"
+    save(tmp_path / eroded, np.zeros((*ids.shape, 3), np.uint8))
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert prepared.export.format == "isprs"
+    np.testing.assert_array_equal(masks(tmp_path / "out")["train/top_mosaic_09cm_area1"], ids)
+
+
+@pytest.mark.parametrize("folder", ["SegmentationClass", "SegmentationClassPNG"])
+def test_labelme_in_the_layout_of_voc_has_its_own_classes(tmp_path: Path, folder: str) -> None:
+    """examples/semantic_segmentation/labelme2voc.py of labelme, of version 5 and of version 3."""
+    ids = random_ids(0, 3)
+    mask = Image.fromarray(ids)
+    mask.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0])
+    (tmp_path / "in" / folder).mkdir(parents=True)
+    mask.save(tmp_path / "in" / folder / "a.png")
+    other = "SegmentationClassNpy" if folder == "SegmentationClass" else "SegmentationClass"
+    (tmp_path / "in" / other).mkdir()
+    np.save(tmp_path / "in" / other / "a.npy", ids)
+    save(tmp_path / "in/JPEGImages/a.jpg", 0)
+    (tmp_path / "in/class_names.txt").write_text("_background_\nperson\nbottle")
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert prepared.export.format == "voc"
+    assert names(prepared) == ["_background_", "person", "bottle"]
+    np.testing.assert_array_equal(masks(tmp_path / "out")["train/a"], ids)
+    (tmp_path / "in/class_names.txt").unlink()
+    told = make(tmp_path / "in", tmp_path / "other")
+    assert any("Pascal VOC's own 21; --classes" in note for note in told.export.notes)
+
+
+def test_a_table_of_titles_in_json(tmp_path: Path) -> None:
+    """classes.json of kaggle.com/datasets/humansintheloop/semantic-segmentation-of-aerial-imagery."""
+    save(tmp_path / "in/Tile 1/images/image_part_001.jpg", 0)
+    save(tmp_path / "in/Tile 1/masks/image_part_001.png", COLOURS[random_ids(0, 3)])
+    entry = '{"title": "%s", "shape": "polygon", "color": "#%s"}'
+    table = [entry % pair for pair in (("Land", "408040"), ("Road", "000000"), ("Roof", "800000"))]
+    (tmp_path / "in/classes.json").write_text('{{"classes": [{}], "tags": []}}'.format(", ".join(table)))
+    assert names(make(tmp_path / "in", tmp_path / "out")) == ["Land", "Road", "Roof"]
+
+
+def test_what_a_file_of_classes_calls_void_is_no_class(tmp_path: Path) -> None:
+    ids = random_ids(0, 3)
+    for kind, pixels in (("ids", ids), ("colours", COLOURS[ids])):
+        save(tmp_path / kind / "images/a.png", 0)
+        save(tmp_path / kind / "masks/a.png", pixels)
+    named = tmp_path / "names.txt"
+    named.write_text("tree 64 128 64\nvoid 0 0 0\nroof 128 0 0\n")
+    for kind in ("ids", "colours"):
+        prepared = make(tmp_path / kind, tmp_path / f"{kind}_out", classes=named)
+        assert names(prepared) == ["tree", "roof"]
+        assert prepared.ids.notes == ()
+        np.testing.assert_array_equal(
+            masks(tmp_path / f"{kind}_out")["train/a"], np.array([0, 255, 1], np.uint8)[ids], kind
+        )
+
+
+def test_ids_that_may_begin_with_one_are_told(tmp_path: Path) -> None:
+    save(tmp_path / "in/images/a.png", 0)
+    save(tmp_path / "in/masks/a.png", random_ids(0, 2) + 1)
+    (tmp_path / "in/classes.txt").write_text("water\nroad\nroof\nfield\n")
+    notes = make(tmp_path / "in", tmp_path / "out").export.notes
+    assert any("No pixel has id 0, which is 'water'" in note for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("a.zip", r"unzip a\.zip -d FOLDER"), ("a.tar.gz", "Unpack it and name the folder")]
+)
+def test_archives_are_to_be_unpacked(tmp_path: Path, name: str, words: str) -> None:
+    (tmp_path / name).write_bytes(b"PK")
+    for root in (tmp_path, tmp_path / name):
+        with pytest.raises(ExportError, match=rf"is an archive\. .*{words}"):
+            find_format(Source(root))
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "words"),
+    [
+        ("via_region_data.csv", "filename,region_shape_attributes\n", "VGG Image Annotator's table: .* as JSON"),
+        ("a.xml", "<annotation><object><bndbox></bndbox></object></annotation>", "holds boxes alone"),
+        ("export.ndjson", '{"data_row": {}}', "lines of JSON, as Labelbox's"),
+        ("a.jpg", "", "has no pictures with masks of like names, such as"),
+    ],
+)
+def test_what_is_near_to_a_format_says_what_to_do(tmp_path: Path, file: str, content: str, words: str) -> None:
+    (tmp_path / file).write_text(content)
+    with pytest.raises(ExportError, match=rf"is no export of a known format\. .*{words}.* Known are"):
+        find_format(Source(tmp_path))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_colours_by_number_are_read_by_a_table_that_names_them(tmp_path: Path, known: bool) -> None:
+    ids = random_ids(0, 3)
+    mask = Image.fromarray(np.array([2, 0, 1], np.uint8)[ids])
+    mask.putpalette([0, 255, 0, 0, 0, 255, 255 if known else 254, 0, 0])
+    save(tmp_path / "in/images/a.jpg", 0)
+    (tmp_path / "in/masks").mkdir()
+    mask.save(tmp_path / "in/masks/a.png")
+    (tmp_path / "in/labelmap.txt").write_text("red:255,0,0::\ngreen:0,255,0::\nblue:0,0,255::\n")
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert prepared.export.format == ("colour_masks" if known else "id_masks")
+    expected = ids if known else np.array([2, 0, 1], np.uint8)[ids]
+    np.testing.assert_array_equal(masks(tmp_path / "out")["train/a"], expected)
+
+
+def test_the_background_of_binary_masks_is_black(tmp_path: Path) -> None:
+    save(tmp_path / "in/images/a.png", 0)
+    save(tmp_path / "in/masks/a.png", random_ids(0, 2) * 255)
+    assert make(tmp_path / "in", tmp_path / "out").ids.classes[0] == ("background", (0, 0, 0))
+
+
+def test_cityscapes_with_ids_of_training_alone(tmp_path: Path) -> None:
+    """As cityscapesscripts' createTrainIdLabelImgs.py writes them, and MMSegmentation's data set wants them."""
+    ids = random_ids(0, 19)
+    ids[0, 0] = 255
+    save(tmp_path / "in/leftImg8bit/train/aachen/aachen_0_1_leftImg8bit.png", 0)
+    save(tmp_path / "in/gtFine/train/aachen/aachen_0_1_gtFine_labelTrainIds.png", ids)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert prepared.export.format == "cityscapes"
+    np.testing.assert_array_equal(masks(tmp_path / "out")["train/aachen_0_1_leftImg8bit"], ids)
