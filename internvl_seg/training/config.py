@@ -7,9 +7,10 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from ..data.preflight.findings import KINDS
+from .options import OptionAction
 from .replaced_types import name_replaced_types
 
 # Data set fields that name a file or folder which must be there before anything is built.
@@ -36,7 +37,7 @@ def add_options(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=DictAction,
+        action=OptionAction,
         metavar="KEY=VALUE",
         help="dotted keys that replace config values",
     )
@@ -59,8 +60,8 @@ def load_config(path: str | os.PathLike[str], options: dict[str, Any] | None = N
 
     Args:
         path: A Python, YAML or JSON config.
-        options: Dotted keys and their values, as MMEngine's ``DictAction`` gives them. ``data_root`` moves every data
-            set that has the config's own ``data_root``.
+        options: Dotted keys and their values, as :class:`.options.OptionAction` gives them. ``data_root`` moves every
+            data set that has the config's own ``data_root``.
 
     Raises:
         ConfigError: The file or one of its bases is missing or has an error, or an option does not fit it.

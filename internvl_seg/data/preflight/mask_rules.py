@@ -128,7 +128,7 @@ def find_in_masks(parts: list[Looked], counts: Counts, complete: bool) -> list[F
                 cases["palette_mask"].append(name)
             elif mask.ids and mask.header.bits > 8:
                 cases["wide_mask"].append(f"{name}: {mask.header.mode or mask.header.kind}")
-    if (number := len(counts.classes)) > 256:
+    if (number := len(counts.classes)) > (IGNORED if counts.ignored == IGNORED else 256):
         cases["too_many_classes"].append(f"{number} classes, the last is {counts.classes[-1]!r}")
     if counts.empty:
         kind = "no_label" if complete and len(counts.empty) == counts.masks else "unlabelled_mask"

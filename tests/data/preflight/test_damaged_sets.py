@@ -95,7 +95,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "grey": (change_image(lambda picture: picture.convert("L")), "grayscale_image"),
     "transparent": (change_image(lambda picture: picture.convert("RGBA")), "alpha_image"),
     "CMYK": (change_image(lambda picture: picture.convert("CMYK"), ".jpg"), "cmyk_image"),
-    "16 bits": (change_image(grey_16), "wide_image"),
+    "16 bits": (change_image(grey_16), "unsupported_image"),
     "copy": (leak, "overlap"),
 }
 

@@ -58,3 +58,11 @@ def test_what_does_not_go_together_is_refused(options: dict[str, Any], words: st
 )
 def test_what_goes_together_is_not(options: dict[str, Any], read: Read) -> None:
     check_form(read(FOUR | steps() | options), "train")
+
+
+def test_a_test_of_other_bands_than_the_training_set_is_refused(read: Read) -> None:
+    other = {"test_dataloader.dataset.pipeline": steps(bands=[4, 3, 2, 1])[f"{DATA}.pipeline"]}
+    with pytest.raises(
+        ConfigError, match=r"test_dataloader.*bands = \[4, 3, 2, 1\], but elsewhere it is \[1, 2, 3, 4\]"
+    ):
+        check_form(read(FOUR | steps() | other), "test")
