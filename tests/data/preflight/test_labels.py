@@ -160,6 +160,14 @@ def test_masks_of_0_and_255_have_no_second_class(split: str) -> None:
         check_before_training(load_config("config.py"))
 
 
+def test_masks_of_0_and_255_whose_zero_is_reduced_have_no_label() -> None:
+    text = Path("config.py").read_text()
+    Path("config.py").write_text(text.replace("img_suffix='.png',", "img_suffix='.png', reduce_zero_label=True,"))
+    paint([0, 255])
+    assert found().keys() == {"no_label"}
+    assert "if 255 is the object, save it as 1, and set reduce_zero_label=False" in str(found()["no_label"])
+
+
 def test_a_set_without_a_label_and_a_mask_without_one() -> None:
     path = Path("data/annotations/train/b.png")
     Image.fromarray(np.full((30, 50), 255, np.uint8)).save(path)
