@@ -79,7 +79,7 @@ def _readings(entry: str, folder: Path) -> list[str]:
     slashed = entry.replace("\\", "/")
     readings = [entry, slashed.removeprefix("./")]
     # The folder itself, or its last parts, as lists have them that are relative to the data set.
-    parts = folder.parts
+    parts = folder.absolute().parts
     for start in range(len(parts)):
         prefix = "/".join(parts[start:]).replace("//", "/") + "/"
         if slashed.removeprefix("./").startswith(prefix):

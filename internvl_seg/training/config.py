@@ -7,9 +7,10 @@ from pathlib import Path
 from pprint import pformat
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from ..data.preflight.findings import KINDS
+from .options import OptionAction
 from .replaced_types import name_replaced_types
 
 # Data set fields that name a file or folder which must be there before anything is built.
@@ -31,24 +32,12 @@ def walk(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
             yield from walk(child, f"{key}[{i}]")
 
 
-class _Options(DictAction):
-    """MMEngine's, but for texts in quotation marks: their blanks stay, and their commas make no list."""
-
-    @staticmethod
-    def _parse_iterable(val: str) -> Any:
-        inside = val[1:-1]
-        quoted = val[:1] in ("'", '"') and val[:1] == val[-1:] and val[:1] not in inside
-        if quoted and inside[:1] not in "([" and not {*inside}.isdisjoint(" ,'\""):
-            return inside
-        return DictAction._parse_iterable(val)
-
-
 def add_options(parser: ArgumentParser) -> None:
     """Give a command ``--cfg-options``, whose value is the ``options`` of :func:`load_config`."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
-        action=_Options,
+        action=OptionAction,
         metavar="KEY=VALUE",
         help="dotted keys that replace config values",
     )
@@ -71,8 +60,8 @@ def load_config(path: str | os.PathLike[str], options: dict[str, Any] | None = N
 
     Args:
         path: A Python, YAML or JSON config.
-        options: Dotted keys and their values, as MMEngine's ``DictAction`` gives them. ``data_root`` moves every data
-            set that has the config's own ``data_root``.
+        options: Dotted keys and their values, as :class:`.options.OptionAction` gives them. ``data_root`` moves every
+            data set that has the config's own ``data_root``.
 
     Raises:
         ConfigError: The file or one of its bases is missing or has an error, or an option does not fit it.

@@ -75,3 +75,10 @@ def test_no_list_at_all(tmp_path: Path) -> None:
     for name, what in {"gone.txt": "not there", ".": "a folder"}.items():
         with pytest.raises(ImageListError, match=rf"ann_file .* is {what}\. Expected a list"):
             read_image_list(tmp_path / name, STEMS, tmp_path)
+
+
+def test_whole_paths_are_understood_of_a_folder_that_is_relative(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert read(Path(), f"{tmp_path / 'images/train/a.png'}\n") == ["a.png"]

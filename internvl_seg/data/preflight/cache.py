@@ -19,16 +19,21 @@ _MOST_OTHERS = 100_000
 _SETTLED_NS = 2 * 10**9
 
 
-def default_folder() -> Path:
-    """``preflight`` in ``$XDG_CACHE_HOME/internvl_seg``, or in ``~/.cache/internvl_seg``."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "internvl_seg", "preflight")
+def default_folder() -> Path | None:
+    """``preflight`` in ``$XDG_CACHE_HOME/internvl_seg``, or in ``~/.cache/internvl_seg``; None without a home."""
+    with suppress(RuntimeError):  # As of a user that is a number only, in a container.
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "internvl_seg", "preflight")
+    return None
 
 
 def state_of(path: str) -> list[int] | None:
-    """Size and time of a file; None if it is not there."""
+    """Size of a file, the time of its last change, and that of its entry; None if it is not there.
+
+    A file that is put in the place of another may have its size and time, but not the time at which that was done.
+    """
     with suppress(OSError, ValueError):
         found = os.stat(path)
-        return [found.st_size, found.st_mtime_ns]
+        return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     return None
 
 

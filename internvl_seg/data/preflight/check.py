@@ -96,8 +96,10 @@ def check_dataset(
         Findings and the histogram of the classes.
 
     Raises:
-        DatasetError: The config's model labels images, not pixels.
+        DatasetError: The config's model labels images, not pixels, or the sample has no image.
     """
+    if sample is not None and sample < 1:
+        raise DatasetError(f"--sample {sample}: nothing would be looked at. Take 1 or more, or leave it out for all.")
     if config.get("default_scope") == "mmpretrain":
         raise DatasetError(
             f"{config.filename} is for image labels; this looks at masks. tools/train.py and tools/test.py check "

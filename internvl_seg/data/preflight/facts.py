@@ -20,6 +20,8 @@ _EXACT = 2**24
 _BLANK, _LOOKED_AT = 0.99, 64
 _ENDS = 4096
 _NARROW = 8
+# What OpenCV's error names when a picture has too many pixels, or too many in a row.
+_OPENCV_LIMIT = "CV_IO_MAX_IMAGE"
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,8 @@ def _problem(error: Exception, path: Path, header: Header) -> tuple[str, str]:
     if any(isinstance(cause, Image.DecompressionBombError) for cause in chain):
         return "large_image", " ".join(str(chain[-1]).partition(", could be")[0].split())
     said = " ".join(str(error).replace(str(path), path.name).split()) or type(error).__name__
+    if _OPENCV_LIMIT in said:
+        return "large_image", "more pixels than OpenCV opens, which are 2^30"
     if header.format:
         if damage := find_damage(path, header):
             return "unreadable", damage
@@ -208,6 +212,6 @@ def _digest(image: NDArray[Any]) -> str:
 def _is_blank(image: NDArray[Any]) -> bool:
     rows, columns = (max(1, length // _LOOKED_AT) for length in image.shape[:2])
     looked_at = image[::rows, ::columns].reshape(len(image[::rows]) * len(image[0, ::columns]), -1)
-    # One number for a pixel: far faster to sort than all its bands, and no two colours of 8 bits share one.
-    keys = looked_at.astype(np.float64) @ np.power(257.0, np.arange(looked_at.shape[1]))
+    # One number for a pixel: far faster to sort than all its bands. Two that differ hardly ever share one.
+    keys = looked_at.astype(np.float64) @ np.random.default_rng(0).uniform(0.5, 1, looked_at.shape[1])
     return bool(np.unique(keys, return_counts=True)[1].max(initial=0) >= _BLANK * len(keys))

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from ..names import readable
+
 Severity = Literal["error", "warning"]
 
 
@@ -79,7 +81,7 @@ KINDS: dict[str, Kind] = {
     ),
     "large_image": Kind(
         "error",
-        "files with more pixels than Pillow opens; they are large, not broken",
+        "files with more pixels than their reader opens; they are large, not broken",
         "cut images and masks into tiles: python tools/prepare_dataset.py SOURCE OUT --tile 512 (docs/own_data.md)",
         stops=True,
     ),
@@ -227,6 +229,10 @@ class Finding:
     def of(cls, kind: str, where: str, cases: Sequence[str], advice: str = "") -> "Finding":
         """A finding of all its cases; the first five are kept."""
         return cls(kind, where, len(cases), tuple(cases[:5]), advice)
+
+    def __post_init__(self) -> None:
+        """Names of files may hold what cannot be printed, or would change what is."""
+        object.__setattr__(self, "examples", tuple(readable(example) for example in self.examples))
 
     @property
     def mend(self) -> str:

@@ -60,11 +60,10 @@ def _look_at_size(pair: Pair, image: ImageFacts, scaling: Scaling, cases: dict[s
         return
     if mask is not None and mask.shape and mask.shape[:2] != size:
         cases["size_mismatch"].append(f"{name}: {_wide(size)}, its mask {_wide((mask.shape[0], mask.shape[1]))}")
-    if scaling.crop is not None:
-        height, width = scaling.crop
-        largest = max(scaling.reachable(size), key=lambda reached: min(reached[0] / height, reached[1] / width))
-        if largest[0] < height or largest[1] < width:
-            cases["small_image"].append(f"{name}: {_wide(largest)}, the crop {_wide(scaling.crop)}")
+    if (fitting := scaling.nearest_crop(size)) is not None:
+        largest, crop = fitting
+        if largest[0] < crop[0] or largest[1] < crop[1]:
+            cases["small_image"].append(f"{name}: {_wide(largest)}, the crop {_wide(crop)}")
     factor, reached = min((_factor(size, reached), reached) for reached in scaling.typical(size))
     if factor > _MOST_SCALING:
         smaller = "smaller" if reached[0] * reached[1] < size[0] * size[1] else "larger"

@@ -18,6 +18,8 @@ _LEFT_OVER = frozenset(
 )
 # A label that is in at least so many of the masks, and on so few pixels, is rather void than an object.
 _EVERYWHERE, _THIN = 0.5, 0.25
+# Of more values than these, those between some were made by smoothing.
+_MOST_GREYS = 32
 # A label on fewer pixels than this is a slip of the pen.
 _RARE = 1e-3
 
@@ -36,13 +38,14 @@ def find_strange_labels(config: Config, counts: Counts, command: Command) -> lis
     strange = sorted({label for _, labels in counts.outside for label in labels})
     cases = [_shown(name, labels, number) for name, labels in counts.outside]
     many = _as_classes(config, counts, command, max(strange))
+    grey = _as_greys(counts, strange)
     if len(strange) > 1 or counts.reduces_zero or strange[0] < 0:
         ignore = _as_void(config, counts, command, strange[0]) if len(strange) == 1 else ""
-        return [Finding.of("label_out_of_range", counts.split, cases, "; ".join(filter(None, (ignore, many))))]
+        return [Finding.of("label_out_of_range", counts.split, cases, "; ".join(filter(None, (grey, ignore, many))))]
     label = strange[0]
     void = _as_void(config, counts, command, label)
     if label != number:
-        return [Finding.of("label_out_of_range", counts.split, cases, "; ".join(filter(None, (void, many))))]
+        return [Finding.of("label_out_of_range", counts.split, cases, "; ".join(filter(None, (grey, void, many))))]
     options = {f"{leaf.key}.reduce_zero_label": True for leaf in _all_sets(config)}
     reduce = f"if 0 means 'other', and the classes count from 1: {command.with_options(options)}"
     kind, ways = _judge(counts, label, void, reduce)
@@ -77,6 +80,16 @@ def _as_classes(config: Config, counts: Counts, command: Command, highest: int) 
         return ""
     options = options_for_classes(config, highest + 1)
     return f"if they are classes, name all {highest + 1} in the data set, then: {command.with_options(options)}"
+
+
+def _as_greys(counts: Counts, strange: list[int]) -> str:
+    """What to do if a few values far apart stand for the classes, as 0, 128 and 255 do in pictures of masks."""
+    held = sorted(counts.stored)
+    between = [label for label in held if label not in (0, counts.ignored)]
+    if between != strange or len(held) > _MOST_GREYS or strange[0] < len(counts.classes):
+        return ""
+    values, ids = (", ".join(map(str, labels)) for labels in (held, range(len(held))))
+    return f"if the values {values} stand for classes, as greys in a picture, save them as {ids}"
 
 
 def _all_sets(config: Config) -> list[Leaf]:

@@ -64,6 +64,16 @@ class Listing:
         """(image, mask) paths; the mask is '' in a set without masks."""
         return [(info["img_path"], info.get("seg_map_path") or "") for info in self.infos]
 
+    def repeats(self, other: "Listing") -> bool:
+        """Whether nothing can be found in this one that is not in another: training's images are to be nowhere else."""
+        return (
+            self.files == other.files
+            and (self.split == "train") == (other.split == "train")
+            and (self.classes, self.reduce_zero_label, self.pipeline)
+            == (other.classes, other.reduce_zero_label, other.pipeline)
+            and bool((self.new_ids == other.new_ids).all())
+        )
+
 
 def leaves(dataset: dict[str, Any], key: str = "") -> Iterator[Leaf]:
     """The data sets inside wrappers such as ``ConcatDataset`` and ``RepeatDataset``."""
@@ -90,15 +100,14 @@ def list_files(config: Config, splits: Iterable[str]) -> list[Listing]:
     """
     init_default_scope("mmseg")
     listings: list[Listing] = []
-    seen: list[list[tuple[str, str]]] = []
+    seen: list[Listing] = []
     for split in splits:
         loader = config.get(f"{split}_dataloader")
         for leaf in leaves(loader["dataset"], f"{split}_dataloader.dataset") if loader else ():
             listing = _list(leaf, split)
-            files = listing.files
-            if files not in seen or listing.findings:  # Validation and test are often the same.
+            if listing.findings or not any(map(listing.repeats, seen)):  # Validation and test are often the same.
                 listings.append(listing)
-                seen.append(files)
+                seen.append(listing)
     return listings
 
 
@@ -119,6 +128,9 @@ def _list(leaf: Leaf, split: str) -> Listing:
         nothing = str(error)
     except FolderError as error:
         findings.append(Finding.of("folder", split, [str(error)]))
+    except (OSError, ValueError, LookupError, AssertionError) as error:  # Of data sets of other packages.
+        told = f"{leaf.key} cannot list its images: {type(error).__name__}: {str(error).strip() or 'no message'}"
+        findings.append(Finding.of("folder", split, [told]))
     if not infos and not findings:
         findings.append(Finding.of("no_image", split, [nothing]))
     masks = [info.get("seg_map_path") or "" for info in infos]

@@ -32,18 +32,19 @@ def nested(pipeline: Any) -> Iterator[dict[str, Any]]:
             yield from nested(item)
 
 
-def _class_of(step: dict[str, Any]) -> Any:
+def class_of(step: dict[str, Any]) -> Any:
+    """The class that a step of a pipeline is an object of; None if its name is not known."""
     kind = step.get("type")
     return TRANSFORMS.get(kind) if isinstance(kind, str) else kind
 
 
 def _reads_masks(step: dict[str, Any]) -> bool:
-    kind = _class_of(step)
+    kind = class_of(step)
     return inspect.isclass(kind) and (issubclass(kind, LoadAnnotations) or "Annotation" in kind.__name__)
 
 
 def _reads_images(step: dict[str, Any]) -> bool:
-    kind = _class_of(step)
+    kind = class_of(step)
     named = inspect.isclass(kind) and (issubclass(kind, LoadImageFromFile) or kind.__name__.startswith("Load"))
     return named and not _reads_masks(step)
 
@@ -115,7 +116,7 @@ class Loader:
         said = [json.dumps(step, sort_keys=True, default=str) for step in steps]
         said += [PIL.__version__, cv2.__version__, mmcv.__version__]
         digest = hashlib.blake2b(repr(said).encode(), digest_size=16)
-        sources = {Path(inspect.getsourcefile(_class_of(step)) or __file__) for step in steps}
+        sources = {Path(inspect.getsourcefile(class_of(step)) or __file__) for step in steps}
         # What this package's steps call is in the folder above.
         sources |= {*Path(__file__).parents[1].glob("*.py"), *(Path(__file__).with_name(name) for name in _PARTS)}
         for file in sorted(sources):

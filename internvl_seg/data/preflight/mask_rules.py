@@ -14,6 +14,10 @@ from .reading import Looked
 
 # Where 0 means 'other', as in ADE20K, it covers some tenth of the pixels.
 _COMMON_ZERO = 0.2
+_OBJECT_OF_255 = (
+    "the masks hold 0 and 255 alone; if 255 is the object, save it as 1, and set reduce_zero_label=False: python "
+    "tools/prepare_dataset.py SOURCE OUT (docs/own_data.md)"
+)
 
 
 @dataclass
@@ -128,16 +132,17 @@ def find_in_masks(parts: list[Looked], counts: Counts, complete: bool) -> list[F
                 cases["palette_mask"].append(name)
             elif mask.ids and mask.header.bits > 8:
                 cases["wide_mask"].append(f"{name}: {mask.header.mode or mask.header.kind}")
-    if (number := len(counts.classes)) > 256:
+    if (number := len(counts.classes)) > (IGNORED if counts.ignored == IGNORED else 256):
         cases["too_many_classes"].append(f"{number} classes, the last is {counts.classes[-1]!r}")
     if counts.empty:
         kind = "no_label" if complete and len(counts.empty) == counts.masks else "unlabelled_mask"
         cases[kind] = counts.empty
     share = counts.stored[0] / max(counts.total, 1)
     highest = any(number <= old != IGNORED for old in counts.stored)
-    if counts.reduces_zero and share > _COMMON_ZERO and not highest:
+    if counts.reduces_zero and share > _COMMON_ZERO and not highest and "no_label" not in cases:
         cases["zero_label_reduced"] = [f"label 0 is {share:.0%} of the pixels, {number} is nowhere"]
-    findings = [Finding.of(kind, split, found) for kind, found in cases.items()]
+    advice = {"no_label": _OBJECT_OF_255} if counts.reduces_zero and counts.stored.keys() == {0, IGNORED} else {}
+    findings = [Finding.of(kind, split, found, advice.get(kind, "")) for kind, found in cases.items()]
     if complete and counts.masks and "no_label" not in cases:
         findings += _classes_without_pixels(counts)
     return findings

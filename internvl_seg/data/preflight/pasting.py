@@ -11,7 +11,10 @@ def _value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         inside = ",".join(map(_value, value))
         return f"({inside})" if isinstance(value, tuple) else f"[{inside}]"
-    return str(value).replace(" ", "")
+    text = str(value)
+    if not isinstance(value, str) or not any(mark in text for mark in ",()[]'\""):
+        return text
+    return f"'{text}'" if "'" not in text else f'"{text}"'
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from mmseg.registry import TRANSFORMS
 Size = tuple[int, int]
 
 _RESIZING = ("Resize", "RandomResize", "RandomChoiceResize", "ResizeShortestEdge", "ResizeToMultiple")
+_CROP = "RandomCrop"
 # Of all ways that a pipeline may go, so many are tried.
 _MOST_WAYS = 64
 
@@ -51,7 +52,7 @@ def _ways(step: dict[str, Any], typical: bool) -> Iterator[list[dict[str, Any]]]
         for scale in [scales[len(scales) // 2]] if typical else scales:
             yield [step | {"scales": [scale]}]
     else:
-        yield [step] if name in _RESIZING else []
+        yield [step] if name in (*_RESIZING, _CROP) else []
 
 
 def _paths(steps: list[dict[str, Any]], typical: bool) -> Iterator[list[dict[str, Any]]]:
@@ -59,6 +60,11 @@ def _paths(steps: list[dict[str, Any]], typical: bool) -> Iterator[list[dict[str
     ways = (list(_ways(step, typical)) for step in steps)
     for path in itertools.islice(itertools.product(*ways), _MOST_WAYS):
         yield [step for way in path for step in way]
+
+
+def _crop_of(step: dict[str, Any]) -> Size:
+    crop = step["crop_size"]
+    return (crop[0], crop[1]) if isinstance(crop, (list, tuple)) else (crop, crop)
 
 
 def _build(step: dict[str, Any]) -> Any:
@@ -84,16 +90,21 @@ class Scaling:
     """
 
     def __init__(self, pipeline: list[dict[str, Any]]) -> None:
-        place = next((i for i, step in enumerate(pipeline) if _name(step) == "RandomCrop"), len(pipeline))
-        self.crop: Size | None = None
-        if place < len(pipeline):
-            crop = pipeline[place]["crop_size"]
-            self.crop = (crop[0], crop[1]) if isinstance(crop, (list, tuple)) else (crop, crop)
+        place = next((i for i, step in enumerate(pipeline) if _name(step) == _CROP), len(pipeline))
+        self.crop: Size | None = _crop_of(pipeline[place]) if place < len(pipeline) else None
         before = pipeline[:place]
         self._paths = {
-            typical: [[_build(step) for step in path] for path in _paths(before, typical)] for typical in (False, True)
+            typical: [[_build(step) for step in path if _name(step) != _CROP] for path in _paths(before, typical)]
+            for typical in (False, True)
         }
+        # Up to the first crop on every way, which may be inside another step.
+        self._to_crops: list[tuple[list[Any], Size]] = []
+        for path in _paths(pipeline[: place + 1], False):
+            end = next((i for i, step in enumerate(path) if _name(step) == _CROP), None)
+            if end is not None:
+                self._to_crops.append(([_build(step) for step in path[:end]], _crop_of(path[end])))
         self._known: dict[tuple[Size, bool], list[Size]] = {}
+        self._fitting: dict[Size, tuple[Size, Size] | None] = {}
 
     def reachable(self, size: Size) -> list[Size]:
         """The outermost sizes, (height, width), that an image may get before it is cropped.
@@ -106,6 +117,22 @@ class Scaling:
     def typical(self, size: Size) -> list[Size]:
         """The sizes that it gets in the middle of all that is random."""
         return self._sizes(size, True)
+
+    def nearest_crop(self, size: Size) -> tuple[Size, Size] | None:
+        """The size before the first crop, and that crop, on the way on which most of the crop is filled.
+
+        Args:
+            size: (height, width) of the image.
+
+        Returns:
+            Both as (height, width); None if nothing is cropped.
+        """
+        if size not in self._fitting:
+            state = np.random.get_state()
+            ways = [(_through(steps, size), crop) for steps, crop in self._to_crops]
+            np.random.set_state(state)
+            self._fitting[size] = max(ways, key=lambda way: min(a / b for a, b in zip(*way, strict=True)), default=None)
+        return self._fitting[size]
 
     def _sizes(self, size: Size, typical: bool) -> list[Size]:
         if (size, typical) not in self._known:

@@ -1,5 +1,6 @@
 """What a config says in several places that have to agree."""
 
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,7 +9,7 @@ from mmengine.config import Config
 from ..confusion import IGNORED
 from .findings import Finding
 from .listing import Listing, leaves
-from .loading import nested
+from .loading import class_of, nested
 from .pasting import Command
 
 
@@ -41,16 +42,23 @@ def ignored_labels(config: Config) -> dict[str, int]:
             found[f"{leaf.key}.ignore_index"] = leaf.node.get("ignore_index", IGNORED)
             for transform in nested(leaf.pipeline):
                 key = f"{leaf.key}.pipeline: {transform['type']}"
-                pad = transform.get("pad_val")
-                values = {
-                    "seg_pad_val": transform.get("seg_pad_val"),
-                    "pad_val.seg": pad.get("seg") if isinstance(pad, dict) else None,
-                    "ignore_index": transform.get("ignore_index"),
-                }
-                found |= {f"{key}.{name}": value for name, value in values.items() if value is not None}
+                found |= {f"{key}.{name}": value for name, value in _of_step(transform).items() if value is not None}
         for key, metric in _evaluators(config, split):
             found[f"{key}.ignore_index"] = metric.get("ignore_index", IGNORED)
     return found
+
+
+def _of_step(step: dict[str, Any]) -> dict[str, Any]:
+    """What a step of a pipeline pads masks with or ignores, by its fields and by those that it has by itself."""
+    kind = class_of(step)
+    pad = step.get("pad_val")
+    own = inspect.signature(kind).parameters.get("seg_pad_val") if inspect.isclass(kind) else None
+    pads = inspect.isclass(kind) and kind.__name__ == "Pad"
+    return {
+        "seg_pad_val": step.get("seg_pad_val", IGNORED if own is not None and own.default == IGNORED else None),
+        "pad_val.seg": pad.get("seg", IGNORED) if isinstance(pad, dict) else IGNORED if pads else None,
+        "ignore_index": step.get("ignore_index"),
+    }
 
 
 def most_ignored(labels: dict[str, int]) -> int:

@@ -44,7 +44,9 @@ def check_bands(config: Config, loaders: tuple[str, ...]) -> Iterator[Contradict
                 for contradiction in _check_chain(chain, step, takes, key, preprocessor):
                     told.setdefault(contradiction.key, contradiction)
     yield from told.values()
-    orders = {tuple(step.node["bands"]): step for chain in found for step in chain.all_steps()
+    # What is tested was trained with the config's training set.
+    both = [chain for loader in ("train_dataloader", *loaders) for chain in chains(config, loader)]
+    orders = {tuple(step.node["bands"]): step for chain in both for step in chain.all_steps()
               if step.name == "LoadImageFromFile" and isinstance(step.node.get("bands"), (list, tuple))}  # fmt: skip
     if not told and len(orders) > 1:
         (first, _), (second, step) = list(orders.items())[:2]

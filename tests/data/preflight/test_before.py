@@ -191,3 +191,25 @@ def test_what_training_refuses_of_a_config_is_refused_here(
         check_tool.main()
     assert ended.value.code == 1
     assert "error: config: config.py: optim_wrapper.optimizer: lr = 'x'" in capsys.readouterr().out
+
+
+def test_a_file_in_the_place_of_another_is_read_though_size_and_time_are_the_same() -> None:
+    for name in ("a", "b"):
+        mask = np.full((30, 50), ord(name), np.uint8)
+        Image.fromarray(mask).save(f"{name}.png")
+    assert Path("a.png").stat().st_size == Path("b.png").stat().st_size
+    path = Path("data/annotations/train/a.png")
+    for name in ("a", "b"):
+        Path(f"{name}.png").replace(path)
+        os.utime(path, (1e9, 1e9))
+        (finding, *_) = (f for f in check_dataset(load_config("config.py")).findings if f.kind == "label_out_of_range")
+        assert finding.examples == (f"a.png: {ord(name)} of 3 classes",)
+
+
+def test_a_user_without_a_home_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(
+        Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("Could not determine home directory."))
+    )
+    assert default_folder() is None
+    assert check_dataset(load_config("config.py")).findings == ()

@@ -1,5 +1,6 @@
 """Each fault, one at a time, is found, and nothing else is."""
 
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -88,7 +89,7 @@ FAULTS: dict[str, tuple[Callable[[], Any], str]] = {
     "cmyk_image": (cmyk, "b.png: CMYK"),
     "unsupported_image": (
         lambda: Image.fromarray(np.full((30, 50), 900, np.uint16)).save(TRAIN[0] / "b.png"),
-        "b.png: PNG, 1 band of 16 bits",
+        "b.png: PNG, 1 band of 16 bits: b.png has 1 band of 16 bits (uint16); without bands=[...]",
     ),
 }
 
@@ -366,8 +367,16 @@ def test_every_kind_is_provoked_and_documented() -> None:
     elsewhere = {
         *("no_image", "ignore_index", "num_classes", "unseen_class", "small_image", "zero_label_reduced"),
         # In test_images.py and test_labels.py.
-        *("wide_image", "large_image", "scaled_image", "too_many_classes", "classes_differ", "classes_renamed"),
-        *("object_ignored", "no_label", "unlabelled_mask", "void_label", "unscored_class", "unsupported_mask"),
+        *("large_image", "scaled_image", "too_many_classes", "classes_differ", "classes_renamed"),
+        *(
+            "wide_image",
+            "object_ignored",
+            "no_label",
+            "unlabelled_mask",
+            "void_label",
+            "unscored_class",
+            "unsupported_mask",
+        ),
         "folder",
     }
     assert FAULTS.keys() | elsewhere == KINDS.keys()
@@ -400,3 +409,34 @@ def test_samples_of_ade20k_are_clean(shared: Path) -> None:
     config = root / "configs/ade20k/internvit_6b_224px_linear_frozen_ade20k-504x504.py"
     config = load_config(config, options | {"data_root": str(shared / "data/ade20k_sample")})
     assert not check_dataset(config, splits=["val"]).findings
+
+
+@pytest.mark.usefixtures("data")
+@pytest.mark.parametrize("number", ["0", "-3"])
+def test_a_sample_of_nothing_is_refused(number: str) -> None:
+    sys.argv = ["check_dataset.py", "config.py", "--sample", number]
+    with pytest.raises(SystemExit) as ended:
+        tool.main()
+    assert f"--sample {number}: nothing would be looked at" in str(ended.value.code)
+
+
+@pytest.mark.usefixtures("data")
+def test_names_that_cannot_be_printed_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = os.fsdecode(b"caf\xe9\n.png")
+    (TRAIN[0] / name).write_bytes(b"")
+    (TRAIN[1] / name).write_bytes((TRAIN[1] / "b.png").read_bytes())
+    with Path("said.txt").open("w", encoding="utf-8") as said:  # Strict, as a terminal is.
+        monkeypatch.setattr(sys, "stdout", said)
+        assert check("--json", "found.json") == 1
+    assert "caf%E9%0A.png: " in Path("said.txt").read_text()
+    assert "caf%E9%0A.png: " in Path("found.json").read_text()
+    with pytest.raises(DatasetError, match=r"caf%E9%0A\.png"):
+        check_before_training(load_config("config.py"))
+
+
+def test_a_list_that_another_data_set_cannot_read_is_told(data: Path) -> None:
+    (data / "list.txt").write_bytes("a\nb\n".encode("utf-16"))
+    options = {"train_dataloader.dataset.ann_file": "list.txt"}
+    (finding, *_) = check_dataset(load_config("config.py", options)).findings
+    assert finding.kind == "folder"
+    assert "train_dataloader.dataset cannot list its images: UnicodeDecodeError" in finding.examples[0]

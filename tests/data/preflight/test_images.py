@@ -3,14 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import mmcv
+import cv2
 import numpy as np
 import pytest
 import rasterio
+from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
 from mmseg.registry import TRANSFORMS
 from PIL import Image
 
-from internvl_seg.data.preflight import DatasetError, Report, check_before_training, check_dataset
+from internvl_seg.data.preflight import DatasetError, Report, check_before_training, check_dataset, facts
 from internvl_seg.data.preflight.facts import count_ids
 from internvl_seg.training.config import load_config
 
@@ -29,14 +30,8 @@ def found(report: Report) -> dict[str, tuple[str, ...]]:
 def tiff(path: Path, pixels: np.ndarray) -> None:
     """A TIFF of (H, W, bands) of any dtype, in the place of a PNG: decoders look at the content."""
     bands = pixels.transpose(2, 0, 1)
-    colours = "rgb" if len(bands) >= 3 else "minisblack"
-    shape = {
-        "photometric": colours,
-        "count": len(bands),
-        "height": bands.shape[1],
-        "width": bands.shape[2],
-        "dtype": bands.dtype,
-    }
+    shape = {"count": len(bands), "height": bands.shape[1], "width": bands.shape[2], "dtype": bands.dtype}
+    shape |= {"photometric": "rgb"} if len(bands) == 3 else {}
     with rasterio.open("new.tif", "w", driver="GTiff", **shape) as file:
         file.write(bands)
     Path("new.tif").replace(path)
@@ -52,17 +47,18 @@ def noise(*shape: int) -> np.ndarray:
         (noise(30, 50, 5), "unsupported_image", "b.png: TIFF, 5 bands of 8 bits: "),
         (noise(30, 50, 1) / np.float32(255), "unsupported_image", "1 band of floating-point numbers of 32 bits"),
         (noise(30, 50, 3) / np.float32(255), "unsupported_image", "3 bands of floating-point numbers of 32 bits"),
-        (noise(30, 50, 3).astype(np.uint16) * 16, "unsupported_image", "b.png: TIFF, 3 bands of 16 bits"),
-        (noise(30, 50, 1).astype(np.uint16) * 16, "unsupported_image", "b.png: TIFF, 1 band of 16 bits"),
+        (noise(30, 50, 3).astype(np.uint16) * 16, "unsupported_image", "b.png: TIFF, 3 bands of 16 bits: "),
+        (noise(30, 50, 1).astype(np.uint16) * 16, "unsupported_image", "b.png: TIFF, 1 band of 16 bits: "),
     ],
     ids=["five bands", "float", "float RGB", "RGB of 16 bits", "grey of 16 bits"],
 )
-def test_what_the_pipeline_cannot_decode(pixels: np.ndarray, kind: str, told: str) -> None:
+def test_what_the_pipeline_cannot_decode_or_cuts(pixels: np.ndarray, kind: str, told: str) -> None:
     tiff(TRAIN[0] / "b.png", pixels)
     assert told in found(check())[kind][0]
-    with pytest.raises(DatasetError, match=r"b\.png: TIFF") as caught:
-        check_before_training(load_config("config.py"))
-    assert "--allow" not in str(caught.value)  # It would be of no use.
+    if kind == "unsupported_image":
+        with pytest.raises(DatasetError, match=r"b\.png: TIFF") as caught:
+            check_before_training(load_config("config.py"))
+        assert "--allow" not in str(caught.value)  # It would be of no use.
 
 
 def test_16_bits_that_a_step_keeps_are_no_fault() -> None:
@@ -73,19 +69,9 @@ def test_16_bits_that_a_step_keeps_are_no_fault() -> None:
     step = "dict(type='LoadImageFromFile', color_type='unchanged')"
     Path("config.py").write_text(text.replace("dict(type='LoadImageFromFile')", step))
     assert found(check()) == {}
-
-
-def test_16_bits_that_a_step_of_ones_own_cuts() -> None:
-    @TRANSFORMS.register_module(name="LoadHighBytes", force=True)
-    class LoadHighBytes:
-        def __call__(self, results: dict[str, Any]) -> dict[str, Any]:
-            results["img"] = mmcv.imread(results["img_path"])
-            results["img_shape"] = results["ori_shape"] = results["img"].shape[:2]
-            return results
-
-    tiff(TRAIN[0] / "b.png", noise(30, 50, 3).astype(np.uint16) * 16)
-    text = Path("config.py").read_text()
-    Path("config.py").write_text(text.replace("dict(type='LoadImageFromFile')", "dict(type='LoadHighBytes')"))
+    # Another's, which cuts them.
+    TRANSFORMS.register_module(name="LoadCutImage", module=MMCVLoadImageFromFile, force=True)
+    Path("config.py").write_text(text.replace("LoadImageFromFile'", "LoadCutImage', to_float32=True"))
     assert found(check()) == {"wide_image": ("b.png: TIFF, 3 bands of 16 bits",)}
 
 
@@ -165,6 +151,24 @@ def test_the_last_of_many_is_looked_at_in_a_sample() -> None:
     assert "size_mismatch" in found(check(sample=5))
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_training_on_what_is_scored_is_an_overlap_though_it_is_the_same_folder(split: str) -> None:
+    text = Path("config.py").read_text()
+    Path("config.py").write_text(
+        text.replace(f"{split}_dataloader = loader('val')", f"{split}_dataloader = loader('train')")
+    )
+    finding = next(finding for finding in check().findings if finding.kind == "overlap")
+    assert (finding.where, finding.count) == (split, 3)
+
+
+def test_a_pipeline_that_scales_otherwise_is_looked_at_though_the_files_are_the_same() -> None:
+    text = Path("config.py").read_text()
+    resize = "[pipeline[0], dict(type='Resize', scale=(10, 10)), *pipeline[1:2], pipeline[-1]]"
+    text = text.replace("del loader", f"test_dataloader['dataset']['pipeline'] = {resize}\ndel loader")
+    Path("config.py").write_text(text)
+    assert found(check()) == {"scaled_image": ("d.png: 50x30 becomes 10x10, 5.0 times smaller",)}
+
+
 def test_copies_are_found_though_no_picture_is_decoded() -> None:
     (TRAIN[0] / "c.png").write_bytes(Path("data/images/val/d.png").read_bytes())
     assert found(check(pictures=0)) == {"overlap": ("d.png = c.png",)}
@@ -222,6 +226,23 @@ def test_a_mask_that_is_too_large_is_not_called_broken(monkeypatch: pytest.Monke
     assert example == "d.png: Image size (1500 pixels) exceeds limit of 1400 pixels"
     # OpenCV reads the images all the same.
     assert "unreadable" not in found(check())
+
+
+def test_an_image_of_more_pixels_than_opencv_reads_is_not_called_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decode(*_: Any, **__: Any) -> None:
+        raise cv2.error("(-215:Assertion failed) pixels <= CV_IO_MAX_IMAGE_PIXELS in function 'validateInputImageSize'")
+
+    monkeypatch.setattr("mmcv.imfrombytes", decode)
+    monkeypatch.setattr("PIL.Image.MAX_IMAGE_PIXELS", 700)
+    assert found(check()).keys() == {"large_image"}
+
+
+def test_pictures_that_differ_in_a_few_of_many_bands_are_not_blank() -> None:
+    """A sum in which the last bands outweigh the first would lose these."""
+    pixels = np.full((64, 64, 12), 10_000, np.uint16)
+    pixels[..., 0] = np.random.default_rng(0).integers(10_000, size=(64, 64))
+    assert not facts._is_blank(pixels)
+    assert facts._is_blank(np.full((64, 64, 12), np.nan, np.float32))
 
 
 def test_masks_in_a_format_that_keeps_no_ids() -> None:

@@ -136,6 +136,16 @@ def test_a_pad_value_inside_another_transform_is_looked_at() -> None:
     assert found()["ignore_index"].examples[0].endswith("RandomRotate.seg_pad_val = 0")
 
 
+@pytest.mark.parametrize(("values", "ids"), [([0, 128, 255], "0, 1, 2"), ([0, 85, 170], "0, 1, 2"), ([7, 200], "0, 1")])
+def test_greys_that_stand_for_classes_are_to_be_saved_as_ids(values: list[int], ids: str) -> None:
+    paint(values)
+    shown = ", ".join(map(str, values))
+    mend = found()["label_out_of_range"].mend
+    assert mend.startswith(f"if the values {shown} stand for classes, as greys in a picture, save them as {ids}")
+    paint([0, 1, 99])
+    assert "greys" not in found()["label_out_of_range"].mend
+
+
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_masks_of_0_and_255_have_no_second_class(split: str) -> None:
     paint([0, 255], folder=f"annotations/{split}")
@@ -148,6 +158,14 @@ def test_masks_of_0_and_255_have_no_second_class(split: str) -> None:
     assert "prepare_dataset.py" in text
     with pytest.raises(DatasetError, match="object_ignored"):
         check_before_training(load_config("config.py"))
+
+
+def test_masks_of_0_and_255_whose_zero_is_reduced_have_no_label() -> None:
+    text = Path("config.py").read_text()
+    Path("config.py").write_text(text.replace("img_suffix='.png',", "img_suffix='.png', reduce_zero_label=True,"))
+    paint([0, 255])
+    assert found().keys() == {"no_label"}
+    assert "if 255 is the object, save it as 1, and set reduce_zero_label=False" in str(found()["no_label"])
 
 
 def test_a_set_without_a_label_and_a_mask_without_one() -> None:
@@ -206,6 +224,46 @@ def test_more_classes_than_8_bits_have() -> None:
     text = text.replace("('sky', 'sea', 'land')", "tuple(f'class {i}' for i in range(300))")
     Path("config.py").write_text(text.replace("num_classes=3", "num_classes=300"))
     assert found()["too_many_classes"].examples == ("300 classes, the last is 'class 299'",)
+
+
+def test_of_256_classes_the_last_is_the_ignored_label() -> None:
+    text = Path("config.py").read_text()
+    text = text.replace("('sky', 'sea', 'land')", "tuple(f'class {i}' for i in range(256))")
+    Path("config.py").write_text(text.replace("num_classes=3", "num_classes=256"))
+    assert found()["too_many_classes"].examples == ("256 classes, the last is 'class 255'",)
+    Path("config.py").write_text(Path("config.py").read_text().replace("256", "255"))
+    assert "too_many_classes" not in found()
+
+
+@pytest.mark.parametrize(
+    "step", ["RandomRotate', prob=0.5, degree=9", "Pad', size=(60, 60)", "Pad', size=(60, 60), pad_val=0"]
+)
+def test_a_step_that_pads_with_255_by_itself_disagrees_with_another_ignored_label(step: str) -> None:
+    text = (
+        Path("config.py").read_text().replace("dict(type='RandomCrop'", f"dict(type='{step}), dict(type='RandomCrop'")
+    )
+    Path("config.py").write_text(text)
+    assert found() == {}
+    for old, new in (
+        ("seg_pad_val=255", "seg_pad_val=3"),
+        ("num_classes=3", "num_classes=3, ignore_index=3"),
+        ("'SegmentationMetric'", "'SegmentationMetric', ignore_index=3"),
+        ("img_suffix='.png',", "img_suffix='.png', ignore_index=3,"),
+    ):
+        text = text.replace(old, new)
+    Path("config.py").write_text(text)
+    paint([0, 1, 2, 3])
+    (example, *_) = found()["ignore_index"].examples
+    assert example.endswith(("seg_pad_val = 255", "pad_val.seg = 255"))
+
+
+def test_the_same_files_with_other_classes_are_looked_at() -> None:
+    text = Path("config.py").read_text()
+    for change, kind in (("metainfo'] = dict(classes=('sea', 'sky', 'land'))", "classes_differ"),
+                         ("reduce_zero_label'] = True", "zero_label_reduced")):  # fmt: skip
+        Path("config.py").write_text(text.replace("del loader", f"test_dataloader['dataset']['{change}\ndel loader"))
+        paint([0, 1, 2])
+        assert kind in found()
 
 
 def test_ids_of_more_than_8_bits_become_what_the_step_makes_of_them() -> None:

@@ -105,3 +105,22 @@ def test_what_is_drawn_here_is_drawn_again_by_training() -> None:
     np.random.seed(5)
     Scaling([RANDOM[0][0]]).reachable((375, 500))
     assert np.random.rand() == expected
+
+
+def test_a_crop_inside_another_step_is_looked_at() -> None:
+    """As in configs/_base_/datasets/folder_tiles_504x504.py."""
+    branches = [
+        [{"type": "RandomCrop", "crop_size": (672, 672)}, {"type": "Resize", "scale_factor": 0.75, "keep_ratio": True}],
+        [{"type": "RandomCrop", "crop_size": (378, 400)}],
+    ]
+    scaling = Scaling([{"type": "RandomChoice", "transforms": branches}])
+    assert scaling.nearest_crop((256, 300)) == ((256, 300), (378, 400))
+    assert scaling.nearest_crop((378, 400)) == ((378, 400), (378, 400))
+    assert scaling.reachable((400, 400)) == [(300, 300), (400, 400)]
+    assert Scaling([{"type": "Resize", "scale": (9, 9)}]).nearest_crop((20, 20)) is None
+
+
+def test_the_way_that_fills_most_of_a_crop_counts() -> None:
+    step = {"type": "RandomResize", "scale": (100, 50), "ratio_range": (0.5, 2.0), "keep_ratio": True}
+    scaling = Scaling([step, {"type": "RandomCrop", "crop_size": (90, 120)}])
+    assert scaling.nearest_crop((30, 50)) == ((100, 167), (90, 120))

@@ -6,6 +6,7 @@ import pytest
 
 from internvl_seg.training import ConfigError
 from internvl_seg.training.checks import check_form
+from internvl_seg.training.checks.bands import check_bands
 
 from .conftest import Read
 
@@ -58,3 +59,10 @@ def test_what_does_not_go_together_is_refused(options: dict[str, Any], words: st
 )
 def test_what_goes_together_is_not(options: dict[str, Any], read: Read) -> None:
     check_form(read(FOUR | steps() | options), "train")
+
+
+def test_a_test_of_other_bands_than_the_training_set_is_refused(read: Read) -> None:
+    other = {"test_dataloader.dataset.pipeline": steps(bands=[4, 3, 2, 1])[f"{DATA}.pipeline"]}
+    (found,) = check_bands(read(FOUR | steps() | other), ("test_dataloader",))
+    assert "bands = [4, 3, 2, 1], but elsewhere it is [1, 2, 3, 4]" in str(found)
+    assert not list(check_bands(read(FOUR | steps()), ("test_dataloader",)))
