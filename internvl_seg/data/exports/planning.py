@@ -171,7 +171,8 @@ def _split(
         if len(given) == 1 and sum(given.values()) == len(pictures) > 1:
             (only,) = given
             notes += (
-                f"All {len(pictures)} pictures are in the source's split {only}: nothing is left to measure on. "
+                f"All {len(pictures)} pictures are in the source's split {only}: nothing is left to "
+                f"{'measure' if only == 'train' else 'train'} on. "
                 "--split 0.8,0.1,0.1 draws other splits.",
             )
         of = {picture.name: picture.split for picture in pictures if picture.split}

@@ -23,7 +23,7 @@ from internvl_seg.training.config import add_options, load_config
 
 from .prepared import masks
 from .tried import CASES
-from .tried.case import Case
+from .tried.case import Answer, Case
 
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = ROOT / "docs" / "exports_tried.md"
@@ -116,6 +116,29 @@ def test_an_export_becomes_what_its_tool_draws_and_trains(
     classes = options["model.decode_head.num_classes"]
     answer = f"{pictures} pictures, {classes} classes | {len(losses)} iterations"
     compare_row(case, answer, request.config.getoption("--write-exports-table"))
+
+
+def test_where_all_is_for_training_the_command_measures_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As COCO's and CVAT's exports of one subset."""
+    (polygons,) = (case for case in CASES if (case.format, case.what) == QUICK[0])
+
+    def one_split(folder: Path) -> Answer:
+        answer = polygons.make(folder)
+        file = folder / "in/annotations/instances.json"
+        file.rename(file.with_name("instances_train2017.json"))
+        return answer
+
+    config_file, options = prepared(polygons._replace(make=one_split), tmp_path)
+    assert {path.parent.name for path in (tmp_path / "out/annotations").rglob("*.png")} == {"train"}
+    notes = " ".join(json.loads((tmp_path / "out/report.json").read_text())["notes"])
+    assert "source's split train: nothing is left to measure on" in notes
+    assert "the command trains without a validation" in notes
+    monkeypatch.chdir(ROOT)
+    tiny = {key: value for key, value in TINY.items() if not key.startswith("val_")}
+    train(config_file, work_dir=str(tmp_path / "run"), options=options | tiny)
+    assert (tmp_path / "run/iter_2.pth").is_file()
 
 
 def test_every_format_has_a_row() -> None:
