@@ -24,6 +24,7 @@ _rows = pytest.StashKey[dict[str, str]]()
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--write-error-table", action="store_true", help="write docs/errors.md from the messages")
+    parser.addoption("--write-exports-table", action="store_true", help="write docs/exports_tried.md anew")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -45,14 +45,14 @@ val_dataloader = dict(
 test_dataloader = val_dataloader
 val_evaluator = dict(type='SegmentationMetric', iou_metrics=['mIoU'])
 test_evaluator = val_evaluator
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=60, val_interval=60)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=20, val_interval=20)
 val_cfg, test_cfg = dict(type='ValLoop'), dict(type='TestLoop')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-2))
 param_scheduler = [dict(type='ConstantLR', factor=1.0, by_epoch=False)]
-default_hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=60))
+default_hooks = dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=20))
 randomness = dict(seed=0)
 probe = dict(
-    blocks=[-1], views=1, iterations=60, batch_size=4, heads=[dict(kind='linear', lr=[1e-1], batch_norm=[True])],
+    blocks=[-1], views=1, iterations=30, batch_size=4, heads=[dict(kind='linear', lr=[1e-1], batch_norm=[True])],
     store=dict(folder='features', dtype='float32', batch_size=2, workers=0), pictures=1)
 """
 PLACE = {"crs": "EPSG:32633", "transform": from_origin(500_000, 4_600_000, 10, 10)}
@@ -96,7 +96,7 @@ def score(root: Path, name: str, bands: list[int], encoder: str = "frozen=False"
     """Train and test; gives the mIoU of the test."""
     write_config(root, name, bands, encoder)
     run(root, "train.py", f"{name}.py", "--work-dir", name)
-    run(root, "test.py", f"{name}.py", f"{name}/iter_60.pth", "--work-dir", name, "--show-dir", f"{name}/shown")
+    run(root, "test.py", f"{name}.py", f"{name}/iter_20.pth", "--work-dir", name, "--show-dir", f"{name}/shown")
     assert len(list((root / name / "shown").glob("*.png"))) == 4
     return float(json.loads((root / name / "test_results.json").read_text())["metrics"]["mIoU"])
 
@@ -110,9 +110,9 @@ def test_four_bands_beat_their_rgb_twin(root: Path) -> None:
     widened = score(root, "widened", [1, 2, 3, 4], rgb)
     print(f"mIoU of four bands, from weights of RGB {widened:.1f}")
     assert widened > 85
-    out = run(root, "infer.py", "four.py", "four/iter_60.pth", "data/images/test", "--out", "found")
+    out = run(root, "infer.py", "four.py", "four/iter_20.pth", "data/images/test", "--out", "found")
     assert "4 files segmented" in out
-    segmenter = Segmenter.from_checkpoint(root / "four.py", root / "four/iter_60.pth", device="cpu")
+    segmenter = Segmenter.from_checkpoint(root / "four.py", root / "four/iter_20.pth", device="cpu")
     right = []
     for i in range(4):
         ids = np.asarray(Image.open(root / f"data/annotations/test/{i}.png"))

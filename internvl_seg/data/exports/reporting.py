@@ -19,6 +19,13 @@ _LOOKS, _BATCH, _FEWEST, _MOST = 25, 2, 500, 80_000
 _PICTURES = "configs/folder/internvit_300m_448px_v2_5_linear_frozen_folder-504x504.py"
 # At native resolution.
 _TILES = "configs/folder/internvit_300m_448px_v2_5_linear_frozen_folder_tiles-504x504.py"
+# The templates measure on a split, and a folder without one is refused.
+_UNMEASURED = (
+    "val_dataloader=None",
+    "val_evaluator=None",
+    "val_cfg=None",
+    "default_hooks.checkpoint.save_best=None",
+)
 _NAMED = 20
 
 
@@ -76,6 +83,10 @@ def notes(prepared: Prepared) -> tuple[str, ...]:
     ]
     if unseen := [label.name for i, label in enumerate(prepared.ids.classes) if i not in trained]:
         found.append(f"No training picture has a pixel of {', '.join(map(repr, unseen[:_NAMED]))}.")
+    if not any(one.split != "train" for one in there):
+        found.append("All pictures are for training: the command trains without a validation, and there is no score.")
+    elif not any(one.split == "train" for one in there):
+        found.append("No picture is for training: --split 0.8,0.1,0.1 draws other splits.")
     empty = set(prepared.plan.splits.of.values()) - {one.split for one in there}
     if empty:
         found.append(f"Nothing is in {', '.join(sorted(empty))}: all that goes there was left out.")
@@ -106,7 +117,11 @@ def training_command(prepared: Prepared) -> str:
         options += [f"{name}_{what}=None" for name in measured for what in ("dataloader", "cfg", "evaluator")]
     steps = _LOOKS * sum(one.split == "train" for one in there) // _BATCH
     steps = min(max(round(steps, -2), _FEWEST), _MOST)
-    options += [f"train_cfg.max_iters={steps}", f"train_cfg.val_interval={max(steps // 10, 1)}"]
+    options.append(f"train_cfg.max_iters={steps}")
+    if {"val", "test"} & set(splits):
+        options.append(f"train_cfg.val_interval={max(steps // 10, 1)}")
+    else:
+        options += _UNMEASURED
     config = _TILES if any(_is_large(one) for one in there) or _tiles(prepared) else _PICTURES
     return " ".join(["python tools/train.py", config, "--cfg-options", *map(shlex.quote, options)])
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from internvl_seg.data.exports.export import ExportError
@@ -12,8 +13,10 @@ from internvl_seg.data.exports.source import Source
 
 from .prepared import SIZE, make, masks, names, random_ids, save
 
+Ids = NDArray[np.uint8]
 
-def cvat(root: Path, *, pictures: bool = True) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+
+def cvat(root: Path, *, pictures: bool = True) -> dict[str, Ids]:
     """As datumaro 1 writes it for CVAT: ``plugins/data_formats/voc/exporter.py`` and its ``labelmap.txt``."""
     colours = {"background": (0, 0, 0), "car": (250, 50, 83), "aeroplane": (51, 221, 255)}
     lines = [f"{name}:{','.join(map(str, colours[name]))}::" for name in sorted(colours)]
@@ -55,15 +58,20 @@ def test_cvat_without_pictures_says_where_they_may_be(tmp_path: Path) -> None:
         make(tmp_path / "in", tmp_path / "out")
 
 
-def test_roboflow_masks(tmp_path: Path) -> None:
+def roboflow(root: Path) -> dict[str, Ids]:
     """As Roboflow exports 'Semantic Segmentation Masks': ``_classes.csv`` in each split, with blanks."""
     ids = {}
     for seed, split in enumerate(("train", "valid", "test")):
         stem = f"street.v2_jpg.rf.{seed}0ff"
-        save(tmp_path / f"in/{split}/{stem}.jpg", seed)
+        save(root / f"{split}/{stem}.jpg", seed)
         ids[split] = random_ids(seed, 3)
-        save(tmp_path / f"in/{split}/{stem}_mask.png", ids[split])
-        (tmp_path / f"in/{split}/_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n2, sea lion\n")
+        save(root / f"{split}/{stem}_mask.png", ids[split])
+        (root / f"{split}/_classes.csv").write_text("Pixel Value, Class\n0, background\n1, cat\n2, sea lion\n")
+    return ids
+
+
+def test_roboflow_masks(tmp_path: Path) -> None:
+    ids = roboflow(tmp_path / "in")
     prepared = make(tmp_path / "in", tmp_path / "out")
     assert prepared.export.format == "roboflow_masks"
     assert names(prepared) == ["background", "cat", "sea lion"]
@@ -74,21 +82,29 @@ def test_roboflow_masks(tmp_path: Path) -> None:
     assert any("1 groups are in more than one of the source's splits" in note for note in prepared.plan.notes)
 
 
-def test_cityscapes(tmp_path: Path) -> None:
+# Where `helpers/labels.py` of cityscapesscripts has a trainId from 0 to 18.
+TRAINED = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
+
+
+def cityscapes_folders(root: Path) -> dict[str, Ids]:
     """Names of cityscapesscripts: ``helpers/csHelpers.py``, ids of ``helpers/labels.py``."""
     ids = {}
     for seed, (split, city) in enumerate((("train", "aachen"), ("val", "lindau"), ("test", "berlin"))):
         stem = f"{city}_000000_000019"
-        save(tmp_path / f"in/leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png", seed)
-        start = tmp_path / f"in/gtFine/{split}/{city}/{stem}_gtFine_"
+        save(root / f"leftImg8bit/{split}/{city}/{stem}_leftImg8bit.png", seed)
+        start = root / f"gtFine/{split}/{city}/{stem}_gtFine_"
         ids[split] = random_ids(seed, 34)
         save(Path(f"{start}labelIds.png"), ids[split])
         save(Path(f"{start}instanceIds.png"), ids[split].astype(np.uint16) * 1000)
         save(Path(f"{start}color.png"), seed)
+    return ids
+
+
+def test_cityscapes(tmp_path: Path) -> None:
+    ids = cityscapes_folders(tmp_path / "in")
     prepared = make(tmp_path / "in", tmp_path / "out")
-    trained = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
     expected = np.full(34, 255)
-    expected[trained] = np.arange(19)
+    expected[TRAINED] = np.arange(19)
     found = masks(tmp_path / "out")
     assert list(found) == ["train/aachen_000000_000019_leftImg8bit", "val/lindau_000000_000019_leftImg8bit"]
     for split, mask in zip(("train", "val"), found.values(), strict=True):
@@ -98,16 +114,16 @@ def test_cityscapes(tmp_path: Path) -> None:
     assert cityscapes.recognise(Source(tmp_path / "in/gtFine")) is None
 
 
-def test_voc(tmp_path: Path) -> None:
-    """As VOCdevkit: palette PNGs, 255 at borders, most pictures without a mask."""
-    base = tmp_path / "in/VOCdevkit/VOC2012"
+def voc_devkit(root: Path) -> Ids:
+    """As VOCdevkit: palette PNGs, 255 at borders, most pictures without a mask; gives the mask that all others have."""
+    base = root / "VOCdevkit/VOC2012"
     ids = random_ids(0, 21)
     ids[5] = 255
     palette = np.zeros((256, 3), np.uint8)
     palette[:21] = voc._palette(21)
     palette[255] = (224, 224, 192)
     for name, split in (("2007_000032", "train"), ("2007_000033", "val"), ("2007_000039", None)):
-        save(base / f"JPEGImages/{name}.jpg", 1)
+        save(base / f"JPEGImages/{name}.jpg", int(name[-2:]))
         if split:
             mask = Image.fromarray(ids)
             mask.putpalette(palette.ravel().tolist())
@@ -116,6 +132,11 @@ def test_voc(tmp_path: Path) -> None:
             assert Image.open(base / f"SegmentationClass/{name}.png").mode == "P"
             (base / "ImageSets/Segmentation").mkdir(parents=True, exist_ok=True)
             (base / f"ImageSets/Segmentation/{split}.txt").write_text(name + "\n")
+    return ids
+
+
+def test_voc(tmp_path: Path) -> None:
+    ids = voc_devkit(tmp_path / "in")
     prepared = make(tmp_path / "in", tmp_path / "out")
     found = masks(tmp_path / "out")
     assert list(found) == ["train/2007_000032", "val/2007_000033"]
@@ -137,14 +158,19 @@ def test_voc_that_was_saved_in_its_colours(tmp_path: Path) -> None:
     np.testing.assert_array_equal(masks(tmp_path / "out")["train/a"], ids)
 
 
-def test_loveda(tmp_path: Path) -> None:
+def loveda_folders(root: Path) -> dict[str, Ids]:
     """Folders and ids of LoveDA's README: 0 no data, 1 background ... 7 agriculture."""
     ids = {}
     for seed, (split, area) in enumerate((("Train", "Urban"), ("Val", "Rural"))):
-        save(tmp_path / f"in/{split}/{area}/images_png/{seed}.png", seed)
+        save(root / f"{split}/{area}/images_png/{seed}.png", seed)
         ids[split] = random_ids(seed, 8)
-        save(tmp_path / f"in/{split}/{area}/masks_png/{seed}.png", ids[split])
-    save(tmp_path / "in/Test/Urban/images_png/9.png", 9)
+        save(root / f"{split}/{area}/masks_png/{seed}.png", ids[split])
+    save(root / "Test/Urban/images_png/9.png", 9)
+    return ids
+
+
+def test_loveda(tmp_path: Path) -> None:
+    ids = loveda_folders(tmp_path / "in")
     prepared = make(tmp_path / "in", tmp_path / "out")
     found = masks(tmp_path / "out")
     np.testing.assert_array_equal(found["train/0"], np.array([255, *range(7)])[ids["Train"]])
@@ -156,6 +182,18 @@ def test_loveda(tmp_path: Path) -> None:
 ISPRS = np.array([[255, 255, 255], [0, 0, 255], [0, 255, 255], [0, 255, 0], [255, 255, 0], [255, 0, 0], [0, 0, 0]])
 
 
+def isprs_pair(root: Path, picture: str, mask: str, seed: int = 0) -> Ids:
+    """File names of the benchmark's archives; some of Potsdam's masks hold 252 for 255."""
+    ids = random_ids(seed, 7)
+    colours = ISPRS.astype(np.uint8)[ids]
+    colours[0][colours[0] == 255] = 252
+    save(root / picture, seed)
+    save(root / mask, colours)
+    if "potsdam" in picture:
+        save(root / picture.replace("2_Ortho", "4_Ortho").replace("_RGB", "_RGBIR"), 100 + seed)
+    return ids
+
+
 @pytest.mark.parametrize(
     ("picture", "mask"),
     [
@@ -165,14 +203,7 @@ ISPRS = np.array([[255, 255, 255], [0, 0, 255], [0, 255, 255], [0, 255, 0], [255
     ],
 )
 def test_isprs(tmp_path: Path, picture: str, mask: str) -> None:
-    """File names of the benchmark's archives; some of Potsdam's masks hold 252 for 255."""
-    ids = random_ids(0, 7)
-    colours = ISPRS.astype(np.uint8)[ids]
-    colours[0][colours[0] == 255] = 252
-    save(tmp_path / "in" / picture, 0)
-    save(tmp_path / "in" / mask, colours)
-    if "potsdam" in picture:
-        save(tmp_path / "in/4_Ortho_RGBIR/top_potsdam_2_10_RGBIR.tif", 1)
+    ids = isprs_pair(tmp_path / "in", picture, mask)
     prepared = make(tmp_path / "in", tmp_path / "out")
     assert prepared.export.format == "isprs"
     (found,) = masks(tmp_path / "out").values()
