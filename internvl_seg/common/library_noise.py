@@ -22,8 +22,8 @@ _LONG = "paramwise_options"
 def importing_quietly() -> Iterator[None]:
     """Within this, libraries are imported; of what they print, all but that noise is printed at its end.
 
-    OpenCV's warnings are left out from here on, unless ``OPENCV_LOG_LEVEL`` is set: a GeoTIFF gets four of them whenever
-    it is read, one for each tag that says where it lies.
+    OpenCV's warnings are left out from here on, unless ``OPENCV_LOG_LEVEL`` is set: there are
+    four whenever a GeoTIFF is read, one for each tag that says where it lies.
     """
     if "OPENCV_LOG_LEVEL" not in os.environ:
         cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
