@@ -34,7 +34,8 @@ def warn_of_other_norm(model: nn.Module, checkpoint: Mapping[str, Any], where: s
     except ConfigTextError:  # It says nothing that can be compared.
         return
     around = told.get("model")
-    found = told.get("data_preprocessor") or (around.get("data_preprocessor") if isinstance(around, Mapping) else None)
+    # Beside the model it is what a base has set before a config put another into the model, or where that has none.
+    found = (around.get("data_preprocessor") if isinstance(around, Mapping) else None) or told.get("data_preprocessor")
     own = next((m for name, m in model.named_modules() if name.rpartition(".")[2] == "data_preprocessor"), None)
     if not isinstance(found, Mapping) or own is None:
         return

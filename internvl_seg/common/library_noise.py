@@ -2,10 +2,13 @@
 
 import io
 import logging
+import os
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
+
+import cv2
 
 # Printed, warned and logged; each is the beginning of a line. The modules that some miss are not used here.
 _PRINTED = "Could not import OneDL"
@@ -17,7 +20,13 @@ _LONG = "paramwise_options"
 
 @contextmanager
 def importing_quietly() -> Iterator[None]:
-    """Within this, libraries are imported; of what they print, all but that noise is printed at its end."""
+    """Within this, libraries are imported; of what they print, all but that noise is printed at its end.
+
+    OpenCV's warnings are left out from here on, unless ``OPENCV_LOG_LEVEL`` is set: there are
+    four whenever a GeoTIFF is read, one for each tag that says where it lies.
+    """
+    if "OPENCV_LOG_LEVEL" not in os.environ:
+        cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
     warnings.filterwarnings("ignore", message=_WARNED)
     printed = io.StringIO()
     try:

@@ -12,8 +12,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ..data.band_statistics import BandStatistics, measure_bands
+from .checks.check import report
 from .checks.contradiction import type_name
 from .checks.steps import Step
+from .checks.unread import check_unread
 from .config import ConfigError, check_data_paths, load_config
 from .results import write_json
 
@@ -36,12 +38,14 @@ def measure(
         console: Where to print; the standard output if None.
 
     Raises:
-        ConfigError: The config has no training set whose images are read by ``LoadImageFromFile``.
+        ConfigError: The config has no training set whose images are read by ``LoadImageFromFile``, or sets what
+            reaches nothing.
         ImageError: An image cannot be read.
         StatisticsError: There is nothing to measure.
     """
     console = console or Console()
     config = load_config(config_file, options)
+    report(config, [*check_unread(config, options or ())])
     init_default_scope(config.get("default_scope", "mmseg"))
     dataset = (config.get(_LOADER) or {}).get("dataset")
     if not isinstance(dataset, Mapping):

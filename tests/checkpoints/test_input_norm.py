@@ -42,6 +42,12 @@ def test_a_checkpoint_that_tells_nothing_is_silent(
     assert not told(caplog, checkpoint, **TOLD)
 
 
+def test_the_models_own_field_counts_and_not_one_that_its_base_left_beside_it(caplog: pytest.LogCaptureFixture) -> None:
+    cfg = f"data_preprocessor = {TOLD!r}\nmodel = {{'data_preprocessor': {dict(TOLD, mean=[7.0] * 3)!r}}}"
+    assert not told(caplog, {"meta": {"cfg": cfg}}, **dict(TOLD, mean=[7.0] * 3))
+    assert "mean was [7.0, 7.0, 7.0] and is" in told(caplog, {"meta": {"cfg": cfg}}, **TOLD)
+
+
 def test_images_are_compared_alike(caplog: pytest.LogCaptureFixture) -> None:
     model = nn.Module()
     model.data_preprocessor = ClsDataPreprocessor(mean=MEAN, std=STD, to_rgb=True)

@@ -13,8 +13,11 @@ from mmengine.registry import init_default_scope
 from mmseg.registry import DATASETS, TRANSFORMS
 from PIL import Image
 
-from internvl_seg.training.config import add_options, load_config
+from internvl_seg.training.checks import check_form
+from internvl_seg.training.config import ConfigError, add_options, load_config
+from internvl_seg.training.measuring import measure
 
+from ..rasters import write_raster
 from . import FOLDER
 
 # By base config: how an image and its mask are called.
@@ -160,3 +163,28 @@ def test_the_documented_options_change_the_crop_everywhere(tmp_path: Path) -> No
     write(tmp_path, "images/train/a.jpg", "annotations/train/a.png")
     (tmp_path / "classes.txt").write_text("dark\nmiddle\nlight\n")
     assert max(DATASETS.build(config.train_dataloader.dataset)[0]["inputs"].shape[1:]) <= 336
+
+
+def test_the_documented_config_of_four_bands_reads_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (FOLDER.parent / "docs" / "bands.md").read_text()
+    (text,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "mine.py").write_text(text.replace('"./', f'"{FOLDER}/folder/'))
+    monkeypatch.chdir(tmp_path)
+    config = load_config("mine.py", {})
+    pixels = np.arange(4 * 60 * 80, dtype=np.uint16).reshape(60, 80, 4)
+    for split, loader in (("train", config.train_dataloader), ("test", config.val_dataloader)):
+        write_raster(tmp_path / f"data/mine/images/{split}/a.tif", pixels)
+        mask = tmp_path / f"data/mine/annotations/{split}/a.png"
+        mask.parent.mkdir(parents=True)
+        Image.fromarray(np.zeros((60, 80), np.uint8)).save(mask)
+        (tmp_path / "data/mine/classes.txt").write_text("soil\ncrop\n")
+        inputs = DATASETS.build(loader.dataset)[0]["inputs"]
+        assert inputs.shape == (4, 60, 80)
+        assert inputs.max() == pixels.max()
+    check_form(config, "train")
+    assert len(measure("mine.py").mean) == config.model.backbone.in_chans == 4
+    # Without the loaders the pipelines reach nothing, which is said before an image is refused.
+    path = tmp_path / "mine.py"
+    path.write_text("\n".join(line for line in path.read_text().splitlines() if "dataloader" not in line))
+    with pytest.raises(ConfigError, match="train_pipeline is read by nothing any more"):
+        measure("mine.py")

@@ -4,9 +4,12 @@ import json
 import re
 import shlex
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..bands import ImageError, describe, is_rgb, opened
 from ..names import readable
 from ..writing import whole_file
 from .preparation import Written
@@ -78,6 +81,11 @@ def notes(prepared: Prepared) -> tuple[str, ...]:
             f"{len(large)} pictures are large, the first {width} x {height}: a config that scales them shrinks "
             "them. --tile 512 cuts them at their own resolution."
         )
+    if (bands := _bands(prepared, there)) is not None:
+        found.append(
+            f"{bands}: training reads pictures of 8 bits in grey or RGB unless the config names the bands, and refuses "
+            "the command below as it is. docs/bands.md has a config to begin with."
+        )
     trained = [
         i for i in range(len(prepared.ids.classes)) if any(one.pixels[i] for one in there if one.split == "train")
     ]
@@ -97,6 +105,15 @@ def notes(prepared: Prepared) -> tuple[str, ...]:
 
 def _is_large(one: Written) -> bool:
     return max(one.size) > _LARGE
+
+
+def _bands(prepared: Prepared, there: Sequence[Written]) -> str | None:
+    """What the first picture holds that training does not read without ``bands``, of each suffix; None if none does."""
+    for one in {one.suffix.lower(): one for one in reversed(there)}.values():
+        with suppress(ImageError), opened(str(prepared.out / "images" / one.split / f"{one.name}{one.suffix}")) as data:
+            if not is_rgb(data):
+                return f"{readable(one.name)}{one.suffix} has {describe(data)}"
+    return None
 
 
 def _tiles(prepared: Prepared) -> set[str]:

@@ -1,5 +1,6 @@
 """Everything that the preflight can find: how bad it is and how it is mended."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -7,6 +8,7 @@ from typing import Literal, NamedTuple
 from ..names import readable
 
 Severity = Literal["error", "warning"]
+_ENDS_IN_COMMAND = re.compile(r"\bpython tools/(?!.*(?:; | \(docs/))")
 
 
 class Kind(NamedTuple):
@@ -240,6 +242,11 @@ class Finding:
         return self.advice or KINDS[self.kind].mend
 
     @property
+    def mend_sentence(self) -> str:
+        """The same with a full stop, but not behind a command, with which it would be pasted."""
+        return self.mend if _ENDS_IN_COMMAND.search(self.mend) else f"{self.mend}."
+
+    @property
     def severity(self) -> Severity:
         """'error' or 'warning'."""
         return KINDS[self.kind].severity
@@ -249,4 +256,4 @@ class Finding:
         more = "; ..." if self.count > len(self.examples) else ""
         where = f" in {self.where}" if self.where else ""
         meaning = KINDS[self.kind].meaning
-        return f"{meaning}, {self.count}{where} ({'; '.join(self.examples)}{more}). To mend: {self.mend}."
+        return f"{meaning}, {self.count}{where} ({'; '.join(self.examples)}{more}). To mend: {self.mend_sentence}"

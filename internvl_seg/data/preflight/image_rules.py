@@ -19,6 +19,7 @@ def find_in_images(parts: list[Looked]) -> list[Finding]:
         parts: The data sets of a split.
     """
     cases: dict[str, list[str]] = defaultdict(list)
+    told: set[tuple[str, str]] = set()
     for part in parts:
         scaling = Scaling(part.listing.pipeline)
         kinds = {pair.image.header.sort: pair.image for pair in part.pairs if pair.image and pair.image.shape}
@@ -30,7 +31,10 @@ def find_in_images(parts: list[Looked]) -> list[Finding]:
                     "unsupported_image",
                     "unsupported_mask",
                 ):
-                    cases[facts.problem].append(f"{os.path.basename(path)}: {facts.told}")
+                    name = os.path.basename(path)
+                    case = facts.problem, facts.told.replace(name, "")
+                    cases[facts.problem].append(f"{name}: {'the same' if case in told else facts.told}")
+                    told.add(case)
             if pair.image is not None:
                 # Images that were not decoded are read as those of their kind that were.
                 alike = kinds.get(pair.image.header.sort, pair.image)

@@ -46,6 +46,6 @@ def print_report(report: Report, console: Console) -> None:
             console.print(f"    {escape(example)}", highlight=False, soft_wrap=True)
         if finding.count > len(finding.examples):
             console.print(f"    and {finding.count - len(finding.examples)} more")
-        console.print(f"    [green]mend[/]: {escape(finding.mend)}.", soft_wrap=True)
+        console.print(f"    [green]mend[/]: {escape(finding.mend_sentence)}", soft_wrap=True)
     verdict = f"{len(report.findings)} findings" if report.findings else "Nothing found"
     console.print(f"{verdict} in {report.images} images, {report.seconds:.1f} s.")

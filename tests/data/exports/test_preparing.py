@@ -20,6 +20,7 @@ from internvl_seg.data.exports.preparation import FILE
 from internvl_seg.data.exports.reporting import report, training_command
 from internvl_seg.data.folder_lock import FolderInUseError, locked_folder
 
+from ...rasters import write_raster
 from .prepared import SIZE, make, masks, names, random_ids, save
 
 
@@ -295,3 +296,17 @@ def test_the_report_is_json(tmp_path: Path) -> None:
     prepared = make(tmp_path / "in", tmp_path / "out")
     assert json.loads(json.dumps(report(prepared)))["pictures"] == {"train": 3}
     assert names(prepared) == ["class 0", "class 1", "class 2"]
+
+
+@pytest.mark.parametrize("count", [3, 4])
+def test_pictures_that_need_a_config_with_bands_are_told(count: int, tmp_path: Path) -> None:
+    dtype = np.uint8 if count == 3 else np.uint16
+    for i in range(2):
+        colours = {"photometric": "RGB"} if count == 3 else {}
+        write_raster(tmp_path / f"in/images/p{i}.tif", np.full((*SIZE, count), 9 + i, dtype), **colours)
+        save(tmp_path / f"in/masks/p{i}.png", random_ids(i, 3, SIZE))
+    told = [note for note in report(make(tmp_path / "in", tmp_path / "out"))["notes"] if "docs/bands.md" in note]
+    if count == 3:
+        assert not told
+    else:
+        assert told[0].startswith("p0.tif has 4 bands of 16 bits (uint16): training reads pictures of 8 bits")

@@ -250,3 +250,11 @@ def test_masks_in_a_format_that_keeps_no_ids() -> None:
     Path("mask.jpg").rename(TRAIN[1] / "b.png")
     (example,) = found(check())["unsupported_mask"]
     assert example.startswith("b.png: JPEG, 1 band of 8 bits: b.png is a JPEG")
+
+
+def test_what_all_files_have_is_told_once() -> None:
+    for name in ("a", "b", "c"):
+        tiff(TRAIN[0] / f"{name}.png", noise(30, 50, 5))
+    first, *others = found(check())["unsupported_image"]
+    assert first.startswith("a.png: TIFF, 5 bands of 8 bits: ")
+    assert others == ["b.png: the same", "c.png: the same"]

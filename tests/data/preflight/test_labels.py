@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
-from internvl_seg.data.preflight import DatasetError, Finding, check_before_training, check_dataset
+from internvl_seg.data.preflight import DatasetError, Finding, check_before_training, check_dataset, print_report
 from internvl_seg.training.config import load_config
 from tools import check_dataset as tool
 
@@ -30,7 +31,7 @@ def found() -> dict[str, Finding]:
 
 
 def commands(text: str) -> list[str]:
-    return re.findall(r"python tools/\w+\.py [^;\n]*?(?=\.?(?:;|\n|$| \())", text)
+    return re.findall(r"python tools/\w+\.py [^;\n]*?(?=;|\n|$| \()", text)
 
 
 def pasted(command: str) -> int:
@@ -273,3 +274,15 @@ def test_ids_of_more_than_8_bits_become_what_the_step_makes_of_them() -> None:
     mask[5, 7] = 256
     Image.fromarray(mask).save(path)
     assert found()["label_out_of_range"].examples == ("b.png: 256 of 3 classes",)
+
+
+def test_no_full_stop_is_pasted_with_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    paint([1, 2, 3])
+    report = check_dataset(load_config("config.py"))
+    finding = next(finding for finding in report.findings if finding.kind == "reduce_zero_label")
+    print_report(report, Console())
+    for text in (str(finding), capsys.readouterr().out):
+        assert commands(text)[-1].endswith("auxiliary_head.num_classes=4")
+    advised = "colours: python tools/prepare_dataset.py SOURCE OUT (docs/own_data.md)"
+    for mend, ends in ((advised, "(docs/own_data.md)."), ("set a; or b", "b."), ("python tools/x.py a=(1,2)", "(1,2)")):
+        assert Finding("overlap", "val", 1, (), mend).mend_sentence.endswith(ends)
