@@ -95,6 +95,11 @@ def notes(prepared: Prepared) -> tuple[str, ...]:
         found.append("All pictures are for training: the command trains without a validation, and there is no score.")
     elif not any(one.split == "train" for one in there):
         found.append("No picture is for training: --split 0.8,0.1,0.1 draws other splits.")
+    elif not any(one.split == "val" for one in there):
+        found.append(
+            "There is no split val, so the command validates on test, and a checkpoint that is chosen by that score has no "
+            "other pictures to be scored on: --split 0.8,0.1,0.1 draws three splits."
+        )
     empty = set(prepared.plan.splits.of.values()) - {one.split for one in there}
     if empty:
         found.append(f"Nothing is in {', '.join(sorted(empty))}: all that goes there was left out.")

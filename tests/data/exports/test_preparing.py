@@ -250,6 +250,7 @@ def test_lists_say_what_goes_where_and_the_rest_is_left_out(tmp_path: Path) -> N
     assert list(masks(tmp_path / "out")) == ["test/p2", "train/p0"]
     assert prepared.plan.left_out == {"images/p1": "it is in no split"}
     assert "val_dataloader.dataset.data_prefix.img_path=images/test" in training_command(prepared)
+    assert any("the command validates on test" in note for note in report(prepared)["notes"])
 
 
 def test_equal_stems_get_names_apart(tmp_path: Path) -> None:
