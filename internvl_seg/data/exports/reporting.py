@@ -97,8 +97,8 @@ def notes(prepared: Prepared) -> tuple[str, ...]:
         found.append("No picture is for training: --split 0.8,0.1,0.1 draws other splits.")
     elif not any(one.split == "val" for one in there):
         found.append(
-            "There is no split val, so the command validates on test, and a checkpoint that is chosen by that score has "
-            "no other pictures to be scored on: --split 0.8,0.1,0.1 draws three splits."
+            "There is no split val, so the command validates on test, and a checkpoint that is chosen by that score "
+            "has no other pictures to be scored on: --split 0.8,0.1,0.1 draws three splits."
         )
     empty = set(prepared.plan.splits.of.values()) - {one.split for one in there}
     if empty:
