@@ -174,6 +174,11 @@ KINDS: dict[str, Kind] = {
         "images with the same pixels in training and validation or test",
         "take them out of one of the two: the score would be of what was learnt by heart",
     ),
+    "trained_images": Kind(
+        "warning",
+        "data sets that are scored, though all of their files are those that are trained on",
+        "nothing, to see whether a model can learn a few images by heart; otherwise score on others",
+    ),
     "small_image": Kind(
         "warning",
         "images that stay smaller than the crop at the pipeline's largest scale",

@@ -20,7 +20,9 @@ def find_between_splits(looked: list[Looked]) -> list[Finding]:
 def _overlap(looked: list[Looked]) -> list[Finding]:
     """Images of the training sets that are in another one, too; blank ones, as where there is no data, may be."""
     trained: dict[str, str] = {}
+    files: set[str] = set()
     cases: dict[str, list[str]] = {}
+    same: dict[str, list[str]] = {}
     for part in looked:
         split = part.listing.split
         named = [
@@ -30,10 +32,17 @@ def _overlap(looked: list[Looked]) -> list[Finding]:
         ]
         if split == "train":
             trained |= dict(named)
+            files |= {image for image, _ in part.listing.files}
+        elif part.listing.files and files.issuperset(image for image, _ in part.listing.files):
+            same.setdefault(split, []).append(f"{part.listing.key} reads {len(part.listing.files)} training images")
         else:
             both = [f"{name} = {trained[digest]}" for digest, name in named if digest in trained]
             cases.setdefault(split, []).extend(both)
-    return [Finding.of("overlap", split, both) for split, both in cases.items() if both]
+    # Whoever names the very files wants it so; copies get there by mistake.
+    return [
+        *(Finding.of("overlap", split, both) for split, both in cases.items() if both),
+        *(Finding.of("trained_images", split, told) for split, told in same.items()),
+    ]
 
 
 def _classes(looked: list[Looked]) -> list[Finding]:

@@ -152,13 +152,15 @@ def test_the_last_of_many_is_looked_at_in_a_sample() -> None:
 
 
 @pytest.mark.parametrize("split", ["val", "test"])
-def test_training_on_what_is_scored_is_an_overlap_though_it_is_the_same_folder(split: str) -> None:
+def test_training_on_the_very_files_that_are_scored_is_told(split: str) -> None:
     text = Path("config.py").read_text()
     Path("config.py").write_text(
         text.replace(f"{split}_dataloader = loader('val')", f"{split}_dataloader = loader('train')")
     )
-    finding = next(finding for finding in check().findings if finding.kind == "overlap")
-    assert (finding.where, finding.count) == (split, 3)
+    (finding,) = [finding for finding in check().findings if finding.kind in ("overlap", "trained_images")]
+    assert (finding.kind, finding.where) == ("trained_images", split)
+    assert finding.examples == (f"{split}_dataloader.dataset reads 3 training images",)
+    check_before_training(load_config("config.py"), splits=("train", split))  # It may be meant.
 
 
 def test_a_pipeline_that_scales_otherwise_is_looked_at_though_the_files_are_the_same() -> None:
