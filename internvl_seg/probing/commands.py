@@ -23,7 +23,7 @@ from ..training import ConfigError
 from ..training.config import check_data_paths, load_config
 from ..training.explaining import explaining
 from .encoder_features import EncoderFeatures, Need, Track
-from .encoder_study import EncoderStudy, Study
+from .encoder_study import EncoderStudy
 from .errors import DivergedError
 from .frozen_encoder import FrozenEncoder
 from .planning import plan, repeats
@@ -31,6 +31,7 @@ from .preflight import check_study
 from .scored import Scored
 from .selection import plan_selection
 from .settings import ProbeSettings
+from .study import Study
 from .study_report import write_study_report
 from .summary import best_head, with_score
 from .task import Task

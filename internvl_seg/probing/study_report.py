@@ -24,11 +24,12 @@ from ..training.results import versions, write_json
 from ..visualization.classified import draw_classified
 from ..visualization.feature_pca import draw_feature_pca
 from ..visualization.overlay import IGNORED, draw_panel
-from .encoder_study import EncoderStudy, Study
+from .encoder_study import EncoderStudy
 from .head_spec import HeadResult
 from .report import Report, write_report
 from .selection import Reported
 from .settings import ProbeSettings
+from .study import Study
 from .summary import best_by_encoder, best_head, mean_and_std, with_score, write_tables
 from .task import Task
 

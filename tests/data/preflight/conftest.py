@@ -1,5 +1,6 @@
 """A folder of images and masks in which nothing is wrong, and a config for it."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +42,10 @@ del loader
 """
 
 
-@pytest.fixture
-def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Three training images and one to validate on, where the program runs; every class is in each."""
-    monkeypatch.chdir(tmp_path)
-    Path("config.py").write_text(CONFIG)
-    generator = np.random.default_rng(0)
-    for name in ("train/a", "train/b", "train/c", "val/d"):
+def draw_set(names: Iterable[str], seed: int) -> None:
+    """A sound data set in ``data``: images with masks in which every class is."""
+    generator = np.random.default_rng(seed)
+    for name in names:
         image = generator.integers(256, size=(30, 50, 3), dtype=np.uint8)
         mask = generator.integers(3, size=(30, 50), dtype=np.uint8)
         mask[:2] = 255
@@ -55,4 +53,12 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             path = Path("data", folder, f"{name}.png")
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(content).save(path)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three training images and one to validate on, where the program runs; every class is in each."""
+    monkeypatch.chdir(tmp_path)
+    Path("config.py").write_text(CONFIG)
+    draw_set(("train/a", "train/b", "train/c", "val/d"), seed=0)
     return Path("data")

@@ -10,7 +10,7 @@ from PIL import Image
 from internvl_seg.data.preflight import check_dataset
 from internvl_seg.training.config import load_config
 
-from .conftest import CONFIG
+from .conftest import CONFIG, draw_set
 
 NAMES, SEEDS = ("a", "b", "c", "d", "e"), range(5)
 Fault = Callable[[Path, Path, np.random.Generator], None]
@@ -100,19 +100,6 @@ FAULTS: dict[str, tuple[Fault, str]] = {
 }
 
 
-def draw_set(seed: int) -> None:
-    """A sound data set."""
-    generator = np.random.default_rng(seed)
-    for name in (*(f"train/{name}" for name in NAMES), "val/v"):
-        image = generator.integers(256, size=(30, 50, 3), dtype=np.uint8)
-        mask = generator.integers(3, size=(30, 50), dtype=np.uint8)
-        mask[:2] = 255
-        for folder, content in (("images", image), ("annotations", mask)):
-            path = Path("data", folder, f"{name}.png")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(content).save(path)
-
-
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_is_found_with_its_file(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make, kind = FAULTS[name]
@@ -121,7 +108,7 @@ def test_every_fault_is_found_with_its_file(name: str, tmp_path: Path, monkeypat
         folder.mkdir()
         monkeypatch.chdir(folder)
         Path("config.py").write_text(CONFIG)
-        draw_set(seed)
+        draw_set((*(f"train/{name}" for name in NAMES), "val/v"), seed)
         at = NAMES[seed]  # Each place in the list has its turn.
         generator = np.random.default_rng([seed, len(name)])
         make(Path(f"data/images/train/{at}.png"), Path(f"data/annotations/train/{at}.png"), generator)
@@ -137,5 +124,5 @@ def test_there_are_a_hundred_and_none_is_found_in_a_sound_one(tmp_path: Path, mo
     assert len(FAULTS) * len(SEEDS) >= 100
     monkeypatch.chdir(tmp_path)
     Path("config.py").write_text(CONFIG)
-    draw_set(0)
+    draw_set((*(f"train/{name}" for name in NAMES), "val/v"), 0)
     assert check_dataset(load_config("config.py")).findings == ()
