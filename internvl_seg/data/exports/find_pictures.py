@@ -11,7 +11,8 @@ from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from .export import Annotated, ExportError
-from .picture_index import PictureIndex, split_of
+from .picture_index import PictureIndex
+from .splitting import split_of
 
 # Label Studio puts eight hex digits before the names of files that are uploaded.
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")

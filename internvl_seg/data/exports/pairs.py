@@ -9,7 +9,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from .export import Split
-from .splitting import NAMES, split_in
+from .splitting import SPLIT_WORDS, split_in
 
 _MASK = (
     r"masks?|labels?|annotations?|annots?|anns?|gts?|ground[-_ ]?truths?|segmentations?|segs?|segmentationclass|"
@@ -17,7 +17,7 @@ _MASK = (
 )
 _PICTURE = r"images?|imgs?|pictures?|photos?|jpegimages|rgb|inputs?|sat|ortho|tiles|top"
 _KINDS = r"(?:[-_ ]?(?:png|tif|tiff|jpg|bmp|dir|raw|all|id|ids|colou?rs?|colou?red|rgb|vis))?"
-_SPLITS = "|".join(sorted(NAMES, key=len, reverse=True))
+_SPLITS = "|".join(sorted(SPLIT_WORDS, key=len, reverse=True))
 _RASTERS = frozenset({".jp2", ".j2k", ".img"})
 _LOSSY, _EXACT = (".jpg", ".jpeg"), (".png", ".bmp", ".tif", ".tiff")
 
@@ -50,8 +50,11 @@ def is_picture(name: str) -> bool:
     return suffix in _RASTERS or suffix in Image.registered_extensions()
 
 
-def split_of(name: str) -> Split | None:
-    """The split that a folder in a path says."""
+def split_of_folders(name: str) -> Split | None:
+    """The split that the folders of a path name, also as one with what they hold: 'trainannot', 'test_images'.
+
+    The file's own name says nothing: in folders that no tool has laid out it may be any.
+    """
     parts = [_cleaned(part, rf"{_MASK}|{_PICTURE}")[0] for part in PurePosixPath(name.lower()).parts[:-1]]
     return split_in(word for part in parts for word in re.split(r"[^a-z0-9]+", part))
 

@@ -16,15 +16,6 @@ from .source import Source
 # Rasters that Pillow may not read, beside what it does.
 _RASTERS = frozenset({".tif", ".tiff", ".jp2", ".img", ".vrt"})
 _NO_PICTURES = frozenset({".pdf", ".eps", ".ps", ".mpg", ".mpeg", ".h5", ".hdf", ".grib", ".bufr"})
-_SPLITS: Mapping[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 
 
 class Labelled(NamedTuple):
@@ -40,19 +31,6 @@ def is_picture(name: str) -> bool:
     """Whether a file is a picture by its suffix."""
     suffix = PurePosixPath(name).suffix.lower()
     return suffix in _RASTERS or (suffix in Image.registered_extensions() and suffix not in _NO_PICTURES)
-
-
-def split_of(name: str) -> Split | None:
-    """The split that a file's or folder's name has as a word: 'val' of 'instances_val2017.json' or 'valid'.
-
-    Args:
-        name: A POSIX path; what is nearer to its end counts more.
-    """
-    for part in reversed(PurePosixPath(name).parts):
-        words = {_SPLITS[word] for word in re.findall("[a-z]+", part.lower()) if word in _SPLITS}
-        if len(words) == 1:
-            return words.pop()
-    return None
 
 
 class PictureIndex:
