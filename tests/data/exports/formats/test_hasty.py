@@ -172,5 +172,5 @@ def test_pictures_beside_the_masks(tmp_path: Path) -> None:
 
 def test_classes_without_masks(tmp_path: Path) -> None:
     written(tmp_path / "label_classes.json", [{"png_index": 1, "class_name": "cat", "color": "#010203"}])
-    with pytest.raises(ExportError, match="label_classes.json has no masks beside it"):
+    with pytest.raises(ExportError, match=r"label_classes\.json has no masks beside it"):
         hasty.read(Source(tmp_path))
