@@ -35,8 +35,7 @@ from ..id_pngs import read_ids
 from ..named_pictures import NamedPictures
 from ..notes import Notes
 from ..picture_index import PictureIndex
-from ..recognising import fitting_json
-from ..source import Source
+from ..source import Source, fitting_json
 
 SUMMARY = "Hasty: JSON v1.0 and v1.1, or PNG masks with label_classes.json; the pictures by --images FOLDER"
 _NAME = "hasty"

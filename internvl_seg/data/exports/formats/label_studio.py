@@ -25,8 +25,7 @@ from ..named_pictures import NamedPictures
 from ..notes import Notes
 from ..outlines import box_outline, ellipse_outline
 from ..picture_index import PictureIndex, is_picture
-from ..recognising import fitting_json
-from ..source import Source
+from ..source import Source, fitting_json
 
 SUMMARY = "Label Studio: JSON or JSON-MIN; the pictures by --images FOLDER"
 _NAME = "label_studio"

@@ -31,8 +31,7 @@ from ..inline_images import base64_bytes, png_mask
 from ..named_pictures import NamedPictures
 from ..notes import Notes
 from ..picture_index import PictureIndex
-from ..recognising import fitting_json
-from ..source import Source, read_json
+from ..source import Source, fitting_json, read_json
 
 SUMMARY = "labelme: a JSON file for each picture"
 _NAME = "labelme"

@@ -24,8 +24,7 @@ from ..named_pictures import NamedPictures
 from ..notes import Notes
 from ..outlines import box_outline
 from ..picture_index import PictureIndex, is_picture
-from ..recognising import fitting_json
-from ..source import Source
+from ..source import Source, fitting_json
 
 SUMMARY = "Segments.ai: a release's JSON with the PNGs of object ids that its SDK downloads"
 _NAME = "segments_ai"

@@ -23,8 +23,7 @@ from ..named_pictures import NamedPictures
 from ..notes import Notes
 from ..outlines import box_outline, ellipse_outline
 from ..picture_index import PictureIndex
-from ..recognising import fitting_json
-from ..source import Source
+from ..source import Source, fitting_json
 from ..via_classes import Region, Regions, classes_of
 
 SUMMARY = "VGG Image Annotator 1 and 2: project or JSON export; the pictures by --images FOLDER"
