@@ -6,7 +6,7 @@ from types import ModuleType
 
 from .export import ExportError
 from .formats import FORMATS
-from .pairs import is_picture
+from .picture_index import is_picture
 from .plain_masks import no_masks
 from .source import Source
 

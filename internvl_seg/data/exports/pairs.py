@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from PIL import Image
-
 from .export import Split
+from .picture_index import is_picture
 from .splitting import SPLIT_WORDS, split_in
 
 _MASK = (
@@ -18,7 +17,6 @@ _MASK = (
 _PICTURE = r"images?|imgs?|pictures?|photos?|jpegimages|rgb|inputs?|sat|ortho|tiles|top"
 _KINDS = r"(?:[-_ ]?(?:png|tif|tiff|jpg|bmp|dir|raw|all|id|ids|colou?rs?|colou?red|rgb|vis))?"
 _SPLITS = "|".join(sorted(SPLIT_WORDS, key=len, reverse=True))
-_RASTERS = frozenset({".jp2", ".j2k", ".img"})
 _LOSSY, _EXACT = (".jpg", ".jpeg"), (".png", ".bmp", ".tif", ".tiff")
 
 
@@ -42,12 +40,6 @@ class _Named(NamedTuple):
     key: str
     is_mask: bool
     signature: str
-
-
-def is_picture(name: str) -> bool:
-    """Whether a file's name is one of a picture in a format that Pillow or GDAL reads."""
-    suffix = PurePosixPath(name).suffix.lower()
-    return suffix in _RASTERS or suffix in Image.registered_extensions()
 
 
 def split_of_folders(name: str) -> Split | None:

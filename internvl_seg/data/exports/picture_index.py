@@ -14,7 +14,9 @@ from .export import Annotated, ExportError, Labels, Split
 from .source import Source
 
 # Rasters that Pillow may not read, beside what it does.
-_RASTERS = frozenset({".tif", ".tiff", ".jp2", ".img", ".vrt"})
+_RASTERS = frozenset({".tif", ".tiff", ".jp2", ".j2k", ".img"})
+# Of several rasters, which may lie beside it: a picture where labels name it.
+_MOSAIC = ".vrt"
 _NO_PICTURES = frozenset({".pdf", ".eps", ".ps", ".mpg", ".mpeg", ".h5", ".hdf", ".grib", ".bufr"})
 
 
@@ -28,7 +30,7 @@ class Labelled(NamedTuple):
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its suffix."""
+    """Whether a file is a picture by its suffix, which Pillow or GDAL reads."""
     suffix = PurePosixPath(name).suffix.lower()
     return suffix in _RASTERS or (suffix in Image.registered_extensions() and suffix not in _NO_PICTURES)
 
@@ -46,7 +48,7 @@ class PictureIndex:
         if source.images is not None and not source.images.is_dir():
             raise ExportError(f"{source.images} (--images) is no folder. Give the folder of the pictures.")
         inside = source.files if source.images is None and source.root.is_dir() else sorted(scan_folder(self.below))
-        self.files = tuple(name for name in inside if is_picture(name))
+        self.files = tuple(name for name in inside if is_picture(name) or name.lower().endswith(_MOSAIC))
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for file in self.files:
             self._by_name[PurePosixPath(file).name].append(file)

@@ -177,3 +177,8 @@ def test_a_value_that_the_named_classes_lack_is_an_error_of_that_mask(tmp_path: 
     prepared = make(tmp_path / "in", tmp_path / "out")
     assert list(masks(tmp_path / "out")) == ["train/a"]
     assert "7 pixels in 1 colours that are no class: #010203" in prepared.failed["images/b"]
+
+
+def test_what_is_no_picture_has_no_mask() -> None:
+    found = find_pairs(["images/a.png", "images/a.pdf", "images/a.vrt", "masks/a.png", "masks/notes.h5"])
+    assert found == ([("images/a.png", "masks/a.png")], [], [], [])
