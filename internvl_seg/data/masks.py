@@ -128,8 +128,9 @@ class LoadAnnotations(MMSegLoadAnnotations):
             )
         if self.reduce_zero_label:
             ids = np.where((ids == 0) | (ids == IGNORED), IGNORED, ids - 1).astype(ids.dtype)
-        stored = ids.copy()
-        for old, new in (results.get("label_map") or {}).items():
-            ids[stored == old] = new
+        if label_map := results.get("label_map"):
+            stored = ids.copy()
+            for old, new in label_map.items():
+                ids[stored == old] = new
         results["gt_seg_map"] = ids
         results["seg_fields"].append("gt_seg_map")

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..masks import ColouredMaskError, LabelError
-from .header import DAMAGED, Header, find_damage, read_header, seems_whole
+from .header import DAMAGED, Header, find_damage, read_ends, read_header, seems_whole
 from .loading import Loader
 
 # A histogram of OpenCV is of fp32, which holds whole numbers up to here.
 _EXACT = 2**24
 # An image is blank if so much of it has the commonest value; looked at in so many pixels a side.
 _BLANK, _LOOKED_AT = 0.99, 64
-_ENDS = 4096
 _NARROW = 8
 # What OpenCV's error names when a picture has too many pixels, or too many in a row.
 _OPENCV_LIMIT = "CV_IO_MAX_IMAGE"
@@ -81,12 +80,15 @@ class MaskFacts:
 
 def look_at_image(path: str) -> ImageFacts:
     """What the file says, without decoding it."""
-    file = Path(path)
     try:
-        header = read_header(file)
-        return ImageFacts(header, _stamp(file), seems_whole(file, header))
-    except Image.DecompressionBombError:
-        return ImageFacts(Header(), _stamp(file), seems_whole=False)
+        with Path(path).open("rb") as file:
+            start, tail, length = read_ends(file)
+            stamp = hashlib.blake2b(start + tail + str(length).encode(), digest_size=8).hexdigest()
+            try:
+                header = read_header(file)
+            except Image.DecompressionBombError:
+                return ImageFacts(Header(), stamp, seems_whole=False)
+        return ImageFacts(header, stamp, seems_whole(tail, header))
     except DAMAGED:
         return ImageFacts(Header(), seems_whole=False)  # The pipeline has the last word.
 
@@ -128,7 +130,8 @@ def read_mask(loader: Loader, info: dict[str, Any]) -> MaskFacts:
     """
     path, header = Path(info["seg_map_path"]), Header()
     try:
-        header = read_header(path)
+        with path.open("rb") as file:
+            header = read_header(file)
     except (Image.DecompressionBombError, *DAMAGED):
         pass
     try:
@@ -178,14 +181,6 @@ def _problem(error: Exception, path: Path, header: Header) -> tuple[str, str]:
             return "unreadable", damage
         return "unsupported_image", f"{header.kind}: {said}"
     return "unreadable", said
-
-
-def _stamp(path: Path) -> str:
-    with path.open("rb") as file:
-        start = file.read(_ENDS)
-        length = file.seek(0, 2)
-        file.seek(max(0, length - _ENDS))
-        return hashlib.blake2b(start + file.read() + str(length).encode(), digest_size=8).hexdigest()
 
 
 def _is_cut(path: Path, header: Header, image: NDArray[Any]) -> bool:

@@ -11,7 +11,7 @@ from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
 _PNG, _TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS, _BANDS, _FORMAT, _WIDTH, _LENGTH = 258, 277, 339, 256, 257
 _IEEE = 3  # TIFF's SampleFormat of floating point.
-_TAIL = 4096
+_ENDS = 4096
 # What Pillow raises on damaged files; ValueError and the like come from parsing bytes.
 DAMAGED = (OSError, SyntaxError, ValueError, EOFError, LookupError, OverflowError, struct.error, zlib.error)
 
@@ -53,17 +53,20 @@ class Header:
         return ", ".join(part for part in (self.format, bands) if part) or "an unknown format"
 
 
-def read_header(path: Path) -> Header:
+def read_header(file: BinaryIO) -> Header:
     """Read the head of a file.
+
+    Args:
+        file: The open file, at any place.
 
     Raises:
         Image.DecompressionBombError: It has more pixels than Pillow opens.
         OSError: It cannot be opened, or is no image that is known here.
     """
-    with path.open("rb") as file:
-        tags = _tiff_tags(file) if file.read(4) in _TIFF else None
+    file.seek(0)
+    tags = _tiff_tags(file) if file.read(4) in _TIFF else None
     try:
-        with Image.open(path) as image:
+        with Image.open(file) as image:
             depth = _bits(image)
             header = Header(
                 format=image.format or "",
@@ -128,12 +131,16 @@ def _first(tags: Any, number: int, default: int) -> int:
     return int(found[0] if isinstance(found, tuple) else found)
 
 
-def seems_whole(path: Path, header: Header) -> bool:
-    """Whether a file has the mark that ends its format; formats without one never seem so."""
-    with path.open("rb") as file:
-        file.seek(0, 2)
-        file.seek(max(0, file.tell() - _TAIL))
-        tail = file.read()
+def read_ends(file: BinaryIO) -> tuple[bytes, bytes, int]:
+    """The first and the last bytes of a file, and its length."""
+    start = file.read(_ENDS)
+    length = file.seek(0, 2)
+    file.seek(max(0, length - _ENDS))
+    return start, file.read(), length
+
+
+def seems_whole(tail: bytes, header: Header) -> bool:
+    """Whether a file's last bytes have the mark that ends its format; formats without one never seem so."""
     return (header.format == "PNG" and b"IEND" in tail) or (header.format in ("JPEG", "MPO") and b"\xff\xd9" in tail)
 
 
@@ -144,8 +151,12 @@ def find_damage(path: Path, header: Header) -> str:
     """
     if header.format == "PNG":
         return _png_damage(path.read_bytes())
-    if not header.format or (header.format == "JPEG" and seems_whole(path, header)):
+    if not header.format:
         return ""
+    if header.format == "JPEG":
+        with path.open("rb") as file:
+            if seems_whole(read_ends(file)[1], header):
+                return ""
     try:
         with Image.open(path) as image:
             image.load()
