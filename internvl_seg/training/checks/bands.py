@@ -8,6 +8,7 @@ from mmengine.config import Config
 from ...data.bands import check_bands as check_numbers
 from .contradiction import Contradiction, option, type_name
 from .steps import Chain, Step, chains
+from .unread_bands import check_unread_bands
 
 # Steps that take pictures of 8 bits in BGR, as OpenCV reads them, or the colours of these.
 _OF_COLOURS = (
@@ -44,6 +45,8 @@ def check_bands(config: Config, loaders: tuple[str, ...]) -> Iterator[Contradict
                 for contradiction in _check_chain(chain, step, takes, key, preprocessor):
                     told.setdefault(contradiction.key, contradiction)
     yield from told.values()
+    if not told:
+        yield from check_unread_bands(config, takes)
     # What is tested was trained with the config's training set.
     both = [chain for loader in ("train_dataloader", *loaders) for chain in chains(config, loader)]
     orders = {tuple(step.node["bands"]): step for chain in both for step in chain.all_steps()

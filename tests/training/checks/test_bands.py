@@ -3,7 +3,9 @@
 from typing import Any
 
 import pytest
+import torch
 
+from internvl_seg import InternViT
 from internvl_seg.training import ConfigError
 from internvl_seg.training.checks import check_form
 from internvl_seg.training.checks.bands import check_bands
@@ -11,6 +13,7 @@ from internvl_seg.training.checks.bands import check_bands
 from .conftest import Read
 
 DATA, ZERO = "train_dataloader.dataset", "model.data_preprocessor"
+TINY: dict[str, Any] = {"embed_dim": 32, "depth": 1, "num_heads": 2}
 FOUR: dict[str, Any] = {f"{ZERO}.mean": [1.0, 2.0, 3.0, 4.0], f"{ZERO}.std": [1.0] * 4, "model.backbone.in_chans": 4}
 
 
@@ -66,3 +69,38 @@ def test_a_test_of_other_bands_than_the_training_set_is_refused(read: Read) -> N
     (found,) = check_bands(read(FOUR | steps() | other), ("test_dataloader",))
     assert "bands = [4, 3, 2, 1], but elsewhere it is [1, 2, 3, 4]" in str(found)
     assert not list(check_bands(read(FOUR | steps()), ("test_dataloader",)))
+
+
+def frozen(source: str, **backbone: Any) -> dict[str, Any]:
+    init = {"type": "Pretrained", "checkpoint": source}
+    return {f"model.backbone.{name}": value for name, value in ({"frozen": True, "init_cfg": init} | backbone).items()}
+
+
+@pytest.mark.parametrize("source", ["internvit_300m_448px_v2_5", "rgb.pth"])
+def test_a_frozen_encoder_that_does_not_read_a_band_is_told(
+    source: str, read: Read, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(InternViT(28, **TINY).state_dict(), "rgb.pth")
+    check_form(read(FOUR | steps() | frozen(source)), "train")
+    told = " ".join(capsys.readouterr().out.split())
+    assert "extra_bands = 'zero', but backbone.frozen = True: band 4 of the images is not read" in told
+    assert "Set --cfg-options model.backbone.extra_bands=mean" in told
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        frozen("rgb.pth", frozen=False),
+        frozen("rgb.pth", extra_bands="mean"),
+        frozen("wide.pth"),
+        frozen("owner/name"),
+        frozen("rgb.pth", init_cfg=None),
+    ],
+)
+def test_an_encoder_that_reads_all_bands_is_not(
+    options: dict[str, Any], read: Read, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.save(InternViT(28, **TINY).state_dict(), "rgb.pth")
+    torch.save(InternViT(28, in_chans=4, **TINY).state_dict(), "wide.pth")
+    check_form(read(FOUR | steps() | options), "train")
+    assert "not read" not in capsys.readouterr().out
