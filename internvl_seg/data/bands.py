@@ -14,6 +14,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window
 
+from ..common.words import counted
 from .gdal import SELF_CONTAINED, RasterError, gdal, open_raster
 from .names import readable
 from .own_words import OwnWordsError
@@ -138,9 +139,9 @@ class BandReader:
     def _no_data(self, stored: NDArray[Any], there: NDArray[np.bool_], name: str) -> ImageError:
         row, column = np.argwhere(~there)[0]
         found = ", ".join(f"{value:g}" for value in stored[:, row, column].tolist())
-        count = int((~there).sum())
+        count = counted(int((~there).sum()), "pixel holds", "pixels hold")
         return ImageError(
-            f"{name}: {count} pixel{'s' * (count > 1)} hold no data, the first in row {row}, column {column}, with "
+            f"{name}: {count} no data, the first in row {row}, column {column}, with "
             f"{found} in bands {list(self.bands)}. Set no_data=VALUE of LoadImageFromFile to what they shall become, "
             "such as the mean of the bands."
         )

@@ -53,7 +53,8 @@ def measure(
     check_data_paths(config, _LOADER)
     load = _load_step(config, dataset)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(TextColumn("images"), *columns[1:], console=console) as progress:
+    bar = Progress(TextColumn("images"), *columns[1:], console=console, transient=True, disable=not console.is_terminal)
+    with bar as progress:
         task = progress.add_task("images", total=None)
         found = measure_bands(dataset, load, lambda done, total: progress.update(task, completed=done, total=total))
     swapped = load.get("bands") is None and load.get("color_type", "color") == "color"
