@@ -29,6 +29,10 @@ class ImageError(OwnWordsError):
     """An image cannot be read as the config says; the message names it and what to set."""
 
 
+class PagesError(ImageError):
+    """A file holds pages that nothing would read."""
+
+
 def _is_number(value: object) -> bool:
     return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
 
@@ -81,11 +85,12 @@ class BandReader:
         return cls(tuple(bands), None if no_data is None else float(no_data))
 
     def check(self, data: Any, name: str) -> None:
-        """Check that an open raster has these bands, of numbers that float32 holds.
+        """Check that an open raster has these bands, of numbers that float32 holds, on one page.
 
         Raises:
             ImageError: It has not.
         """
+        check_pages(data, name)
         if max(self.bands) > data.count:
             raise ImageError(
                 f"{name} has {count_bands(data.count)}, but the pipeline asks for bands={list(self.bands)}. Set bands "
@@ -194,6 +199,19 @@ class Pixels:
 
     values: NDArray[np.float32]
     there: NDArray[np.bool_]
+
+
+def check_pages(data: Any, name: str) -> None:
+    """Check that an open raster is all that its file holds, but for smaller copies and masks of it.
+
+    Raises:
+        PagesError: There are other pages, which nothing would read.
+    """
+    if data.driver == "GTiff" and (pages := len(data.subdatasets)) > 1:
+        raise PagesError(
+            f"{name} holds {pages} pages, of which only the first would be read. Save them as bands of one page "
+            "(gdalbuildvrt -separate, then gdal_translate), or the first alone: gdal_translate IN OUT.tif."
+        )
 
 
 def count_bands(count: int) -> str:

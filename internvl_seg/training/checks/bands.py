@@ -115,6 +115,23 @@ def _check_chain(chain: Chain, step: Step, takes: int | None, key: str, preproce
                 "of any range.",
                 "Leave this step out.",
             )
+        elif other.name == "Normalize" and other.node.get("to_rgb", True):
+            yield Contradiction(
+                f"{other.key}.to_rgb",
+                f"is True, by default, too, for BGR as OpenCV reads it, but {step.key}.bands = {list(bands)} says the "
+                "order.",
+                f"Set {option(f'{other.key}.to_rgb', False)}.",
+            )
+        elif other.name == "RandomRotate" and count > 1 and other.node.get("pad_val"):
+            yield Contradiction(
+                f"{other.key}.pad_val",
+                f"= {other.node['pad_val']} is what the first band gets at the corners; the others get 0.",
+                f"Set {option(f'{other.key}.pad_val', 0)}.",
+            )
+        elif other.name == "RandomMosaic" and count != _RGB:
+            yield Contradiction(
+                other.key, f"(RandomMosaic) takes 3 bands, but {step.key}.bands are {count}.", "Leave this step out."
+            )
         elif other.name == "Pad" and count > _MOST_PADDED:
             yield Contradiction(
                 other.key,

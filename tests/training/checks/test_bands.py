@@ -31,6 +31,12 @@ def steps(*middle: dict[str, Any], **load: Any) -> dict[str, Any]:
         ({f"{ZERO}.bgr_to_rgb": True}, r"bgr_to_rgb = True is for BGR.*bgr_to_rgb=False"),
         (steps({"type": "PhotoMetricDistortion"}), r"\(PhotoMetricDistortion\) takes pictures of 8 bits"),
         (steps({"type": "RandomApply", "transforms": [{"type": "CLAHE"}]}), r"\(CLAHE\) takes pictures of 8 bits"),
+        (
+            steps({"type": "Normalize", "mean": [0.0] * 4, "std": [255.0] * 4}),
+            r"to_rgb is True, by default, too, for BGR.*pipeline.2.to_rgb=False",
+        ),
+        (steps({"type": "RandomRotate", "prob": 0.5, "degree": 9, "pad_val": 7}), "pad_val = 7 is what the first band"),
+        (steps({"type": "RandomMosaic", "prob": 0.5}), r"\(RandomMosaic\) takes 3 bands.*bands are 4"),
         (steps(bands=[0, 1]), "counted from 1"),
         (steps(bands="1234"), "counted from 1"),
         (steps(no_data="none"), "no_data = 'none'"),
@@ -58,6 +64,7 @@ def test_what_does_not_go_together_is_refused(options: dict[str, Any], words: st
         {**steps(bands=None, color_type="unchanged")},
         {**steps({"type": "RandomFlip", "prob": 0.5}, bands=[4, 8, 3, 2], no_data=0)},
         {f"{ZERO}.bgr_to_rgb": False},
+        steps({"type": "RandomRotate", "prob": 0.5, "degree": 9}),
     ],
 )
 def test_what_goes_together_is_not(options: dict[str, Any], read: Read) -> None:
