@@ -94,6 +94,19 @@ def test_what_it_prints_is_what_a_config_takes(
     assert preprocessor.get("bgr_to_rgb") is (None if bands is None else False)
 
 
+@pytest.mark.parametrize(("kind", "field"), [("SegDataPreProcessor", "bgr_to_rgb"), ("ClsDataPreprocessor", "to_rgb")])
+def test_it_prints_what_the_preprocessor_calls_the_order(
+    kind: str, field: str, images: list[np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {
+        "model": {"data_preprocessor": {"type": kind}},
+        "train_dataloader": {"dataset": {**dataset(tmp_path), "pipeline": [LOAD]}},
+    }
+    (tmp_path / "config.py").write_text("\n".join(f"{name} = {value!r}" for name, value in config.items()))
+    measure(tmp_path / "config.py")
+    assert f"], {field}=False)," in capsys.readouterr().out
+
+
 def test_after_an_error_no_bar_is_left(images: list[np.ndarray], tmp_path: Path) -> None:
     images[2][0, 0, 0] = np.nan
     write_raster(tmp_path / "images/train/2.tif", images[2])

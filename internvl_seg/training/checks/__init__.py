@@ -1,5 +1,6 @@
 """Whether a config contradicts itself, told before anything is read or built."""
 
+from .bands import check_bands
 from .check import check_config, check_form, check_test, report
 from .launch import check_launch, check_weights
 from .run_hook import RunHook
@@ -7,6 +8,7 @@ from .scaling import scale_schedule
 
 __all__ = [
     "RunHook",
+    "check_bands",
     "check_config",
     "check_form",
     "check_launch",

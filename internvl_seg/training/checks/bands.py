@@ -77,7 +77,7 @@ def bands_of(backbone: Any) -> int | None:
 def _check_chain(chain: Chain, step: Step, takes: int | None, key: str, preprocessor: Any) -> Iterator[Contradiction]:
     bands = step.node.get("bands")
     if bands is None:
-        yield from _check_plain(step, takes)
+        yield from _check_plain(step, takes, key, preprocessor)
         return
     try:
         check_numbers(bands, step.node.get("no_data"))
@@ -92,14 +92,15 @@ def _check_chain(chain: Chain, step: Step, takes: int | None, key: str, preproce
             f"= {list(bands)} are {count}, but the encoder takes in_chans = {takes}.",
             f"Set {option('model.backbone.in_chans', count)}, or other bands.",
         )
-    for name in ("mean", "std"):
-        values = preprocessor.get(name)
-        if isinstance(values, (list, tuple)) and len(values) not in (1, count):
-            yield Contradiction(
-                f"{key}.{name}",
-                f"has {len(values)} numbers, but {step.key}.bands = {list(bands)} are {count}.",
-                "Give a number for each band in this order; python tools/measure_bands.py CONFIG measures them.",
-            )
+    yield from _check_lengths(key, preprocessor, count, f"{step.key}.bands = {list(bands)} are {count}")
+    steps = chain.all_steps()
+    if chain.is_known and preprocessor.get("mean") is None and not any(other.name == "Normalize" for other in steps):
+        yield Contradiction(
+            f"{key}.mean",
+            f"is None, so nothing normalises {step.key}.bands = {list(bands)}: the encoder sees the files' numbers.",
+            "Set mean and std to what python tools/measure_bands.py CONFIG gives.",
+            fatal=False,
+        )
     for name in _SWAPS:
         if preprocessor.get(name):
             yield Contradiction(
@@ -107,7 +108,7 @@ def _check_chain(chain: Chain, step: Step, takes: int | None, key: str, preproce
                 f"= True is for BGR, as OpenCV reads it, but {step.key}.bands = {list(bands)} says the order.",
                 f"Set {option(f'{key}.{name}', False)}.",
             )
-    for other in chain.all_steps():
+    for other in steps:
         if other.name in _OF_COLOURS:
             yield Contradiction(
                 other.key,
@@ -132,6 +133,12 @@ def _check_chain(chain: Chain, step: Step, takes: int | None, key: str, preproce
             yield Contradiction(
                 other.key, f"(RandomMosaic) takes 3 bands, but {step.key}.bands are {count}.", "Leave this step out."
             )
+        elif other.node.get("backend") == "pillow":
+            yield Contradiction(
+                f"{other.key}.backend",
+                f"= 'pillow' takes pictures of 8 bits, but {step.key}.bands = {list(bands)} gives other numbers.",
+                f"Set {option(f'{other.key}.backend', 'cv2')}.",
+            )
         elif other.name == "Pad" and count > _MOST_PADDED:
             yield Contradiction(
                 other.key,
@@ -140,7 +147,19 @@ def _check_chain(chain: Chain, step: Step, takes: int | None, key: str, preproce
             )
 
 
-def _check_plain(step: Step, takes: int | None) -> Iterator[Contradiction]:
+def _check_lengths(key: str, preprocessor: Any, count: int, told: str) -> Iterator[Contradiction]:
+    """Of the mean and the deviation, that are one number or one a channel."""
+    for name in ("mean", "std"):
+        values = preprocessor.get(name)
+        if isinstance(values, (list, tuple)) and len(values) not in (1, count):
+            yield Contradiction(
+                f"{key}.{name}",
+                f"has {len(values)} numbers, but {told}.",
+                "Give a number for each band in this order; python tools/measure_bands.py CONFIG measures them.",
+            )
+
+
+def _check_plain(step: Step, takes: int | None, key: str, preprocessor: Any) -> Iterator[Contradiction]:
     """Of pictures as OpenCV reads them."""
     gives = {"color": 3, "grayscale": 1}.get(step.node.get("color_type", "color"))
     if takes is not None and gives is not None and takes != gives:
@@ -150,3 +169,15 @@ def _check_plain(step: Step, takes: int | None) -> Iterator[Contradiction]:
             f"Set {option(f'{step.key}.bands', list(range(1, takes + 1)))} for the bands that it shall see, or "
             f"model.backbone.in_chans to {gives}.",
         )
+        return
+    # Of "unchanged" the file decides, but no other number goes into the encoder.
+    count = gives or takes
+    if count is None or count == _RGB:
+        return
+    told = f"{step.key} (LoadImageFromFile) gives {count} channel{'s' * (count > 1)}"
+    yield from _check_lengths(key, preprocessor, count, told)
+    for name in _SWAPS:
+        if preprocessor.get(name):
+            yield Contradiction(
+                f"{key}.{name}", f"= True is for three channels, but {told}.", f"Set {option(f'{key}.{name}', False)}."
+            )

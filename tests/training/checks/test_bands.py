@@ -37,6 +37,25 @@ def steps(*middle: dict[str, Any], **load: Any) -> dict[str, Any]:
         ),
         (steps({"type": "RandomRotate", "prob": 0.5, "degree": 9, "pad_val": 7}), "pad_val = 7 is what the first band"),
         (steps({"type": "RandomMosaic", "prob": 0.5}), r"\(RandomMosaic\) takes 3 bands.*bands are 4"),
+        (
+            steps(bands=None, color_type="unchanged") | {f"{ZERO}.bgr_to_rgb": True},
+            r"bgr_to_rgb = True is for three channels, but .*gives 4 channels.*bgr_to_rgb=False",
+        ),
+        (
+            steps(bands=None, color_type="unchanged") | {f"{ZERO}.mean": [1.0] * 3, f"{ZERO}.std": [1.0] * 3},
+            "mean has 3 numbers, but .*gives 4 channels",
+        ),
+        (
+            steps(bands=None, color_type="grayscale")
+            | {"model.backbone.in_chans": 1, f"{ZERO}.mean": [1.0] * 3, f"{ZERO}.std": [1.0] * 3},
+            "mean has 3 numbers, but .*gives 1 channel",
+        ),
+        ({f"{ZERO}.std": None}, "std is None, but mean = .*: images are normalised by both or not at all"),
+        ({f"{ZERO}.mean": None}, "mean is None, but std = .*: images are normalised by both or not at all"),
+        (
+            steps({"type": "RandomFlip", "prob": 0.5}, {"type": "Resize", "scale": (28, 42), "backend": "pillow"}),
+            r"backend = 'pillow' takes pictures of 8 bits.*pipeline.3.backend=cv2",
+        ),
         (steps(bands=[0, 1]), "counted from 1"),
         (steps(bands="1234"), "counted from 1"),
         (steps(no_data="none"), "no_data = 'none'"),
@@ -69,6 +88,14 @@ def test_what_does_not_go_together_is_refused(options: dict[str, Any], words: st
 )
 def test_what_goes_together_is_not(options: dict[str, Any], read: Read) -> None:
     check_form(read(FOUR | steps() | options), "train")
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_numbers_that_nothing_normalises_are_told(own: bool, read: Read, capsys: pytest.CaptureFixture[str]) -> None:
+    step = {"type": "Normalize", "mean": [1.0] * 4, "std": [2.0] * 4, "to_rgb": False}
+    none = {f"{ZERO}.mean": None, f"{ZERO}.std": None}
+    check_form(read(FOUR | steps(*([step] if own else [])) | none), "train")
+    assert ("so nothing normalises" in " ".join(capsys.readouterr().out.split())) != own
 
 
 def test_a_test_of_other_bands_than_the_training_set_is_refused(read: Read) -> None:
