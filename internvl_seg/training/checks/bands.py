@@ -60,6 +60,19 @@ def check_bands(config: Config, loaders: tuple[str, ...]) -> Iterator[Contradict
         )
 
 
+def check_tta_bands(config: Config) -> Iterator[Contradiction]:
+    """The same of a test set that has the config's ``tta_pipeline``, where it is to be changed.
+
+    Args:
+        config: The config.
+    """
+    key = "test_dataloader.dataset.pipeline"
+    for found in check_bands(config, ("test_dataloader",)):
+        if found.fatal:  # The others were told with the test's own pipeline.
+            where, problem, mend = (text.replace(key, "tta_pipeline") for text in found[:3])
+            yield Contradiction(where, problem, mend)
+
+
 def bands_of(backbone: Any) -> int | None:
     """How many bands an encoder takes; None if that is not known.
 

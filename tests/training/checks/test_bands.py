@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from internvl_seg import InternViT
-from internvl_seg.training import ConfigError
+from internvl_seg.training import ConfigError, evaluate
 from internvl_seg.training.checks import check_form
 from internvl_seg.training.checks.bands import check_bands
 
@@ -96,6 +96,31 @@ def test_numbers_that_nothing_normalises_are_told(own: bool, read: Read, capsys:
     none = {f"{ZERO}.mean": None, f"{ZERO}.std": None}
     check_form(read(FOUR | steps(*([step] if own else [])) | none), "train")
     assert ("so nothing normalises" in " ".join(capsys.readouterr().out.split())) != own
+
+
+@pytest.mark.usefixtures("read")
+def test_test_time_augmentation_of_other_bands_is_refused() -> None:
+    own = steps()[f"{DATA}.pipeline"]
+    inner = {"type": "TestTimeAug", "transforms": [[{"type": "LoadAnnotations"}], [{"type": "PackSegInputs"}]]}
+    options = (
+        FOUR
+        | steps()
+        | {
+            "test_dataloader": {
+                "sampler": {"type": "DefaultSampler"},
+                "dataset": {"type": "FolderDataset", "pipeline": own},
+            },
+            "test_evaluator": {"type": "SegmentationMetric"},
+            "test_cfg": {"type": "TestLoop"},
+            "tta_model": {"type": "SegTTAModel"},
+            "tta_pipeline": [{"type": "LoadImageFromFile"}, inner],
+        }
+    )
+    with pytest.raises(ConfigError, match=r"tta_pipeline\[0\].*Set --cfg-options tta_pipeline.0.bands=\[1,2,3,4\]"):
+        evaluate("config.py", "none.pth", options=options, tta=True)
+    options["tta_pipeline"] = [own[0], inner]
+    with pytest.raises(ConfigError, match=r"FolderDataset|data_root|There is no checkpoint"):
+        evaluate("config.py", "none.pth", options=options, tta=True)
 
 
 def test_a_test_of_other_bands_than_the_training_set_is_refused(read: Read) -> None:
