@@ -4,6 +4,7 @@ import logging
 import re
 from typing import Any
 
+from ..common.words import counted
 from ..encoder.block import NORM_EPS, hidden_channels
 from ..encoder.intern_vit import InternViT
 from ..encoder.position import RGB
@@ -198,8 +199,9 @@ def check_encoder(file: EncoderFile, encoder: InternViT) -> None:
         elif name == ANCHOR:
             got, want = got[:2], want[:2]
             if got != want and got[1:] != want[1:] and got[1] != RGB:
+                bands = counted(got[1], "band")
                 raise ShapeMismatchError(
-                    f"{file.source.where}: {file.names(name)[0]} is of {got[1]} bands, but in_chans = {want[1]}. Set "
+                    f"{file.source.where}: {file.names(name)[0]} is of {bands}, but in_chans = {want[1]}. Set "
                     f"in_chans={got[1]}; only weights of RGB are made to fit another number."
                 )
             got, want = got[:1], want[:1]

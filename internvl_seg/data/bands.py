@@ -14,6 +14,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.io import DatasetReader, MemoryFile
 from rasterio.windows import Window
 
+from ..common.words import counted
 from .gdal import SELF_CONTAINED, RasterError, gdal, open_raster
 from .names import readable
 from .own_words import OwnWordsError
@@ -26,6 +27,10 @@ _WHOLE = ("int32", "uint32", "int64", "uint64")
 
 class ImageError(OwnWordsError):
     """An image cannot be read as the config says; the message names it and what to set."""
+
+
+class PagesError(ImageError):
+    """A file holds pages that nothing would read."""
 
 
 def _is_number(value: object) -> bool:
@@ -80,11 +85,12 @@ class BandReader:
         return cls(tuple(bands), None if no_data is None else float(no_data))
 
     def check(self, data: Any, name: str) -> None:
-        """Check that an open raster has these bands, of numbers that float32 holds.
+        """Check that an open raster has these bands, of numbers that float32 holds, on one page.
 
         Raises:
             ImageError: It has not.
         """
+        check_pages(data, name)
         if max(self.bands) > data.count:
             raise ImageError(
                 f"{name} has {count_bands(data.count)}, but the pipeline asks for bands={list(self.bands)}. Set bands "
@@ -138,9 +144,9 @@ class BandReader:
     def _no_data(self, stored: NDArray[Any], there: NDArray[np.bool_], name: str) -> ImageError:
         row, column = np.argwhere(~there)[0]
         found = ", ".join(f"{value:g}" for value in stored[:, row, column].tolist())
-        count = int((~there).sum())
+        count = counted(int((~there).sum()), "pixel holds", "pixels hold")
         return ImageError(
-            f"{name}: {count} pixel{'s' * (count > 1)} hold no data, the first in row {row}, column {column}, with "
+            f"{name}: {count} no data, the first in row {row}, column {column}, with "
             f"{found} in bands {list(self.bands)}. Set no_data=VALUE of LoadImageFromFile to what they shall become, "
             "such as the mean of the bands."
         )
@@ -193,6 +199,19 @@ class Pixels:
 
     values: NDArray[np.float32]
     there: NDArray[np.bool_]
+
+
+def check_pages(data: Any, name: str) -> None:
+    """Check that an open raster is all that its file holds, but for smaller copies and masks of it.
+
+    Raises:
+        PagesError: There are other pages, which nothing would read.
+    """
+    if data.driver == "GTiff" and (pages := len(data.subdatasets)) > 1:
+        raise PagesError(
+            f"{name} holds {pages} pages, of which only the first would be read. Save them as bands of one page "
+            "(gdalbuildvrt -separate, then gdal_translate), or the first alone: gdal_translate IN OUT.tif."
+        )
 
 
 def count_bands(count: int) -> str:

@@ -3,15 +3,17 @@
 import contextlib
 from typing import Any
 
+import cv2
 import mmcv
 import numpy as np
 from mmcv.transforms import LoadImageFromFile as MMCVLoadImageFromFile
 from mmengine import fileio
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
+from rasterio.enums import ColorInterp
 
 from ..common.library_noise import quiet_opencv
-from .bands import BandReader, ImageError, describe, is_rgb, opened
+from .bands import BandReader, ImageError, PagesError, check_pages, describe, is_rgb, opened
 from .names import readable
 
 # How files begin that hold 8 bits a channel, whatever else they say, as far as OpenCV decodes them.
@@ -92,7 +94,8 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
             why = str(error).strip() or type(error).__name__
             raise ImageError(f"{readable(path)} cannot be decoded: {why}") from error
         if self.imdecode_backend != "tifffile" and not _is_plain(content):
-            _check(path, bytes(content), image)
+            flag = self.color_type if self.imdecode_backend == "cv2" else None
+            image = _check(path, bytes(content), image, flag)
         if image is None:
             raise AssertionError(f"failed to load image: {path}")  # As mmcv has it.
         return image
@@ -112,27 +115,57 @@ def _is_plain(content: bytes) -> bool:
     return head.startswith(_OF_8_BITS)
 
 
-def _check(path: str, content: bytes, image: NDArray[Any] | None) -> None:
+def _check(path: str, content: bytes, image: NDArray[Any] | None, flag: str | None = None) -> NDArray[Any] | None:
     """Compare a decoded image with what its file holds.
 
+    Args:
+        path: The file, for errors.
+        content: Its bytes.
+        image: The image; None if it could not be decoded.
+        flag: How OpenCV decoded it; None if another did.
+
+    Returns:
+        The image. Where OpenCV multiplied a TIFF's colours with its transparency, those of the file.
+
     Raises:
-        ImageError: Bits or bands of it were left out, or it could not be decoded because it has other ones.
+        ImageError: Bits, bands or pages of it were left out, or it could not be decoded because it has other ones.
     """
     whole = None if image is None else (1 if image.ndim == 2 else image.shape[-1], {str(image.dtype)})
     try:
         with opened(path, content=content) as data:
+            check_pages(data, readable(path))
+            if is_rgb(data) and image is not None and flag is not None and _is_rgba(data):
+                return _of_transparent(data, image, flag)
             if is_rgb(data) or whole == (data.count, set(data.dtypes)):
-                return
+                return image
             told = describe(data)
+    except PagesError:
+        raise
     except ImageError:  # Of no kind that GDAL reads.
         stored = _stored(content)
         if stored is None or stored.dtype == np.uint8 or (image is not None and image.dtype == stored.dtype):
-            return
+            return image
         told = f"{8 * stored.dtype.itemsize} bits ({stored.dtype})"
     raise ImageError(
         f"{readable(path)} has {told}; without bands=[...] LoadImageFromFile reads pictures of 8 bits: grey, RGB, or "
         f"these with transparency. {_ADVICE}"
     )
+
+
+def _is_rgba(data: Any) -> bool:
+    return data.driver == "GTiff" and data.count == 4 and ColorInterp.alpha in data.colorinterp
+
+
+def _of_transparent(data: Any, image: NDArray[Any], flag: str) -> NDArray[Any]:
+    """What OpenCV makes of a transparent picture in other formats: colours as they are in the file."""
+    stored = data.read()
+    is_alpha = np.array([kind == ColorInterp.alpha for kind in data.colorinterp])
+    if (stored[is_alpha] == 255).all():
+        return image
+    bgr = np.ascontiguousarray(np.moveaxis(stored[~is_alpha][::-1], 0, -1))
+    if flag.startswith("unchanged"):
+        return np.concatenate([bgr, np.moveaxis(stored[is_alpha], 0, -1)], axis=-1)
+    return cv2.cvtColor(bgr, cv2.COLOR_BGR2GRAY) if flag.startswith("grayscale") else bgr
 
 
 def _stored(content: bytes) -> NDArray[Any] | None:

@@ -21,6 +21,11 @@ _MOST_CHANNELS = 4
 class ColouredMaskError(LabelError):
     """A mask has several channels that differ: colours, not ids."""
 
+    advice = (
+        ": colours, or bands, where one class id for every pixel is expected. "
+        f"{CONVERTER} turns colours into ids ({PAGE})."
+    )
+
 
 def as_ids(mask: NDArray[Any], path: str) -> NDArray[Any]:
     """A mask as class ids, with its values kept.
@@ -61,8 +66,8 @@ def _one_channel(mask: NDArray[Any], path: str) -> NDArray[Any]:
         at = np.unravel_index(int(differs.argmax()), differs.shape)
         values = ", ".join(map(str, mask[at][:_MOST_CHANNELS].tolist()))
         raise ColouredMaskError(
-            f"{path} has {channels} channels that differ, such as {values} in row {at[0]}, column {at[1]}: colours, or "
-            f"bands, where one class id for every pixel is expected. {CONVERTER} turns colours into ids ({PAGE})."
+            f"{path} has {channels} channels that differ, such as {values} in row {at[0]}, column {at[1]}"
+            f"{ColouredMaskError.advice}"
         )
     if channels in (2, 4) and (mask[..., -1] != mask[0, 0, -1]).any() and (mask[..., -1] != first).any():
         raise LabelError(

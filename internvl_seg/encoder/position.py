@@ -61,9 +61,16 @@ def widen_patch_embed(weight: Tensor, in_chans: int, extra_bands: str = "zero") 
 
     Returns:
         (C, in_chans, p, p), in the dtype of ``weight``.
+
+    Raises:
+        ValueError: ``weight`` is neither of three bands nor of ``in_chans``.
     """
     if in_chans == weight.shape[1]:
         return weight
+    if weight.shape[1] != RGB:
+        raise ValueError(
+            f"A patch embedding of {weight.shape[1]} bands cannot be made one of {in_chans}: only one of RGB can."
+        )
     wide = weight.float()
     if in_chans < RGB:
         wide = (wide.sum(1, keepdim=True) / in_chans).expand(-1, in_chans, -1, -1)

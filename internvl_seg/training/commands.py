@@ -16,7 +16,17 @@ from ..common.library_noise import leave_noise_out
 from ..data.folder_lock import locked_folder
 from ..segmentation.backbone import reading_weights_later
 from .captured_step import ReplayedStep, replay
-from .checks import RunHook, check_config, check_form, check_launch, check_test, check_weights, report, scale_schedule
+from .checks import (
+    RunHook,
+    check_config,
+    check_form,
+    check_launch,
+    check_test,
+    check_tta_bands,
+    check_weights,
+    report,
+    scale_schedule,
+)
 from .checks.contradiction import type_name
 from .class_count_hook import ClassCountHook
 from .class_names_hook import ClassNamesHook
@@ -245,6 +255,7 @@ def evaluate(
             if key not in config:
                 raise ConfigError(f"{config.filename}: {key} is missing; --tta needs it.")
         config.test_dataloader.dataset.pipeline = config.tta_pipeline
+        report(config, list(check_tta_bands(config)))
         if type_name(config.tta_model) == "SegTTAModel":
             config.tta_model.type = "StreamingTTAModel"  # The same labels without all logits kept.
         config.tta_model.module = config.model

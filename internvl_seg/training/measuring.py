@@ -20,6 +20,8 @@ from .config import ConfigError, check_data_paths, load_config
 from .results import write_json
 
 _LOADER = "train_dataloader"
+# Of image labels; the other one is of maps.
+_OF_LABELS = "ClsDataPreprocessor"
 
 
 def measure(
@@ -53,7 +55,8 @@ def measure(
     check_data_paths(config, _LOADER)
     load = _load_step(config, dataset)
     columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(TextColumn("images"), *columns[1:], console=console) as progress:
+    bar = Progress(TextColumn("images"), *columns[1:], console=console, transient=True, disable=not console.is_terminal)
+    with bar as progress:
         task = progress.add_task("images", total=None)
         found = measure_bands(dataset, load, lambda done, total: progress.update(task, completed=done, total=total))
     swapped = load.get("bands") is None and load.get("color_type", "color") == "color"
@@ -61,7 +64,7 @@ def measure(
         # OpenCV reads BGR, which the preprocessor turns round before it normalises.
         turned = {name: getattr(found, name)[::-1] for name in ("mean", "std", "low", "high")}
         found = replace(found, **turned)
-    for line in _lines(found, load):
+    for line in _lines(found, load, "to_rgb" if type_name(dict(_preprocessor(config))) == _OF_LABELS else "bgr_to_rgb"):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     if json is not None:
         write_json(json, {**vars(found), "bands": load.get("bands"), "config": str(config.filename)})
@@ -85,14 +88,14 @@ def _load_step(config: Config, dataset: Mapping[str, Any]) -> Mapping[str, Any]:
     )
 
 
-def _lines(found: BandStatistics, load: Mapping[str, Any]) -> list[str]:
-    """A table, and what a config is to have."""
+def _lines(found: BandStatistics, load: Mapping[str, Any], swap: str) -> list[str]:
+    """A table, and what a config is to have; ``swap`` is what its preprocessor calls the turn from BGR to RGB."""
     bands = load.get("bands") or list(range(1, len(found.mean) + 1))
     lines = [f"{found.pixels} pixels of {found.images} images. Band: mean, standard deviation, lowest, highest"]
     for row in zip(bands, found.mean, found.std, found.low, found.high, strict=True):
         lines.append(f"  {row[0]}: {row[1]:.6g}  {row[2]:.6g}  {row[3]:g}  {row[4]:g}")
     mean, std = ([float(f"{value:.6g}") for value in values] for values in (found.mean, found.std))
-    order = ", bgr_to_rgb=False" if load.get("bands") is not None else ""
+    order = f", {swap}=False" if load.get("bands") is not None else ""
     wide = f"    backbone=dict(in_chans={len(mean)})," if len(mean) != 3 else None
     preprocessor = f"    data_preprocessor=dict(mean={mean}, std={std}{order}),"
     return [*lines, "Write into the config:", *(line for line in ("model = dict(", wide, preprocessor, ")") if line)]

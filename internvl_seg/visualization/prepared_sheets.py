@@ -13,7 +13,8 @@ from ..data.exports.export import ClassLabel, ExportError
 from ..data.exports.pictures import Picture
 from ..data.exports.preparation import Written
 from .contact_sheet import CELL, write_contact_sheets
-from .overlay import draw_overlay
+from .overlay import IGNORED, draw_overlay
+from .sheet_legend import Entry
 
 _PER_SPLIT = 20
 
@@ -45,7 +46,17 @@ def write_prepared_sheets(out: Path, written: Sequence[Written], classes: Sequen
             with suppress(ExportError):  # The place stays grey.
                 Image.fromarray(_tinted(out, one, palette)).save(path)
             pictures.append((f"{one.split}/{one.name}", path))
-        return write_contact_sheets(pictures, out)
+        return write_contact_sheets(pictures, out, _legend(written, classes))
+
+
+def _legend(written: Sequence[Written], classes: Sequence[ClassLabel]) -> list[Entry]:
+    """The classes by their ids, and what is not tinted if there is such."""
+    found = [
+        Entry(f"{i}: {label.name}", label.colour or (0, 0, 0), f"{i}: line {i + 1} of classes.txt")
+        for i, label in enumerate(classes)
+    ]
+    ignored = any(one.ignored for one in written if one.empty is None)
+    return [*found, Entry(f"{IGNORED}: ignored, not tinted", None)] if ignored else found
 
 
 def _tinted(out: Path, one: Written, palette: Sequence[tuple[int, int, int]]) -> NDArray[np.uint8]:

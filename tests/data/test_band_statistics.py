@@ -1,5 +1,6 @@
 """Mean and deviation of bands are those of all pixels of a training set, whatever their numbers and order."""
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from mmengine.registry import init_default_scope
 from PIL import Image
+from rich.console import Console
 
 from internvl_seg.data.band_statistics import StatisticsError, measure_bands
 from internvl_seg.data.bands import ImageError
@@ -52,7 +54,7 @@ def test_they_are_those_of_all_pixels(images: list[np.ndarray], tmp_path: Path) 
 def test_pixels_without_data_are_refused_or_left_out(images: list[np.ndarray], tmp_path: Path) -> None:
     images[1][2, 3, 0] = np.nan
     write_raster(tmp_path / "images/train/1.tif", images[1])
-    with pytest.raises(ImageError, match=r"1\.tif: 1 pixel hold no data"):
+    with pytest.raises(ImageError, match=r"1\.tif: 1 pixel holds no data"):
         measure_bands(dataset(tmp_path), LOAD)
     pixels = np.concatenate([image.reshape(-1, 3) for image in images]).astype(np.float64)[:, [2, 0]]
     pixels = pixels[np.isfinite(pixels).all(1)]
@@ -90,3 +92,30 @@ def test_what_it_prints_is_what_a_config_takes(
     preprocessor = values["model"]["data_preprocessor"]
     np.testing.assert_allclose(preprocessor["mean"], wanted, rtol=1e-5)
     assert preprocessor.get("bgr_to_rgb") is (None if bands is None else False)
+
+
+@pytest.mark.parametrize(("kind", "field"), [("SegDataPreProcessor", "bgr_to_rgb"), ("ClsDataPreprocessor", "to_rgb")])
+def test_it_prints_what_the_preprocessor_calls_the_order(
+    kind: str, field: str, images: list[np.ndarray], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {
+        "model": {"data_preprocessor": {"type": kind}},
+        "train_dataloader": {"dataset": {**dataset(tmp_path), "pipeline": [LOAD]}},
+    }
+    (tmp_path / "config.py").write_text("\n".join(f"{name} = {value!r}" for name, value in config.items()))
+    measure(tmp_path / "config.py")
+    assert f"], {field}=False)," in capsys.readouterr().out
+
+
+def test_after_an_error_no_bar_is_left(images: list[np.ndarray], tmp_path: Path) -> None:
+    images[2][0, 0, 0] = np.nan
+    write_raster(tmp_path / "images/train/2.tif", images[2])
+    config = {"train_dataloader": {"dataset": {**dataset(tmp_path), "pipeline": [LOAD]}}}
+    (tmp_path / "config.py").write_text("\n".join(f"{name} = {value!r}" for name, value in config.items()))
+    for is_terminal in (False, True):
+        console = Console(file=io.StringIO(), force_terminal=is_terminal, width=80)
+        with pytest.raises(ImageError, match="hold"):
+            measure(tmp_path / "config.py", console=console)
+        shown = console.file.getvalue()  # type: ignore[attr-defined]
+        # What a terminal shows is taken away again by moving up and erasing the line.
+        assert shown.rstrip().endswith("\x1b[2K") if is_terminal else not shown

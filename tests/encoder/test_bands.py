@@ -50,6 +50,9 @@ def test_the_mean_is_that_of_the_kernels() -> None:
     assert torch.equal(wide[:, :3], weight)
     torch.testing.assert_close(wide[:, 3:], weight.mean(1, keepdim=True).expand(-1, 2, -1, -1))
     assert widen_patch_embed(weight, 3) is weight
+    for of_others, in_chans in ((1, 4), (4, 5), (4, 3), (2, 1)):
+        with pytest.raises(ValueError, match=f"of {of_others} bands cannot be made one of {in_chans}: only one of RGB"):
+            widen_patch_embed(torch.randn(4, of_others, 14, 14), in_chans)
 
 
 @torch.no_grad()

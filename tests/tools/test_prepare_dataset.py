@@ -100,6 +100,6 @@ def test_a_damaged_picture_makes_it_fail_after_the_others(tmp_path: Path) -> Non
     done = run_command("prepare_dataset.py", *command, cwd=tmp_path)
     assert done.returncode == 1
     assert "images/b could not be prepared" in " ".join(done.stdout.split())
-    assert "1 pictures could not be prepared" in done.stderr
+    assert "1 picture could not be prepared" in done.stderr
     assert (tmp_path / "out/images/train/a.png").is_file()
     assert run_command("prepare_dataset.py", *command, "--skip-bad", cwd=tmp_path).returncode == 0

@@ -10,12 +10,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
+from ...common.words import counted
 from .colour_tables import read_classes
 from .export import ExportError
 from .find_format import find_format, list_formats
 from .planning import Options
 from .preparing import Prepared, check_out, prepare
-from .reporting import write_report
+from .reporting import next_step, write_report
 from .source import Source
 from .splitting import SPLITS, read_shares
 
@@ -123,8 +124,11 @@ def _print(prepared: Prepared, console: Console) -> None:
     for name, reason in list(prepared.failed.items())[:_FAILURES_SHOWN]:
         console.print(f"{name} could not be prepared: {reason}", style="red", markup=False, highlight=False)
     done = sum(one.empty is None for one in prepared.written)
-    console.print(f"{done} pictures in {prepared.out} ({prepared.new} new). To train:", markup=False, highlight=False)
-    console.print(content["train"], markup=False, highlight=False, soft_wrap=True)
+    step = next_step(content)
+    told = f"{counted(done, 'picture')} in {prepared.out} ({prepared.new} new)." + (f" {step[0]}:" if step else "")
+    console.print(told, markup=False, highlight=False)
+    if step:
+        console.print(step[1], markup=False, highlight=False, soft_wrap=True)
 
 
 def check_failures(prepared: Prepared, skip: bool) -> None:
@@ -139,6 +143,6 @@ def check_failures(prepared: Prepared, skip: bool) -> None:
     """
     if prepared.failed and not skip:
         raise ExportError(
-            f"{len(prepared.failed)} pictures could not be prepared (report.md names them); all others are done. Mend "
-            "them and run again, which goes on, or add --skip-bad."
+            f"{counted(len(prepared.failed), 'picture')} could not be prepared (report.md names them); all others are "
+            "done. Mend them and run again, which goes on, or add --skip-bad."
         )

@@ -1,34 +1,21 @@
 """What was made of an export, in numbers and words."""
 
 import json
-import re
-import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ...common.words import counted
 from ..bands import ImageError, describe, is_rgb, opened
 from ..names import readable
 from ..writing import whole_file
+from .next_command import is_large, testing_command, tiles_of, training_command
 from .preparation import Written
 from .preparing import Prepared
 from .splitting import SPLITS
 
-# Larger pictures are shrunk by a factor of two or more by the configs' pipelines.
-_LARGE = 1100
-_LOOKS, _BATCH, _FEWEST, _MOST = 25, 2, 500, 80_000
-_PICTURES = "configs/folder/internvit_300m_448px_v2_5_linear_frozen_folder-504x504.py"
-# At native resolution.
-_TILES = "configs/folder/internvit_300m_448px_v2_5_linear_frozen_folder_tiles-504x504.py"
-# The templates measure on a split, and a folder without one is refused.
-_UNMEASURED = (
-    "val_dataloader=None",
-    "val_evaluator=None",
-    "val_cfg=None",
-    "default_hooks.checkpoint.save_best=None",
-)
 _NAMED = 20
 
 
@@ -53,6 +40,7 @@ def report(prepared: Prepared) -> dict[str, Any]:
         "failed": prepared.failed,
         "notes": list(notes(prepared)),
         "train": training_command(prepared),
+        "test": testing_command(prepared),
     }
 
 
@@ -62,24 +50,32 @@ def notes(prepared: Prepared) -> tuple[str, ...]:
     found = [*prepared.export.notes, *prepared.ids.notes, *prepared.plan.notes]
     for reason, count in Counter(prepared.plan.left_out.values()).items():
         first = next(name for name, why in prepared.plan.left_out.items() if why == reason)
-        found.append(f"{count} pictures were left out, as {reason}; the first is {readable(first)}.")
+        found.append(
+            f"{counted(count, 'picture was', 'pictures were')} left out, as {reason}; the first is {readable(first)}."
+        )
     for reason, count in Counter(one.empty for one in prepared.written if one.empty is not None).items():
-        found.append(f"{count} tiles were left out: {reason}.")
+        found.append(f"{counted(count, 'tile was', 'tiles were')} left out: {reason}.")
     if blank := [one for one in there if not sum(one.pixels)]:
-        found.append(f"{len(blank)} pictures have no labelled pixel, the first is {readable(blank[0].name)}.")
+        found.append(
+            f"{counted(len(blank), 'picture has', 'pictures have')} no labelled pixel, the first is "
+            f"{readable(blank[0].name)}."
+        )
     if overlapped := sum(one.overlapped for one in prepared.written):
-        found.append(f"{overlapped} pixels are claimed by objects of different classes; the one drawn last has them.")
-    tiles = _tiles(prepared)
+        found.append(
+            f"{counted(overlapped, 'pixel is', 'pixels are')} claimed by objects of different classes; the one drawn "
+            "last has them."
+        )
+    tiles = tiles_of(prepared)
     if converted := [one for one in there if one.converted and one.name not in tiles]:
         found.append(
-            f"{len(converted)} pictures were written anew without loss, as training does not read their format; the "
-            f"first is {readable(converted[0].source)}."
+            f"{counted(len(converted), 'picture was', 'pictures were')} written anew without loss, as training does "
+            f"not read their format; the first is {readable(converted[0].source)}."
         )
-    if large := [one for one in there if _is_large(one)]:
+    if large := [one for one in there if is_large(one)]:
         height, width = large[0].size
         found.append(
-            f"{len(large)} pictures are large, the first {width} x {height}: a config that scales them shrinks "
-            "them. --tile 512 cuts them at their own resolution."
+            f"{counted(len(large), 'picture is', 'pictures are')} large, the first {width} x {height}: a config that "
+            "scales them shrinks them. --tile 512 cuts them at their own resolution."
         )
     if (bands := _bands(prepared, there)) is not None:
         found.append(
@@ -89,27 +85,33 @@ def notes(prepared: Prepared) -> tuple[str, ...]:
     trained = [
         i for i in range(len(prepared.ids.classes)) if any(one.pixels[i] for one in there if one.split == "train")
     ]
-    if unseen := [label.name for i, label in enumerate(prepared.ids.classes) if i not in trained]:
+    if "train" in {one.split for one in there} and (
+        unseen := [label.name for i, label in enumerate(prepared.ids.classes) if i not in trained]
+    ):
         found.append(f"No training picture has a pixel of {', '.join(map(repr, unseen[:_NAMED]))}.")
-    if not any(one.split != "train" for one in there):
+    if not there:
+        found.append("No picture is left: see above why.")
+    elif not any(one.split != "train" for one in there):
         found.append("All pictures are for training: the command trains without a validation, and there is no score.")
     elif not any(one.split == "train" for one in there):
-        found.append("No picture is for training: --split 0.8,0.1,0.1 draws other splits.")
+        if not any("left to train on" in note for note in found):  # The plan knows why.
+            found.append(
+                "No picture is for training, so nothing can be trained: --split 0.8,0.1,0.1 draws other splits."
+            )
     elif not any(one.split == "val" for one in there):
         found.append(
-            "There is no split val, so the command validates on test, and a checkpoint that is chosen by that score "
-            "has no other pictures to be scored on: --split 0.8,0.1,0.1 draws three splits."
+            "There is no split val, so the command validates on test and keeps the last checkpoint: one that is chosen "
+            "by that score has no other pictures to be scored on. --split 0.8,0.1,0.1 draws three splits."
         )
     empty = set(prepared.plan.splits.of.values()) - {one.split for one in there}
     if empty:
         found.append(f"Nothing is in {', '.join(sorted(empty))}: all that goes there was left out.")
     if prepared.removed:
-        found.append(f"{prepared.removed} files of an earlier run were removed, as the source has them no more.")
+        found.append(
+            f"{counted(prepared.removed, 'file of an earlier run was', 'files of an earlier run were')} removed, as "
+            "the source has no such any more."
+        )
     return tuple(found)
-
-
-def _is_large(one: Written) -> bool:
-    return max(one.size) > _LARGE
 
 
 def _bands(prepared: Prepared, there: Sequence[Written]) -> str | None:
@@ -121,38 +123,15 @@ def _bands(prepared: Prepared, there: Sequence[Written]) -> str | None:
     return None
 
 
-def _tiles(prepared: Prepared) -> set[str]:
-    return {part.name for job in prepared.plan.jobs for part in job.parts if part.window is not None}
+def next_step(content: Mapping[str, Any]) -> tuple[str, str] | None:
+    """What the folder is for, as a title, and the command; None if there is nothing in it.
 
-
-def training_command(prepared: Prepared) -> str:
-    """A command that trains on the folder, for about twenty-five looks at each picture."""
-    there = [one for one in prepared.written if one.empty is None]
-    splits = [split for split in SPLITS if any(one.split == split for one in there)]
-    options = [f"data_root={_as_option(prepared.out)}", f"model.decode_head.num_classes={len(prepared.ids.classes)}"]
-    measured = {"val": "val" if "val" in splits else "test", "test": "test" if "test" in splits else "val"}
-    for loader, split in measured.items():
-        if split in splits and (loader, split) != ("test", "test"):
-            prefix = f"{loader}_dataloader.dataset.data_prefix"
-            options += [f"{prefix}.img_path=images/{split}", f"{prefix}.seg_map_path=annotations/{split}"]
-    if splits == ["train"]:
-        options += [f"{name}_{what}=None" for name in measured for what in ("dataloader", "cfg", "evaluator")]
-    steps = _LOOKS * sum(one.split == "train" for one in there) // _BATCH
-    steps = min(max(round(steps, -2), _FEWEST), _MOST)
-    options.append(f"train_cfg.max_iters={steps}")
-    if {"val", "test"} & set(splits):
-        options.append(f"train_cfg.val_interval={max(steps // 10, 1)}")
-    else:
-        options += _UNMEASURED
-    config = _TILES if any(_is_large(one) for one in there) or _tiles(prepared) else _PICTURES
-    return " ".join(["python tools/train.py", config, "--cfg-options", *map(shlex.quote, options)])
-
-
-def _as_option(path: Path) -> str:
-    """A path as ``--cfg-options`` takes it: what could be a number or a list, and blanks, would not stay."""
-    text = str(path) if path.is_absolute() or "/" in str(path) else f"./{path}"
-    mark = "'" if '"' in text else '"'
-    return f"{mark}{text}{mark}" if re.search(r"[ ,]|['\"]$", text) else text
+    Args:
+        content: Of :func:`report`.
+    """
+    if content["train"] is not None:
+        return "To train", content["train"]
+    return ("To test a checkpoint that was trained elsewhere", content["test"]) if content["test"] else None
 
 
 def write_report(prepared: Prepared) -> dict[str, Any]:
@@ -191,5 +170,6 @@ def _markdown(content: dict[str, Any], out: Path) -> str:
     if content["failed"]:
         lines += ["", "## Pictures that could not be prepared", ""]
         lines += [f"- {readable(name)}: {why}" for name, why in content["failed"].items()]
-    lines += ["", "## To train", "", "```", content["train"], "```", ""]
-    return "\n".join(lines)
+    if (step := next_step(content)) is not None:
+        lines += ["", f"## {step[0]}", "", "```", step[1], "```"]
+    return "\n".join([*lines, ""])

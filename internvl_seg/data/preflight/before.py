@@ -6,6 +6,7 @@ from typing import Any
 from mmengine.config import Config
 from rich.console import Console
 
+from ...common.words import counted
 from .check import DatasetError, check_dataset
 from .findings import KINDS, Finding
 from .pasting import Command
@@ -63,4 +64,4 @@ def _refusal(errors: list[Finding], harm: str, images: int, command: Command, al
     if not any(KINDS[finding.kind].stops for finding in errors):
         told = f"If this is as it should be: {command.with_words('--allow', *kinds)}\n"
     check = command.of("python", "tools/check_dataset.py", file)
-    return f"{harm} (looked at {images} images):\n{listed}\n{told}All of it: {check.with_options({})}"
+    return f"{harm} (looked at {counted(images, 'image')}):\n{listed}\n{told}All of it: {check.with_options({})}"

@@ -140,6 +140,8 @@ def read_mask(loader: Loader, info: dict[str, Any]) -> MaskFacts:
     except Exception as error:
         problem, told = _problem(error, path, header)
         if isinstance(error, ColouredMaskError):
+            # What it is to be turned into is said once for all.
+            told = str(error).removeprefix(f"{path} has ").removesuffix(error.advice)
             problem, told = "rgb_mask", f"{header.mode or header.kind}, {told}"
         elif problem == "unsupported_image" or (problem == "unreadable" and isinstance(error, LabelError)):
             problem = "unsupported_mask"

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from ...common.words import counted
 from ..names import readable
 
 Severity = Literal["error", "warning"]
@@ -19,37 +20,45 @@ class Kind(NamedTuple):
         meaning: What was found.
         mend: What to do, where nothing more is known.
         stops: Whether nothing can run with it, so that allowing it is of no use.
+        unit: What is counted, one and many.
     """
 
     severity: Severity
     meaning: str
     mend: str
     stops: bool = False
+    unit: tuple[str, str] = ("file", "files")
 
 
+_PLACES, _HEADS, _SETS = ("place", "places"), ("head", "heads"), ("data set", "data sets")
+_CASES, _CLASSES = ("case", "cases"), ("class", "classes")
 KINDS: dict[str, Kind] = {
     "ignore_index": Kind(
         "error",
         "the places that say which label is ignored disagree",
         "give all of them the same value, or leave them all out: 255",
+        unit=_PLACES,
     ),
     "num_classes": Kind(
         "error",
         "a head has another number of classes than the data set",
         "set num_classes of every head to the number of the data set's classes",
         stops=True,
+        unit=_HEADS,
     ),
     "no_image": Kind(
         "error",
         "data sets without a single image",
         "check data_root, data_prefix.img_path and img_suffix",
         stops=True,
+        unit=_SETS,
     ),
     "folder": Kind(
         "error",
         "folders whose images, masks, lists or classes do not fit together",
         "see what is said of them, and docs/own_data.md",
         stops=True,
+        unit=_CASES,
     ),
     "missing_mask": Kind(
         "error",
@@ -91,21 +100,25 @@ KINDS: dict[str, Kind] = {
         "error",
         "more classes than masks of 8 bits can name: 256 at most, or 255 where label 255 is ignored",
         "merge classes, or leave out those that are rare",
+        unit=_SETS,
     ),
     "classes_differ": Kind(
         "error",
         "data sets that number their classes in different ways",
         "give all data sets the same classes in the same order",
+        unit=_CASES,
     ),
     "classes_renamed": Kind(
         "warning",
         "data sets that name their classes in different ways",
         "nothing, if the names are other words for the same; otherwise give all data sets the same classes",
+        unit=_CASES,
     ),
     "object_ignored": Kind(
         "error",
         "masks of 0 and 255 alone, where 255 is the label that is ignored: classes have no pixel",
         "if 255 is the object, save it as 1: python tools/prepare_dataset.py SOURCE OUT (docs/own_data.md)",
+        unit=_SETS,
     ),
     "no_label": Kind(
         "error",
@@ -142,6 +155,7 @@ KINDS: dict[str, Kind] = {
         "warning",
         "reduce_zero_label=True ignores label 0 and shifts the others, but 0 is common and the highest label not there",
         "if 0 is a class, set reduce_zero_label=False in the data set",
+        unit=_SETS,
     ),
     "rgb_mask": Kind(
         "error",
@@ -163,11 +177,13 @@ KINDS: dict[str, Kind] = {
         "warning",
         "classes of which no training image has a pixel",
         "check the order and the number of the classes; what is never seen is never predicted",
+        unit=_CLASSES,
     ),
     "unscored_class": Kind(
         "warning",
         "classes of which no image that is scored has a pixel, though there are images enough",
         "check the split and the order of the classes; such a class has no score",
+        unit=_CLASSES,
     ),
     "overlap": Kind(
         "error",
@@ -178,6 +194,7 @@ KINDS: dict[str, Kind] = {
         "warning",
         "data sets that are scored, though all of their files are those that are trained on",
         "nothing, to see whether a model can learn a few images by heart; otherwise score on others",
+        unit=_SETS,
     ),
     "small_image": Kind(
         "warning",
@@ -240,6 +257,11 @@ class Finding:
     def __post_init__(self) -> None:
         """Names of files may hold what cannot be printed, or would change what is."""
         object.__setattr__(self, "examples", tuple(readable(example) for example in self.examples))
+
+    @property
+    def counted(self) -> str:
+        """How many of what there are, and where, as '2 files in train'."""
+        return counted(self.count, *KINDS[self.kind].unit) + (f" in {self.where}" if self.where else "")
 
     @property
     def mend(self) -> str:

@@ -5,6 +5,7 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from ...common.words import counted
 from .check import Histogram, Report
 from .findings import KINDS
 
@@ -12,9 +13,8 @@ from .findings import KINDS
 def _table(histogram: Histogram) -> Table:
     labelled = int(histogram.pixels.sum())
     total = labelled + histogram.ignored
-    title = (
-        f"{histogram.split}: {histogram.total} images, {histogram.ignored / max(total, 1):.1%} of their pixels ignored"
-    )
+    images = counted(histogram.total, "image")
+    title = f"{histogram.split}: {images}, {histogram.ignored / max(total, 1):.1%} of all pixels ignored"
     table = Table("class", title=title)
     for name in ("pixels", "share", "images"):
         table.add_column(name, justify="right")
@@ -39,13 +39,16 @@ def print_report(report: Report, console: Console) -> None:
     for finding in report.findings:
         kind = KINDS[finding.kind]
         colour = "red" if kind.severity == "error" else "yellow"
-        where = f" in {finding.where}" if finding.where else ""
-        title = f"[bold {colour}]{kind.severity}: {finding.kind}[/]: {kind.meaning}, {finding.count}{where}"
+        title = f"[bold {colour}]{kind.severity}: {finding.kind}[/]: {kind.meaning}: {finding.counted}"
         console.print(title, soft_wrap=True)
         for example in finding.examples:
             console.print(f"    {escape(example)}", highlight=False, soft_wrap=True)
         if finding.count > len(finding.examples):
             console.print(f"    and {finding.count - len(finding.examples)} more")
         console.print(f"    [green]mend[/]: {escape(finding.mend_sentence)}", soft_wrap=True)
-    verdict = f"{len(report.findings)} findings" if report.findings else "Nothing found"
-    console.print(f"{verdict} in {report.images} images, {report.seconds:.1f} s.")
+    if not report.findings:
+        console.print(f"Nothing found in {counted(report.images, 'image')}, {report.seconds:.1f} s.")
+        return
+    errors = sum(finding.severity == "error" for finding in report.findings)
+    told = f"{counted(errors, 'error')} and {counted(len(report.findings) - errors, 'warning')}"
+    console.print(f"Found {told}, looking at {counted(report.images, 'image')} for {report.seconds:.1f} s.")

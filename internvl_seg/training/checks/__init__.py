@@ -1,5 +1,6 @@
 """Whether a config contradicts itself, told before anything is read or built."""
 
+from .bands import check_tta_bands
 from .check import check_config, check_form, check_test, report
 from .launch import check_launch, check_weights
 from .run_hook import RunHook
@@ -11,6 +12,7 @@ __all__ = [
     "check_form",
     "check_launch",
     "check_test",
+    "check_tta_bands",
     "check_weights",
     "report",
     "scale_schedule",

@@ -6,7 +6,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from .contradiction import Contradiction, option
+from .contradiction import Contradiction, option, type_name
 from .steps import Chain, chains
 
 # They change the scale of the numbers.
@@ -26,6 +26,13 @@ def check_normalisation(config: Config, loaders: tuple[str, ...]) -> Iterator[Co
         key = "data_preprocessor"
     mean: Any = node.get("mean")
     std: Any = node.get("std")
+    for name, other in (("mean", "std"), ("std", "mean")):
+        if type_name(node) == "SegDataPreProcessor" and _is_numbers(node.get(name)) and node.get(other) is None:
+            yield Contradiction(
+                f"{key}.{other}",
+                f"is None, but {name} = {list(node[name])}: images are normalised by both or not at all.",
+                f"Set it, or {option(f'{key}.{name}', None)}.",
+            )
     if not _is_numbers(mean) or not _is_numbers(std):
         return
     if len(mean) != len(std):

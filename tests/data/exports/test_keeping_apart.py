@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from internvl_seg.data.exports.export import ExportError
-from internvl_seg.data.exports.reporting import training_command
+from internvl_seg.data.exports.next_command import training_command
 from internvl_seg.data.folder import FolderDataset
 from internvl_seg.training.config import add_options, load_config
 
@@ -85,7 +85,7 @@ def test_the_command_survives_pasting(
         save(tmp_path / f"in/masks/{i}.png", random_ids(i, 2))
     monkeypatch.chdir(tmp_path)
     prepared = make(tmp_path / "in", Path(out), shares=shares)
-    words = shlex.split(training_command(prepared))
+    words = shlex.split(training_command(prepared) or "")
     parser = ArgumentParser()
     add_options(parser)
     config = load_config(ROOT / words[2], parser.parse_args(words[3:]).cfg_options)

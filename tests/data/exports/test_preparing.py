@@ -16,8 +16,9 @@ from rasterio.transform import from_origin
 
 from internvl_seg.data.exports import preparing
 from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.next_command import training_command
 from internvl_seg.data.exports.preparation import FILE
-from internvl_seg.data.exports.reporting import report, training_command
+from internvl_seg.data.exports.reporting import report, write_report
 from internvl_seg.data.folder_lock import FolderInUseError, locked_folder
 
 from ...rasters import write_raster
@@ -75,7 +76,7 @@ def test_a_second_run_writes_nothing_anew_and_a_changed_picture_again(tmp_path: 
     found = masks(tmp_path / "out")
     assert (found["train/p1"] == 0).all()
     assert "train/p2" not in found
-    assert any("1 files of an earlier run were removed" in note for note in report(last)["notes"])
+    assert any("1 file of an earlier run was removed" in note for note in report(last)["notes"])
 
 
 def test_other_options_in_the_same_folder_are_refused(tmp_path: Path) -> None:
@@ -249,8 +250,27 @@ def test_lists_say_what_goes_where_and_the_rest_is_left_out(tmp_path: Path) -> N
     )
     assert list(masks(tmp_path / "out")) == ["test/p2", "train/p0"]
     assert prepared.plan.left_out == {"images/p1": "it is in no split"}
-    assert "val_dataloader.dataset.data_prefix.img_path=images/test" in training_command(prepared)
+    command = training_command(prepared)
+    assert command is not None
+    assert "val_dataloader.dataset.data_prefix.img_path=images/test" in command
+    assert "default_hooks.checkpoint.save_best=None" in command
     assert any("the command validates on test" in note for note in report(prepared)["notes"])
+
+
+def test_without_pictures_for_training_the_command_tests(tmp_path: Path) -> None:
+    folder(tmp_path / "in", 3)
+    for name in ("test", "val"):
+        (tmp_path / f"{name}.txt").write_text("p0\np1\np2\n")
+        lists = (tmp_path / f"{name}.txt",)
+        content = write_report(make(tmp_path / "in", tmp_path / f"out_{name}", lists=lists, shares=None))
+        assert content["train"] is None
+        words = content["test"].split()
+        assert words[:2] == ["python", "tools/test.py"]
+        assert words[3] == "CHECKPOINT"
+        assert (f"test_dataloader.dataset.data_prefix.img_path=images/{name}" in words) == (name == "val")
+        assert sum("--split 0.8,0.1,0.1 draws other splits" in note for note in content["notes"]) == 1
+        assert not any("No training picture has" in note for note in content["notes"])
+        assert "images/train" not in (tmp_path / f"out_{name}/report.md").read_text()
 
 
 def test_equal_stems_get_names_apart(tmp_path: Path) -> None:
@@ -268,7 +288,7 @@ def test_pictures_that_training_does_not_read_are_converted(tmp_path: Path) -> N
     save(tmp_path / "in/masks/a.png", ids)
     prepared = make(tmp_path / "in", tmp_path / "out")
     np.testing.assert_array_equal(np.asarray(Image.open(tmp_path / "out/images/train/a.png")), pixels)
-    assert any("1 pictures were written anew without loss" in note for note in report(prepared)["notes"])
+    assert any("1 picture was written anew without loss" in note for note in report(prepared)["notes"])
 
 
 @pytest.mark.parametrize("kind", ["masks", "images"])
@@ -306,7 +326,7 @@ def test_pictures_that_need_a_config_with_bands_are_told(count: int, tmp_path: P
         colours = {"photometric": "RGB"} if count == 3 else {}
         write_raster(tmp_path / f"in/images/p{i}.tif", np.full((*SIZE, count), 9 + i, dtype), **colours)
         save(tmp_path / f"in/masks/p{i}.png", random_ids(i, 3, SIZE))
-    told = [note for note in report(make(tmp_path / "in", tmp_path / "out"))["notes"] if "docs/bands.md" in note]
+    told = [note for note in write_report(make(tmp_path / "in", tmp_path / "out"))["notes"] if "docs/bands.md" in note]
     if count == 3:
         assert not told
     else:

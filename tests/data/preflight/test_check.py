@@ -1,6 +1,7 @@
 """Each fault, one at a time, is found, and nothing else is."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -147,6 +148,28 @@ def test_a_fault_is_found(kind: str, capsys: pytest.CaptureFixture[str]) -> None
 
 
 @pytest.mark.usefixtures("data")
+def test_masks_in_colours_are_told_file_by_file_and_what_to_do_once(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("a", "b"):
+        ids = np.asarray(Image.open(TRAIN[1] / f"{name}.png"))
+        Image.fromarray(np.stack([ids, ids, ids + 1], -1)).save(TRAIN[1] / f"{name}.png")
+    (finding,) = check_dataset(load_config("config.py")).findings
+    told = r"\.png: RGB, 3 channels that differ, such as \d+, \d+, \d+ in row 0, column 0"
+    assert [bool(re.fullmatch(name + told, case)) for name, case in zip("ab", finding.examples, strict=True)] == [1, 1]
+    check()
+    assert capsys.readouterr().out.count("prepare_dataset.py") == 1
+
+
+@pytest.mark.usefixtures("data")
+def test_what_was_found_is_counted_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    (TRAIN[1] / "b.png").unlink()
+    check()
+    said = " ".join(capsys.readouterr().out.split())
+    assert "missing_mask: images without a mask: 1 file in train b.png" in said
+    assert re.search(r"Found 1 error and 0 warnings, looking at 4 images for \d+\.\d s\.$", said)
+    assert "val: 1 image, " in said
+
+
+@pytest.mark.usefixtures("data")
 def test_every_image_that_was_trained_on_is_counted() -> None:
     for name in ("d", "e"):
         Image.open(TRAIN[0] / "b.png").save(f"data/images/val/{name}.png")
@@ -190,7 +213,7 @@ def test_a_folder_of_ones_own_is_looked_at_though_masks_are_missing(
     capsys.readouterr()
     assert check() == 1
     said = " ".join(capsys.readouterr().out.split())
-    assert "images without a mask, 2 in train" in said
+    assert "images without a mask: 2 files in train" in said
     assert "c.png: there is no data/annotations/train/c.png" in said
     assert "b.png: L" in said
 
