@@ -82,6 +82,20 @@ def test_roboflow_masks(tmp_path: Path) -> None:
     assert any("1 groups are in more than one of the source's splits" in note for note in prepared.plan.notes)
 
 
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (b"Pixel Value, Class\n0, a\x10", r"_classes\.csv:2 holds the character '\\x10'"),
+        (b"Pixel Value, Class\n0, " + b"a" * 200_000, r"_classes\.csv is no CSV: field larger than field limit"),
+    ],
+)
+def test_roboflow_tables_that_are_none(tmp_path: Path, table: bytes, words: str) -> None:
+    roboflow(tmp_path / "in")
+    (tmp_path / "in/train/_classes.csv").write_bytes(table)
+    with pytest.raises(ExportError, match=words):
+        make(tmp_path / "in", tmp_path / "out")
+
+
 # Where `helpers/labels.py` of cityscapesscripts has a trainId from 0 to 18.
 TRAINED = [7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 31, 32, 33]
 
