@@ -17,7 +17,6 @@ from internvl_seg.data.exports.colour_tables import read_classes
 from internvl_seg.data.exports.export import ExportError, Window
 from internvl_seg.data.exports.finding import find_format, known_formats
 from internvl_seg.data.exports.pictures import Picture
-from internvl_seg.data.exports.planning import Options, plan
 from internvl_seg.data.exports.run_lengths import decode_counts, mask_of_runs
 from internvl_seg.data.exports.source import Source
 from internvl_seg.data.exports.well_known_binary import polygons_of_geopackage
@@ -33,7 +32,7 @@ from .target import Target
 
 
 def read_export(name: str, folder: Path) -> None:
-    """Read an export of a format, draw all of its labels and plan what is written of it."""
+    """Read an export of a format, and draw all of its labels."""
     source = Source(folder)
     with suppress(ExportError):  # What is damaged may look like nothing; its reader is to say why.
         find_format(source)
@@ -46,7 +45,6 @@ def read_export(name: str, folder: Path) -> None:
                 opened.check()
             assert drawn.ids.shape == opened.size
             assert set(np.unique(drawn.ids)) <= {*range(len(export.classes)), 254, 255}
-    plan(export, Options(shares=(1, 0, 0), tile=16))
 
 
 def read_table(path: Path) -> None:
@@ -123,7 +121,7 @@ def _exports() -> dict[str, Target]:
         if seeds:
             found[f"export_{name}"] = Target(
                 partial(read_export, name),
-                (module.read, Picture, class_ids, plan),
+                (module.read, Picture, class_ids),
                 tuple(f"exports/{folder}/{file}" for folder, files in seeds.items() for file in files),
                 folder=True,
                 bombs=tuple(f"bombs/{bomb}/{at}" for bomb, (of, at) in BOMBS.items() if EXPORTS[of].format == name),
