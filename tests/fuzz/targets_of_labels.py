@@ -15,7 +15,7 @@ from internvl_seg.data.class_files import read_class_file
 from internvl_seg.data.exports.class_ids import class_ids
 from internvl_seg.data.exports.colour_tables import read_classes
 from internvl_seg.data.exports.export import ExportError, Window
-from internvl_seg.data.exports.finding import find_format, known_formats
+from internvl_seg.data.exports.find_format import find_format, known_formats
 from internvl_seg.data.exports.pictures import Picture
 from internvl_seg.data.exports.run_lengths import decode_counts, mask_of_runs
 from internvl_seg.data.exports.source import Source
