@@ -148,8 +148,9 @@ def test_a_cache_with_a_wrong_number_is_as_none() -> None:
     expected = check_dataset(config)
     for file in default_folder().iterdir():
         content = file.read_text()
-        assert "[0,1,2,255]" in content or "RGB" in content
-        file.write_text(content.replace("[0,1,2,255]", "[0,1,2,254]").replace(",50]", ",70]"))
+        damaged = content.replace("[0,1,2,255]", "[0,1,2,254]").replace(",50]", ",70]")
+        assert damaged != content
+        file.write_text(damaged)
     found = check_dataset(config)
     assert found.findings == expected.findings
     np.testing.assert_array_equal(found.histograms[0].pixels, expected.histograms[0].pixels)
