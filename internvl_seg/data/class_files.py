@@ -43,7 +43,7 @@ _HEX = re.compile(r"(.*?)[\s,;:]+#([0-9A-Fa-f]+)")
 _NUMBER = re.compile(r"(\s*[,;:]\s*|\s+)([-+]?[0-9]+(?:\.[0-9]+)?)")
 _NUMBERS = re.compile(rf"(.*?[^\s,;:])??((?:{_NUMBER.pattern})+)")
 _CVAT = re.compile(r"(.*:\s*[0-9]+,\s*[0-9]+,\s*[0-9]+):[^:]*:[^:]*")
-_NUMBERED = re.compile(r"([0-9]+)\s*[:,;=\t]\s*(?=\S)")
+_NUMBERED = re.compile(r"([0-9]{1,9})\s*[:,;=\t]\s*(?=\S)")
 _RGBA = re.compile(r"(?:[\s,;:]+[0-9]+){3}[\s,;:]+255$")
 _CHANNELS = 3
 _HEX_DIGITS = 6
@@ -211,13 +211,17 @@ def _from_numbers(text: str, where: str) -> tuple[str, Colour | None]:
     if more < 0 and not any(marks):
         return text, None
     colour = values[more:] if more > 0 and not any(marks[:more]) else values
-    if len(colour) != _CHANNELS or not all(value.isdigit() and int(value) <= 255 for value in colour):
+    if len(colour) != _CHANNELS or not all(map(_is_channel, colour)):
         raise ClassFileError(
             f"{where}: {', '.join(values)} is no colour. Expected {_EXPECTED}; if it belongs to the name, put the name "
             f"into double quotes ({PAGE})."
         )
     red, green, blue = map(int, colour)
     return "".join(mark + value for mark, value in found[: max(more, 0)]), (red, green, blue)
+
+
+def _is_channel(text: str) -> bool:
+    return text.isdigit() and len(text) < 10 and int(text) <= 255  # Python makes no number of thousands of digits.
 
 
 def _from_hex(digits: str, where: str) -> Colour:

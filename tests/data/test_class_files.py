@@ -81,6 +81,8 @@ def test_a_line_is_a_name_and_perhaps_a_colour(
         ("a\nb -1 0 0\n", r":2: -1, 0, 0 is no colour"),
         ("a\nb,1,2\n", r":2: 1, 2 is no colour"),
         ("a\nb,1,2,3,4\n", r":2: 1, 2, 3, 4 is no colour"),
+        ("a\nb 1 2 " + "9" * 5000, r":2: 1, 2, 9+ is no colour"),
+        ("9" * 5000 + ": a\n1: a b: 3", r"2: .*is no colour"),
         ("a 1 2 3 255\nb 4 5 6 255\n", r":1: 'a 1 2 3 255', as every line, ends in four numbers"),
         ("a\nb #fff\n", r":2: #fff is no colour"),
         ("a\n, 1, 2, 3\n", r":2: ', 1, 2, 3' has no name"),

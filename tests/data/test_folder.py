@@ -51,6 +51,15 @@ def test_pairs_are_read_whatever_the_image_format(root: Path) -> None:
     assert dataset.metainfo["palette"] == distinct_palette(3)
 
 
+def test_without_names_and_masks_both_are_asked_for(tmp_path: Path) -> None:
+    save(tmp_path / "images/train/a.png", np.zeros((4, 4, 3), np.uint8))
+    (tmp_path / "annotations/train").mkdir(parents=True)
+    with pytest.raises(
+        FolderError, match=r"annotations.train holds no mask of the 1 images in .*no .*classes\.txt that"
+    ):
+        read_classes(tmp_path)
+
+
 def test_classes_are_named_by_classes_txt(root: Path) -> None:
     (root / "classes.txt").write_text("sky\nsign symbol\n\n")
     assert read_classes(root) == ["sky", "sign symbol"]

@@ -119,8 +119,9 @@ def place(case: Case, seeds: Path, folder: Path, damaged_file: Path | None = Non
         damaged_file: The damaged file if it was kept: checkpoints of the old format hold addresses in memory as names.
     """
     (whole,) = seeds.glob(case.file)
-    shutil.copytree(whole.parent, folder)
-    damaged = folder / whole.name
+    root = TARGETS[case.target].root(whole, seeds)
+    shutil.copytree(root, folder)
+    damaged = folder / whole.relative_to(root)
     damaged.write_bytes(damaged_file.read_bytes() if damaged_file else apply(whole.read_bytes(), case.edits))
     return folder if TARGETS[case.target].folder else damaged
 
@@ -133,7 +134,8 @@ def run_here(case: Case, path: Path) -> Outcome:
         check_finite(target.call(path))
         found = Outcome(LOADED)
     except target.documented() as error:
-        found = Outcome(TOLD, str(error))
+        in_words = not target.names_files or _names_file(str(error), path)
+        found = Outcome(TOLD if in_words else "no file is named", str(error))
     except NotFiniteError as error:
         found = Outcome("not finite", str(error))
     except Exception as error:
@@ -142,6 +144,12 @@ def run_here(case: Case, path: Path) -> Outcome:
         os.chdir(before)
     # What a pickle's code would have left behind.
     return Outcome("code was run") if list(path.parent.parent.rglob("ran")) else found
+
+
+def _names_file(message: str, path: Path) -> bool:
+    """Whether a message names a file of a folder, or a file, or the folder."""
+    files = [file.name for file in path.rglob("*") if file.is_file()] if path.is_dir() else []
+    return any(name in message for name in (str(path), path.name, *files))
 
 
 def _origin(error: BaseException) -> str:

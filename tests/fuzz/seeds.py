@@ -28,6 +28,8 @@ from internvl_seg.inference.results import ResultsFolder
 from internvl_seg.probing.feature_store import FeatureStore, Sample
 from internvl_seg.segmentation.linear_head import LinearHead
 
+from .seeds_of_exports import write_data_set, write_exports
+
 ARCH: dict[str, Any] = {"img_size": 28, "embed_dim": 16, "depth": 2, "num_heads": 2, "mlp_ratio": 2.0}
 CLASSES = ("sky", "tree")
 STORE_KEY = {"dtype": "float32", "encoder": "a", "transforms": [{"type": "RandomFlip"}]}
@@ -59,6 +61,8 @@ def write_seeds(folder: Path) -> None:
     _write_results(folder / "results")
     _write_videos(folder / "videos")
     _write_bombs(folder / "bombs")
+    write_exports(folder)
+    write_data_set(folder / "data_set")
     (folder / "text").mkdir()
     (folder / "text/config.txt").write_text(CONFIG_TEXT)
 

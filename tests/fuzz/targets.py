@@ -1,14 +1,9 @@
 """What is given damaged files, what it is to say about them, and what it may never do."""
 
 import hashlib
-import inspect
-import re
-import sys
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -30,47 +25,12 @@ from internvl_seg.probing.feature_store import FeatureStore
 from internvl_seg.segmentation.linear_head import LinearHead
 
 from .seeds import ARCH, CLASSES, IDENTITY, RUN, STORE_KEY, small_encoder
+from .target import Target
+from .targets_of_labels import LABEL_TARGETS
 
 
 class NotFiniteError(AssertionError):
     """What was loaded holds NaN or infinity, and nothing was said."""
-
-
-@dataclass(frozen=True)
-class Target:
-    """A function that reads files.
-
-    Attributes:
-        call: Given the file or folder; what it gives, if it gives weights, has to be finite.
-        functions: Those whose docstrings say what may be raised.
-        files: Files of the seeds that are changed, each in a folder of its own with all that lies beside it.
-        folder: Whether ``call`` is given the folder of the file.
-        bombs: Files that are small, become large, and have to be refused as they are.
-    """
-
-    call: Callable[[Path], Iterable[Tensor] | None]
-    functions: tuple[Callable[..., Any], ...]
-    files: tuple[str, ...]
-    folder: bool = False
-    bombs: tuple[str, ...] = ()
-
-    def documented(self) -> tuple[type[Exception], ...]:
-        """The errors of this package that the docstrings name; a bare ``ValueError`` is about arguments, not files."""
-        found = set()
-        for function in self.functions:
-            raises = (inspect.getdoc(function) or "").partition("Raises:\n")[2]
-            names = re.findall(r"^ {4}(\w+):", raises, re.MULTILINE)
-            found |= {cls for name in names if (cls := _own_errors().get(name))}
-        return tuple(found)
-
-
-@cache
-def _own_errors() -> dict[str, type[Exception]]:
-    modules = [module for name, module in sys.modules.items() if name.startswith("internvl_seg")]
-    values = [value for module in modules for value in vars(module).values()]
-    return {
-        v.__name__: v for v in values if isinstance(v, type) and issubclass(v, Exception) and "internvl" in v.__module__
-    }
 
 
 def _weights(module: nn.Module) -> Iterable[Tensor]:
@@ -236,6 +196,7 @@ TARGETS: dict[str, Target] = {
         folder=True,
     ),
     "video_reader": Target(_read_video, (VideoReader,), ("videos/clip.mp4", "videos/clip.avi")),
+    **LABEL_TARGETS,
 }
 
 

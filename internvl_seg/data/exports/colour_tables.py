@@ -74,7 +74,10 @@ def _colours_first(text: str) -> list[ClassLabel]:
 
 
 def _of_csv(text: str, path: Path) -> list[ClassLabel]:
-    rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(map(str.strip, row))]
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(map(str.strip, row))]
+    except csv.Error as error:
+        raise ExportError(f"{path} is no CSV: {error}. Save it again.") from error
     header = [cell.lower() for cell in rows[0]] if rows else []
     name = next((i for i, cell in enumerate(header) if re.fullmatch(r".*(name|class|label|category)s?", cell)), None)
     if name is None:
@@ -95,6 +98,8 @@ def _of_csv(text: str, path: Path) -> list[ClassLabel]:
             colour = _any_colour(row[single])
         if (None not in channels or single is not None) and colour is None:
             raise ExportError(f"{path}: the line {','.join(row)!r} has no colour of three numbers from 0 to 255.")
+        if name >= len(row) or not row[name]:
+            raise ExportError(f"{path}: the line {','.join(row)!r} has no name in the column {header[name]!r}. Add it.")
         found.append(ClassLabel(row[name], colour))
     if not found:
         raise ExportError(f"{path} names no class below its first line.")
@@ -104,7 +109,7 @@ def _of_csv(text: str, path: Path) -> list[ClassLabel]:
 def _of_json(text: str, path: Path) -> list[ClassLabel]:
     try:
         content = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ExportError(f"{path} is no JSON: {error}.") from error
     rows: list[tuple[Any, Any]] = []
     if isinstance(content, dict):

@@ -80,7 +80,7 @@ class NamedPictures:
         self.refuse_none()
         return Export(
             format=form,
-            why=why or f"--format {form}",
+            why=why or f"{source.root}, by --format {form}",
             classes=check_classes(classes, source.root),
             pictures=_once_each(self.found),
             unlabelled=unlabelled,

@@ -137,10 +137,10 @@ class Picture:
 
     def colour_table(self) -> NDArray[np.uint8] | None:
         """RGBA of every number, (256, 4), where the picture has colours by number; None otherwise."""
-        if self.bands != 1 or self._data.colorinterp[0] != ColorInterp.palette:
-            return None
         table = np.zeros((256, 4), np.uint8)
         with self._complaining():
+            if self.bands != 1 or self._data.colorinterp[0] != ColorInterp.palette:
+                return None
             for number, colour in self._data.colormap(1).items():
                 table[number] = colour
         return table
@@ -148,7 +148,8 @@ class Picture:
     @property
     def nodata(self) -> float | None:
         """The value that the file says is none."""
-        value: float | None = self._data.nodata
+        with self._complaining():
+            value: float | None = self._data.nodata
         return value
 
     def encode(self, window: Window | None = None) -> tuple[str, bytes]:

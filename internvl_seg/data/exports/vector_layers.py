@@ -157,7 +157,12 @@ def _tables(base: sqlite3.Connection, path: Path, name: str, notes: Notes) -> It
         layer = Layer(str(table), name, _crs_of_geopackage(base, srs, path))
         rows = base.execute(f"SELECT * FROM {_quoted(table)}")
         columns = [description[0] for description in rows.description]
-        at = [title.casefold() for title in columns].index(str(column).casefold())
+        at = next((i for i, title in enumerate(columns) if title.casefold() == str(column).casefold()), None)
+        if at is None:
+            raise ExportError(
+                f"{path} says that the geometries of {table} are in its column {str(column)[:60]!r}, but it has "
+                f"{', '.join(columns)[:120]}. Export it again."
+            )
         for number, row in enumerate(rows, start=1):
             what = f"row {number} of {table} in {name}"
             if not isinstance(row[at], bytes):

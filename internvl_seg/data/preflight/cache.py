@@ -17,6 +17,7 @@ _MOST_BYTES = 256 * 2**20
 _MOST_OTHERS = 100_000
 # A file that is this young may change again without its time or size telling.
 _SETTLED_NS = 2 * 10**9
+_TAIL = b"]"
 
 
 def default_folder() -> Path | None:
@@ -40,8 +41,8 @@ def state_of(path: str) -> list[int] | None:
 class Cache:
     """Facts by file, as JSON, in one file for a folder of images or masks and the steps that read them.
 
-    A damaged file is as none. Processes may share the folder: each writes whole files, and the last one's stays.
-    Threads may not share it.
+    A damaged file is as none: it holds a hash of its entries before them. Processes may share the folder: each writes
+    whole files, and the last one's stays. Threads may not share it.
 
     Args:
         folder: Where to; nothing is kept if None.
@@ -94,15 +95,21 @@ class Cache:
             if len(entries) > len(self._name_of) + _MOST_OTHERS:
                 names = set(self._name_of.values())
                 entries = {name: entry for name, entry in entries.items() if name in names}
+            text = json.dumps(entries, separators=(",", ":")).encode()
             with whole_file(self._file) as temporary:
-                temporary.write_text(json.dumps(entries, separators=(",", ":")), encoding="utf-8", errors="replace")
+                temporary.write_bytes(_head(text) + text + _TAIL)
             _make_room(self._file)
 
 
+def _head(text: bytes) -> bytes:
+    return f'["{hashlib.blake2b(text, digest_size=16).hexdigest()}",\n'.encode()
+
+
 def _read(file: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
-        found = json.loads(file.read_text(encoding="utf-8"))
-        if isinstance(found, dict):
+    with suppress(OSError):
+        content = file.read_bytes()
+        text = content[len(_head(b"")) : -len(_TAIL)]
+        if content == _head(text) + text + _TAIL and isinstance(found := json.loads(text), dict):
             return found
     return {}
 

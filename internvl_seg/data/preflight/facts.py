@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..masks import ColouredMaskError, LabelError
-from .header import DAMAGED, Header, find_damage, read_ends, read_header, seems_whole
+from .header import DAMAGED, Header, check_claims, find_damage, read_ends, read_header, seems_whole
 from .loading import Loader
 
 # A histogram of OpenCV is of fp32, which holds whole numbers up to here.
@@ -103,6 +103,7 @@ def decode_image(known: ImageFacts, loader: Loader, info: dict[str, Any]) -> Ima
     """
     path, header = Path(info["img_path"]), known.header
     try:
+        check_claims(path)
         image = loader.image(info)
         told = find_damage(path, header)
     except Exception as error:  # Steps may be of anybody's.
@@ -135,6 +136,8 @@ def read_mask(loader: Loader, info: dict[str, Any]) -> MaskFacts:
     except (Image.DecompressionBombError, *DAMAGED):
         pass
     try:
+        if not loader.masks_by_pillow:
+            check_claims(path)
         mask = loader.stored_ids(info)
         told = "" if loader.masks_by_pillow else find_damage(path, header)
     except Exception as error:

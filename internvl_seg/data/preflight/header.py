@@ -144,6 +144,24 @@ def seems_whole(tail: bytes, header: Header) -> bool:
     return (header.format == "PNG" and b"IEND" in tail) or (header.format in ("JPEG", "MPO") and b"\xff\xd9" in tail)
 
 
+def check_claims(path: Path) -> None:
+    """Refuse a PNG of which a part says that it is longer than the whole file: OpenCV takes memory for it, up to 2 GiB.
+
+    Raises:
+        ValueError: It is one.
+        OSError: It cannot be read.
+    """
+    with path.open("rb") as file:
+        length = file.seek(0, 2)
+        file.seek(0)
+        is_png = file.read(len(_PNG)) == _PNG
+        while is_png and len(start := file.read(8)) == 8:
+            part = int.from_bytes(start[:4], "big")
+            if part > length:
+                raise ValueError(f"it is cut off or damaged: a part is to have {part} bytes, and the file has {length}")
+            file.seek(part + 4, 1)
+
+
 def find_damage(path: Path, header: Header) -> str:
     """What is damaged or missing in a file that a decoder read without a word; '' if nothing is.
 

@@ -19,6 +19,7 @@ from internvl_seg.data.exports.drawing import (
     pillow_line,
     pillow_polygon,
     points_of,
+    trim,
 )
 from internvl_seg.data.exports.export import IGNORED, UNLABELLED, ExportError, Window
 
@@ -125,6 +126,13 @@ def test_ellipses_of_cvat(x: float, y: float, wide: float, high: float, angle: f
 def test_what_are_no_points(values: object) -> None:
     with pytest.raises(ExportError, match=r"The points of annotation 7 of a\.json"):
         points_of(values, "annotation 7 of a.json")
+
+
+def test_what_is_empty_around_an_object_is_cut_off() -> None:
+    mask = np.zeros((9, 8), np.bool_)
+    mask[2:5, 3:7] = True
+    assert [trim(mask).top, trim(mask).left, trim(mask).mask.shape] == [2, 3, (3, 4)]
+    assert trim(mask[5:]).mask.size == 0
 
 
 def test_points_as_a_list_or_as_pairs() -> None:

@@ -23,6 +23,8 @@ def test_background_is_put_first_or_found() -> None:
     assert of.table[[0, 1, UNLABELLED, IGNORED]].tolist() == [1, 2, 0, 255]
     of = class_ids(Export("x", "w", LABELS, (), "background"), "ignore")
     assert of.table[[0, 1, UNLABELLED, IGNORED]].tolist() == [0, 1, 255, 255]
+    of = class_ids(Export("x", "w", (LABELS[0], ClassLabel("bg")), (), "ignore"), None)
+    assert of.classes[1] == ("bg", (0, 0, 0))
     of = class_ids(Export("x", "w", (*LABELS, ClassLabel("Background")), (), "background"), None)
     assert of.table[[0, 1, 2, UNLABELLED]].tolist() == [0, 1, 2, 2]
 

@@ -9,6 +9,7 @@ import rasterio
 from PIL import Image
 
 from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.mask_files import is_coloured
 
 from .prepared import SIZE, make, masks, names, random_ids, save
 
@@ -32,6 +33,14 @@ def test_binary_masks(tmp_path: Path, suffix: str, high: int) -> None:
     np.testing.assert_array_equal(found, ids)
     assert names(prepared) == ["background", "object"]
     assert any("255 is 'object'" in note for note in prepared.export.notes) == (high == 255)
+
+
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_channels_of_which_two_are_equal_are_colours(tmp_path: Path, channel: int) -> None:
+    pixels = np.repeat(random_ids(0, 3)[..., None], 3, -1)
+    assert not is_coloured([save(tmp_path / "a.png", pixels)])
+    pixels[0, 0, channel] = 9
+    assert is_coloured([save(tmp_path / "b.png", pixels)])
 
 
 def test_binary_masks_of_one_bit_and_of_three_equal_channels(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """Masks in the layouts of tools and of published data sets become ids, pixel by pixel."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from mmseg.datasets import CityscapesDataset, LoveDADataset, PotsdamDataset
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -80,6 +82,28 @@ def test_roboflow_masks(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found["val/street.v2_jpg.rf.10ff"], ids["valid"])
     assert {picture.group for picture in prepared.export.pictures} == {"street.v2_jpg"}
     assert any("1 groups are in more than one of the source's splits" in note for note in prepared.plan.notes)
+
+
+@pytest.mark.parametrize(
+    ("classes", "theirs"),
+    [(loveda._CLASSES, LoveDADataset), (cityscapes._CLASSES, CityscapesDataset), (isprs._CLASSES, PotsdamDataset)],
+)
+def test_colours_are_those_that_mmsegmentation_has(classes: Any, theirs: Any) -> None:
+    assert [list(entry[-1]) for entry in classes] == [list(colour) for colour in theirs.METAINFO["palette"]]
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (b"Pixel Value, Class\n0, a\x10", r"_classes\.csv:2 holds the character '\\x10'"),
+        (b"Pixel Value, Class\n0, " + b"a" * 200_000, r"_classes\.csv is no CSV: field larger than field limit"),
+    ],
+)
+def test_roboflow_tables_that_are_none(tmp_path: Path, table: bytes, words: str) -> None:
+    roboflow(tmp_path / "in")
+    (tmp_path / "in/train/_classes.csv").write_bytes(table)
+    with pytest.raises(ExportError, match=words):
+        make(tmp_path / "in", tmp_path / "out")
 
 
 # Where `helpers/labels.py` of cityscapesscripts has a trainId from 0 to 18.

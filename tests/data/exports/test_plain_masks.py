@@ -88,6 +88,10 @@ def test_masks_in_colours_with_a_table_beside_them(tmp_path: Path, table: str) -
         ("c.csv", "a,b\n1,2\n", "no column of"),
         ("c.csv", "name,r,g,b\nroad,1,2\n", "has no colour of three numbers"),
         ("c.csv", "name,r,g,b\n", "names no class"),
+        ("c.csv", "name,colour\nroad\n", r"c\.csv: the line 'road' has no colour of three numbers"),
+        ("c.csv", "r,g,b,name\n1,2,3\n", r"c\.csv: the line '1,2,3' has no name in the column 'name'"),
+        ("c.csv", f"name,r,g,b\n{'a' * 200_000},1,2,3\n", r"c\.csv is no CSV: field larger"),
+        ("c.json", "[" * 100_000, r"c\.json is no JSON"),
         ("c.json", "[1]", "is no table of classes"),
         ("c.json", "{", "is no JSON"),
         ("c.txt", "1 2 3 a\n4 5 6 a\n", "names 'a' twice"),
@@ -97,6 +101,11 @@ def test_tables_that_are_none(tmp_path: Path, name: str, text: str, message: str
     (tmp_path / name).write_text(text)
     with pytest.raises(ExportError, match=message):
         read_classes(tmp_path / name)
+
+
+def test_a_table_of_names_alone(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("id,Name\n0,road\n1, sea lion\n")
+    assert read_classes(tmp_path / "c.csv") == [("road", None), ("sea lion", None)]
 
 
 def test_colours_without_a_table_are_listed(tmp_path: Path) -> None:
@@ -127,7 +136,7 @@ def test_void_and_transparent_pixels_have_no_label(tmp_path: Path) -> None:
     (tmp_path / "in/labelmap.txt").write_text("Void:0,0,0::\nroad:128,64,0::\nsea lion:255,0,255::\n")
     ids = random_ids(0, 3)
     rgba = np.dstack([COLOURS[ids], np.full(SIZE, 255, np.uint8)])
-    rgba[3] = 0
+    rgba[3, :, 3] = 0  # Whatever the colour below is.
     save(tmp_path / "in/a.jpg", 0)
     save(tmp_path / "in/a_mask.png", rgba)
     expected = np.array([255, 0, 1])[ids]

@@ -22,6 +22,8 @@ from internvl_seg.data.exports.reporting import report, write_report
 from internvl_seg.data.folder_lock import FolderInUseError, locked_folder
 
 from ...rasters import write_raster
+from .formats.test_labelme import record, shape
+from .making import picture, written
 from .prepared import SIZE, make, masks, names, random_ids, save
 
 
@@ -310,6 +312,19 @@ def test_a_disk_that_fails_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(preparing.shutil, "copyfile", full)
     with pytest.raises(OSError, match=r"No space left.*out/images/train/p0\.png"):
         make(tmp_path / "in", tmp_path / "out")
+
+
+def test_what_claims_pixels_twice_and_a_set_without_training_are_told(tmp_path: Path) -> None:
+    picture(tmp_path / "in/val/a.jpg")
+    boxes = [[[2, 2], [9, 2], [9, 9], [2, 9]], [[5, 2], [15, 2], [15, 9], [5, 9]]]
+    written(tmp_path / "in/val/a.json", record([shape(name, box) for name, box in zip("ab", boxes, strict=True)]))
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    claimed = sum(one.overlapped for one in prepared.written)
+    assert claimed > 0
+    notes = report(prepared)["notes"]
+    assert f"{claimed} pixels are claimed by objects of different classes; the one drawn last has them." in notes
+    assert "No picture is for training: --split 0.8,0.1,0.1 draws other splits." in notes
+    assert "No training picture has a pixel of 'background', 'a', 'b'." in notes
 
 
 def test_the_report_is_json(tmp_path: Path) -> None:

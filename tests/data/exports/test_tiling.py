@@ -14,9 +14,34 @@ from rasterio.transform import Affine, from_origin
 
 from internvl_seg.data.exports.export import ExportError, Window
 from internvl_seg.data.exports.pictures import Picture
+from internvl_seg.data.exports.planning import Options
 from internvl_seg.data.exports.tiling import blocks, cut
 
 sides = st.integers(1, 90)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"by_blocks": True}, "are about tiles"),
+        ({"overlap": 1}, "are about tiles"),
+        ({"tile": 8, "overlap": 8}, "--overlap 8: expected from 0 to 7"),
+        ({"tile": 8, "overlap": -1}, "--overlap -1: expected from 0 to 7"),
+        ({"keep_empty": 1.1}, "--keep-empty 1.1: expected a share"),
+        ({"keep_empty": -0.1}, "--keep-empty -0.1: expected a share"),
+        ({"tile": 8, "by_blocks": True, "group": "folder"}, "leave one out"),
+        ({"lists": (Path("train.txt"),), "shares": (1.0, 0.0, 0.0)}, "leave --split and --split-tiles out"),
+        ({"lists": (Path("train.txt"),), "tile": 8, "by_blocks": True}, "leave --split and --split-tiles out"),
+    ],
+)
+def test_options_that_do_not_go_together(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ExportError, match=words):
+        Options(**options).check()
+
+
+def test_options_at_their_limits_go_together() -> None:
+    Options(tile=1, keep_empty=1, group="folder").check()
+    Options(tile=8, overlap=7, keep_empty=0, by_blocks=True).check()
 
 
 @given(height=sides, width=sides, tile=st.integers(1, 40), share=st.floats(0, 0.95))
@@ -135,4 +160,4 @@ def test_only_the_rows_of_a_tile_are_in_memory(tmp_path: Path) -> None:
     with Picture(path, "a") as picture:
         for window in cut(Window(0, 0, 4000, 50), 20, 0):
             picture.read(window)
-            assert all(kept.shape[1] <= 20 for _, kept in picture._strips.values())
+            assert [kept.shape for _, kept in picture._strips.values()] == [(1, 20, 50)]

@@ -134,10 +134,26 @@ def test_a_damaged_cache_is_as_none(content: str) -> None:
         file.write_text(content)
     assert check_dataset(config).findings == expected
     for file in files:
-        read = json.loads(file.read_text())
-        kept = {path: [entry[0], {"header": 3}] for path, entry in read.items() if isinstance(entry, list)}
-        file.write_text(json.dumps(kept))
+        digest, entries = json.loads(file.read_text())
+        kept = {path: [state, {"header": 3}] for path, (state, _) in entries.items()}
+        assert kept
+        file.write_text(json.dumps([digest, kept]))
     assert check_dataset(config).findings == expected
+
+
+def test_a_cache_with_a_wrong_number_is_as_none() -> None:
+    """It would be told as what the masks hold."""
+    old()
+    config = load_config("config.py")
+    expected = check_dataset(config)
+    for file in default_folder().iterdir():
+        content = file.read_text()
+        damaged = content.replace("[0,1,2,255]", "[0,1,2,254]").replace(",50]", ",70]")
+        assert damaged != content
+        file.write_text(damaged)
+    found = check_dataset(config)
+    assert found.findings == expected.findings
+    np.testing.assert_array_equal(found.histograms[0].pixels, expected.histograms[0].pixels)
 
 
 def test_a_cache_that_cannot_be_written_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:

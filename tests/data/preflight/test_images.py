@@ -260,3 +260,33 @@ def test_what_all_files_have_is_told_once() -> None:
     first, *others = found(check())["unsupported_image"]
     assert first.startswith("a.png: TIFF, 5 bands of 8 bits: ")
     assert others == ["b.png: the same", "c.png: the same"]
+
+
+def test_a_part_of_a_png_that_is_longer_than_the_file_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV takes as much memory as the part says, up to 2 GiB."""
+    read: list[str] = []
+    for name in ("image", "stored_ids"):
+        real = getattr(facts.Loader, name)
+
+        def counted(loader: Any, info: Any, real: Any = real, key: str = ("img", "seg_map")[name != "image"]) -> Any:
+            read.append(Path(info[f"{key}_path"]).name)
+            return real(loader, info)
+
+        monkeypatch.setattr(facts.Loader, name, counted)
+    sizes = []
+    for folder in TRAIN:
+        content = (folder / "b.png").read_bytes()
+        (folder / "b.png").write_bytes(content[:33] + b"\x50\0\0\0" + content[37:])
+        sizes.append(len(content))
+    assert found(check()) == {"unreadable": tuple(f"b.png: it is cut off after {size} bytes" for size in sizes)}
+    assert sorted(set(read)) == ["a.png", "c.png", "d.png", "ids.png"]
+
+
+def test_a_step_that_chooses_bands_says_nothing_of_the_others() -> None:
+    pixels = np.stack([np.full((30, 50), high, np.uint16) for high in (200, 4000, 3000)], -1)
+    path = TRAIN[0] / "b.png"
+    tiff(path, pixels)
+    header = facts.look_at_image(str(path)).header
+    assert not facts._is_cut(path, header, pixels[..., :1].astype(np.float32))
+    assert facts._is_cut(path, header, np.minimum(pixels, 255).astype(np.float32))
+    assert not facts._is_cut(path, header, pixels.astype(np.float32))

@@ -54,7 +54,11 @@ def read(source: Source) -> Export:
         notes.append(f"The masks are lossy files with {len(counts)} values: from {_HALF} up is {two[1].name!r}.")
         pictures = masks.annotated(lambda mask: MaskFile(mask, _threshold(mask)))
         return Export("id_masks", why, two, pictures, "ignore", tuple(notes))
-    classes, places, said = _ids(_count(masks), named, _nodata(masks))
+    counts = _count(masks)
+    try:
+        classes, places, said = _ids(counts, named, _nodata(masks))
+    except ExportError as error:
+        raise ExportError(f"{masks.masks[0].parent}: {error}") from error
     classes, places, void = _without_void(classes, places)
     said += void
     pictures = masks.annotated(lambda mask: MaskFile(mask, values_to_classes(places, mask)))

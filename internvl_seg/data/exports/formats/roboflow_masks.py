@@ -4,6 +4,7 @@ import csv
 from pathlib import PurePosixPath
 
 from ...class_files import read_lines
+from ...folder_errors import FolderError
 from ..export import Annotated, ClassLabel, Export, ExportError
 from ..mask_files import MaskFile, values_to_classes
 from ..picture_index import is_picture
@@ -72,7 +73,12 @@ def _original(name: str) -> str:
 
 
 def _read_table(source: Source, name: str) -> dict[int, str]:
-    rows = [[cell.strip() for cell in row] for row in csv.reader(read_lines(source.path(name)))]
+    try:
+        rows = [[cell.strip() for cell in row] for row in csv.reader(read_lines(source.path(name)))]
+    except FolderError as error:
+        raise ExportError(str(error)) from error
+    except csv.Error as error:
+        raise ExportError(f"{source.path(name)} is no CSV: {error}. Export it again.") from error
     try:
         found = {int(row[0]): row[1] for row in rows[1:] if row}
     except (ValueError, IndexError):

@@ -123,21 +123,32 @@ def _areas(layers: Sequence[Layer], values: Sequence[list[int]], crs: CRS | None
     geometries: list[dict[str, Any]] = []
     classes: list[int] = []
     for layer, of_layer in zip(layers, values, strict=True):
-        given = [{"type": "MultiPolygon", "coordinates": polygons} for polygons in layer.geometries]
+        given: list[Any] = [{"type": "MultiPolygon", "coordinates": polygons} for polygons in layer.geometries]
         if layer.crs is None or crs is None:
             unknown = layer.source if layer.crs is None else file
             notes.say(f"{unknown} names no coordinate system; it is taken to be in that of the rasters and polygons.")
         elif layer.crs != crs:
-            with gdal(f"{layer.source} cannot be brought into the coordinates of {file}"):
-                given = transform_geom(layer.crs, crs, given)
+            given = _transformed(given, layer.crs, crs)
         for geometry, value in zip(given, of_layer, strict=True):
-            if not np.isfinite(_points(geometry)).all():
+            if geometry is None or not np.isfinite(_points(geometry)).all():
                 notes.add("Areas that the rasters' coordinate system cannot show, left out", f"one of {layer.source}")
                 continue
             geometries.append(geometry)
             classes.append(value)
     bounds = [(*points.min(0), *points.max(0)) for points in map(_points, geometries)]
     return _Areas(geometries, classes, np.array(bounds, np.float64).reshape(-1, 4))
+
+
+def _transformed(geometries: list[Any], crs: CRS, into: CRS) -> list[Any]:
+    """Geometries in another coordinate system; None for those that it cannot show, such as of a far country."""
+    try:
+        with gdal(""):  # All at once is far faster.
+            return list(transform_geom(crs, into, geometries))
+    except (RasterError, SystemError):  # GDAL tells PROJ's reason a few times; rasterio knows no other error then.
+        if len(geometries) < 2:
+            return [None] * len(geometries)
+        middle = len(geometries) // 2
+        return [part for half in (geometries[:middle], geometries[middle:]) for part in _transformed(half, crs, into)]
 
 
 def _points(geometry: dict[str, Any]) -> NDArray[np.float64]:
@@ -168,33 +179,40 @@ def _labels(raster: _Raster, areas: _Areas, file: str) -> Labels:
 
     def paint(size: tuple[int, int]) -> Drawn:
         check(size)
-        return _draw(areas, size, raster.transform)
+        return _draw(areas, size, raster.transform, file)
 
     def paint_window(size: tuple[int, int], window: Window) -> Drawn:
         check(size)
         x, y = _place(raster.transform, window.left, window.top)
         a, b, _, d, e, _ = raster.transform[:6]
         moved = Affine(a, b, x, d, e, y)
-        return _draw(areas.within(_box(raster, window)), (window.height, window.width), moved)
+        return _draw(areas.within(_box(raster, window)), (window.height, window.width), moved, file)
 
     return whole_map(paint) if raster.size[0] * raster.size[1] <= _WHOLE else paint_window
 
 
-def _draw(areas: _Areas, size: tuple[int, int], transform: Affine) -> Drawn:
+def _draw(areas: _Areas, size: tuple[int, int], transform: Affine, file: str) -> Drawn:
+    try:
+        with gdal(f"The polygons over {file} cannot be drawn"):
+            return _burnt(areas, size, transform)
+    except RasterError as error:
+        raise ExportError(f"{error}. Save them in the coordinates of the raster.") from error
+
+
+def _burnt(areas: _Areas, size: tuple[int, int], transform: Affine) -> Drawn:
     burn = partial(rasterize, transform=transform, all_touched=False)
     ids = np.full(size, UNLABELLED, np.uint8)
     pairs = list(zip(areas.geometries, areas.values, strict=True))
     if not pairs:
         return Drawn(ids)
-    with gdal("The polygons cannot be drawn"):
-        burn(pairs, out=ids)
-        classes = sorted({value for value in areas.values if value < UNLABELLED})
-        if len(classes) < 2:
-            return Drawn(ids)
-        once, twice = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
-        for value in classes:
-            own = np.zeros(size, np.uint8)
-            burn([(geometry, 1) for geometry, at in pairs if at == value], out=own)
-            twice |= once & (own > 0)
-            once |= own > 0
+    burn(pairs, out=ids)
+    classes = sorted({value for value in areas.values if value < UNLABELLED})
+    if len(classes) < 2:
+        return Drawn(ids)
+    once, twice = np.zeros(size, np.bool_), np.zeros(size, np.bool_)
+    for value in classes:
+        own = np.zeros(size, np.uint8)
+        burn([(geometry, 1) for geometry, at in pairs if at == value], out=own)
+        twice |= once & (own > 0)
+        once |= own > 0
     return Drawn(ids, int(np.count_nonzero(twice)))

@@ -161,6 +161,13 @@ def test_what_is_left_out_is_counted(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("colour", [[256, 0, 0], [-1, 0, 0], [1, 2], [0.5, 0, 0], [True, 0, 0], "#ff0000"])
+def test_what_is_no_colour_of_a_category(folder: Path, colour: Any) -> None:
+    categories = [{"id": 7, "name": "cat", "color": colour}, {"id": 44, "name": "dog", "color": [255, 0, 1]}]
+    written(folder / "a.json", of(entry([SQUARE]), categories=categories))
+    assert [label.colour for label in coco.read(Source(folder)).classes] == [None, (255, 0, 1)]
+
+
 def test_one_picture_in_two_files_has_the_labels_of_both(folder: Path) -> None:
     written(folder / "a.json", of(entry([SQUARE])))
     written(folder / "b.json", of(entry([[12, 2, 18, 2, 18, 10]], 1), categories=[{"id": 1, "name": "cat"}]))

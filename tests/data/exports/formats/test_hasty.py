@@ -110,6 +110,21 @@ def test_order_classes_and_states(tmp_path: Path) -> None:
     ]
 
 
+def test_what_has_no_area_and_who_was_skipped_is_told(tmp_path: Path) -> None:
+    flat, beside = label(polygon=[[1, 4], [9, 4], [5, 4]]), label(mask=[24], bbox=(40, 3, 46, 7))
+    picture(tmp_path / "set" / "b.jpg")
+    export = read(
+        tmp_path, project([image([flat, beside]), image([label(mask=[24])], "b.jpg", image_status="SKIPPED")])
+    )
+    assert (ids(export, "set/a") == UNLABELLED).all()
+    assert by_name(export, "set/b").labels is None
+    assert list(export.notes) == [
+        "Polygons of no extent are left out: 1; the first is label 1 of a.jpg in export.json.",
+        "Labels outside of the picture are left out: 1; the first is label 2 of a.jpg in export.json.",
+        "Pictures that were skipped count as not labelled: 1; the first is b.jpg in export.json.",
+    ]
+
+
 @pytest.mark.parametrize(
     ("labels", "words"),
     [

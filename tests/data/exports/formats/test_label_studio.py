@@ -112,6 +112,10 @@ def test_the_annotation_that_counts(tmp_path: Path) -> None:
     ):
         export = read(tmp_path, [task(annotations)])
         assert [label.name for label in export.classes] == [name]
+    assert export.notes[0].startswith(
+        "Annotations of tasks with more than one are left out, but those marked as ground"
+    )
+    assert export.notes[0].endswith(": 2; the first is task 7 of export.json.")
     export = read(tmp_path, [task([old, skipped])])
     assert "Annotations that were skipped are left out: 1; the first is task 7 of export.json." in export.notes
     export = read(tmp_path, [task([skipped])])

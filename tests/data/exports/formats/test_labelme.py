@@ -127,6 +127,7 @@ def png(height: int, width: int, mode: str = "L") -> str:
         (record([shape()], imageHeight=0), "height|size"),
         (record([shape()], imageHeight=21), "are for a picture of 30 x 21 pixels, but the picture has 30 x 20"),
         (record([shape()], "gone.jpg"), "None of the 1 pictures .* --images FOLDER"),
+        (record([shape(kind="mask", mask=png(4, 5))]), "of type 'mask' and has 4 points: 2 were expected"),
         (record([shape(points=[[2, 2], [5, 5]], kind="mask", mask=png(4, 5))]), "mask of shape 1 .* has 5 x 4 pixels"),
         (record([shape(points=[[2, 2], [5, 5]], kind="mask", mask=png(4, 4, "RGB"))]), "colours and no transparency"),
         (record([shape(points=[[2, 2], [5, 5]], kind="mask", mask="iVBORw0KGgo=")]), "no PNG that can be read"),

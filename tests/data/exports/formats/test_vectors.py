@@ -130,6 +130,25 @@ def test_windows_are_cut_from_the_whole(folder: Path, monkeypatch: pytest.Monkey
             np.testing.assert_array_equal(labels(SIZE, window).ids, cut)
 
 
+def test_features_of_far_countries_are_left_out(folder: Path) -> None:
+    """PROJ refuses them for the raster's zone, and with them all that are asked for together."""
+    far = {"type": "Polygon", "coordinates": [[[99, 0], [100, 0], [100, 1], [99, 0]]]}
+    house, road = in_degrees(HOUSE), in_degrees(ROAD)
+    written(folder / "a.geojson", collection(*((area, {"class": "a"}) for area in (far, house, far, road, far))))
+    export = vectors.read(Source(folder))
+    back = transform_geom("EPSG:4326", UTM, [road, house])
+    np.testing.assert_array_equal(ids(export, "ortho", *SIZE), rendered((back[0], 0), (back[1], 0)))
+    assert export.notes[-1].startswith("Areas that the rasters' coordinate system cannot show, left out: 3;")
+
+
+def test_a_column_of_geometries_that_is_not_there(folder: Path) -> None:
+    geopackage(folder / "a.gpkg", None, "TABLE t (fid, geometry, class)")
+    with pytest.raises(
+        ExportError, match=r"a\.gpkg says that the geometries of t are in its column 'geom', but it has"
+    ):
+        vectors.read(Source(folder))
+
+
 def test_a_geopackage_of_gdal(folder: Path) -> None:
     """Two layers, the second of points; a hole, two parts with heights, a null geometry."""
     (folder / "layers.gpkg").write_bytes(gzip.decompress((GOLDEN / "layers.gpkg.gz").read_bytes()))

@@ -144,6 +144,17 @@ def test_damage_is_an_error_that_names_the_place(tmp_path: Path, regions: Any, w
         read(tmp_path, project([file(regions)]))
 
 
+def test_regions_that_are_no_areas_are_told(tmp_path: Path) -> None:
+    flat = {"name": "polygon", "all_points_x": [1, 9, 5], "all_points_y": [4, 4, 4]}
+    beside = {"name": "rect", "x": -9, "y": 3, "width": 8, "height": 5}
+    point = {"name": "point", "cx": 3, "cy": 4}
+    export = read(tmp_path, project([file([region(one, kind="cat") for one in (flat, beside, point, RECT)])]))
+    assert (ids(export, "a") == 0).sum() == 50
+    for number, told in enumerate(("Regions of no extent", "Regions outside of the picture", "Points and lines"), 1):
+        (note,) = (note for note in export.notes if note.startswith(told))
+        assert f": 1; the first is region {number} of a.jpg in via.json" in note
+
+
 def test_no_picture_is_there(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"None of the 1 pictures .*'gone.jpg'.*--images FOLDER"):
         read(tmp_path, project([file([region()], "gone.jpg")]))

@@ -39,6 +39,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def test_a_folder_of_images_elsewhere_is_not_that_of_all(folder: Path) -> None:
+    written(folder / "data.yaml", YAML.replace("images/train", "../gone/images"))
+    export = yolo.read(Source(folder))
+    assert [(each.name, each.split) for each in export.pictures] == [("images/val/c", "val")]
+    assert (
+        "Folders of the YAML file that are not here: 1; the first is train: ../gone/images of data.yaml."
+        in export.notes
+    )
+
+
 def test_the_smaller_is_on_top_and_class_0_is_no_background(folder: Path) -> None:
     assert yolo.recognise(Source(folder)) == "data.yaml has 'names' and folders of splits"
     export = yolo.read(Source(folder))
