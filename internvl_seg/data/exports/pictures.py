@@ -147,9 +147,14 @@ class Picture:
 
     @property
     def nodata(self) -> float | None:
-        """The value that the file says is none."""
-        value: float | None = self._data.nodata
+        """The value that the file says is none; of PNG and GIF, whose colours may be transparent to look at, None."""
+        value: float | None = None if self._data.driver in ("PNG", "GIF") else self._data.nodata
         return value
+
+    @property
+    def has_opacity(self) -> bool:
+        """Whether the last band says how opaque pixels are."""
+        return self.bands > 1 and self._data.colorinterp[-1] == ColorInterp.alpha
 
     def encode(self, window: Window | None = None) -> tuple[str, bytes]:
         """A window, or all, as a file without loss, and the file's suffix.
