@@ -1,5 +1,6 @@
 """Folders of pictures and masks that no tool has laid out: what :mod:`.formats` of colours and of ids share."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
@@ -66,7 +67,8 @@ def find_masks(source: Source) -> PlainMasks:
         pairs = find_pairs(source.files)
         return PlainMasks(pairs, [source.path(mask) for _, mask in pairs.found], source.path)
     images = source.images
-    pairs = find_pairs(source.files, scan_folder(images))
+    inside = os.path.relpath(os.path.realpath(images), os.path.realpath(source.folder)) + "/"
+    pairs = find_pairs([name for name in source.files if not name.startswith(inside)], scan_folder(images))
     return PlainMasks(pairs, [source.path(mask) for _, mask in pairs.found], lambda name: images / name)
 
 
