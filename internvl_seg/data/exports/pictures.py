@@ -237,4 +237,6 @@ def _as_export_error(complaint: str) -> Iterator[None]:
         with gdal(complaint):
             yield
     except RasterError as error:
-        raise ExportError(f"{error}. Copy or export it again, or take it away.") from error
+        raise ExportError(
+            f"{str(error).rstrip('.')}. Copy it or export it again, as PNG or TIFF, or take it away."
+        ) from error

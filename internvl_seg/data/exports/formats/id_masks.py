@@ -156,11 +156,17 @@ def _ids(
             f"{len(named)} classes are named, and the masks hold {_listed(left, counts)}. Ids are lines of the file, "
             f"from 0 or 1 up; greys need their colour behind the name, such as road #555555. Make it complete: {ASK}."
         )
+    if left == [0]:
+        raise ExportError(
+            "The masks hold nothing but 0, so that there is nothing to tell apart. See whether they are those that "
+            f"were labelled, or name the classes: {ASK}."
+        )
     if len(left) > MOST_CLASSES or left[-1] >= _SPARSE * max(len(left), 4) or left[-1] >= MOST_CLASSES:
         raise ExportError(
             f"The masks hold {len(left)} values up to {left[-1]}: {_listed(left, counts)}. Are they ids, numbers of "
             "objects, or greys to look at? Name the classes: "
-            f"{ASK}; for greys with the grey as the colour, such as road #555555."
+            f"{ASK}; for greys with the grey as the colour, such as road #555555. Of black and white with smooth edges "
+            "name 'background #000000' and 'object #ffffff', and let the nearer count: --colour-distance 255."
         )
     first = 0 if left[0] == 0 else 1
     if first:
