@@ -17,6 +17,7 @@ _MASK = (
 )
 _PICTURE = r"images?|imgs?|pictures?|photos?|jpegimages|rgb|inputs?|sat|ortho|tiles|top"
 _KINDS = r"(?:[-_ ]?(?:png|tif|tiff|jpg|bmp|dir|raw|all|id|ids|colou?rs?|colou?red|rgb|vis|tr|ts))?"
+_NUMBER = re.compile(r"(.[-_ .]masks?)[-_ ]?\d+$")
 _SPLITS = "|".join(sorted(NAMES, key=len, reverse=True))
 _RASTERS = frozenset({".jp2", ".j2k", ".img"})
 _LOSSY, _EXACT = (".jpg", ".jpeg"), (".png", ".bmp", ".tif", ".tiff")
@@ -30,12 +31,14 @@ class Pairs(NamedTuple):
         without_mask: Pictures.
         without_picture: Masks.
         others: Further masks of pictures that have one.
+        several: Masks of each picture that has more than one of equal names but for a number, as of an object each.
     """
 
     found: list[tuple[str, str]]
     without_mask: list[str]
     without_picture: list[str]
     others: list[str]
+    several: dict[str, list[str]]
 
 
 class _Named(NamedTuple):
@@ -120,7 +123,17 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
         sorted(name for name in elsewhere if name not in pairs),
         sorted(mask for found in left.values() for mask in found),
         sorted({mask for found in pairs.values() for mask in found} - used),
+        {name: masks for name, found in pairs.items() if len(masks := _numbered(found)) > 1},
     )
+
+
+def _numbered(masks: Iterable[str]) -> list[str]:
+    """Those of some masks that one file has in parts: 'x_mask', 'x_mask_1' and so on; none if there is no number."""
+    of_name: dict[str, list[str]] = {}
+    for mask in masks:
+        path = PurePosixPath(mask)
+        of_name.setdefault(_NUMBER.sub(r"\1", path.with_suffix("").as_posix().lower()) + path.suffix, []).append(mask)
+    return sorted(max(of_name.values(), key=len, default=[]))
 
 
 def _differ_in_case(picture: str, mask: str) -> bool:
@@ -188,7 +201,8 @@ def _named(path: PurePosixPath, whole_stems: bool) -> _Named:
         signature.append(word)
         if cleaned:
             parts.append(cleaned)
-    stem, word = _cleaned(path.stem, _MASK, is_file=not whole_stems)
+    # As BUSI's second mask of a picture, 'x_mask_1'; its first is 'x_mask'.
+    stem, word = _cleaned(_NUMBER.sub(r"\1", path.stem), _MASK, is_file=not whole_stems)
     is_mask = is_mask or bool(word)
     if not word:
         stem, _ = _cleaned(stem, _PICTURE, is_file=not whole_stems)

@@ -65,3 +65,29 @@ def test_named_pictures_have_masks_in_a_folder_of_any_name(tmp_path: Path, insid
     make(tmp_path / "in", tmp_path / "out", images=pictures)
     for number in range(COUNT):
         np.testing.assert_array_equal(masks(tmp_path / "out")[f"train/n{number}"], random_ids(number, 3))
+
+
+def test_masks_of_an_object_each_are_not_chosen_from(tmp_path: Path) -> None:
+    """As BUSI's pictures with more than one lesion: 'benign (4)_mask.png' and 'benign (4)_mask_1.png'."""
+    for number in range(COUNT):
+        save(tmp_path / f"in/benign ({number}).png", number)
+        save(tmp_path / f"in/benign ({number})_mask.png", random_ids(number, 2) * 255)
+    save(tmp_path / "in/benign (1)_mask_1.png", random_ids(9, 2) * 255)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert set(masks(tmp_path / "out")) == {"train/benign (0)", "train/benign (2)"}
+    ((name, words),) = prepared.failed.items()
+    assert name == "benign (1)"
+    assert "has 2 masks, benign (1)_mask.png and benign (1)_mask_1.png" in words
+
+
+def test_pictures_of_one_mask_are_told_and_kept_together(tmp_path: Path) -> None:
+    for number in range(12):
+        save(tmp_path / f"in/images/n{number}.png", number)
+        save(tmp_path / f"in/rgb/n{number}.png", number)
+        save(tmp_path / f"in/masks/n{number}.png", random_ids(number, 3))
+    prepared = make(tmp_path / "in", tmp_path / "out", shares=(0.5, 0.3, 0.2))
+    found = masks(tmp_path / "out")
+    assert len(found) == 24
+    for number in range(12):
+        assert len({name.split("/")[0] for name in found if name.endswith(f"n{number}")}) == 1
+    assert any("24 pictures have a mask that is another's, too" in note for note in prepared.export.notes)
