@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..scanning import scan_folder
 from .export import Annotated, Drawn, ExportError, Labels, Window
 from .mask_files import is_coloured
-from .pairs import Pairs, find_pairs, split_of
+from .pairs import Pairs, find_pairs, split_of_folders
 from .source import Source
 
 # Masks that are looked at to tell colours from ids.
@@ -70,7 +70,7 @@ class PlainMasks(NamedTuple):
                 drawn = _refusing(file, self.pairs.several[file])
             # Pictures of one mask, such as a scene in other bands, show the same.
             group = str(mask) if mask and often[mask] > 1 else None
-            found.append(Annotated(self.of_picture(file), name, drawn, split_of(file), group, source))
+            found.append(Annotated(self.of_picture(file), name, drawn, split_of_folders(file), group, source))
         return tuple(sorted(found, key=lambda picture: picture.name))
 
 

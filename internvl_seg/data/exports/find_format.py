@@ -1,11 +1,13 @@
-"""Which format an export has."""
+"""Which format an export has, or what is to be done with one of no known format, as far as its files tell."""
 
 import importlib
+from collections.abc import Iterator
 from types import ModuleType
 
 from .export import ExportError
 from .formats import FORMATS
-from .hints import hints, refuse_archive
+from .picture_index import is_picture
+from .plain_masks import no_masks
 from .source import Source
 
 # Asked when no other format claims an export: any folder of masks is one of theirs.
@@ -19,6 +21,15 @@ _INSTEAD_OF = {
     "colour_masks": ("id_masks",),
 }
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
+_HEAD = 4096
+_LOOKED_AT = 20
+# Of text files that look like labels and are none, or not to be read: suffix, what their beginning holds, advice.
+_OTHERS = (
+    (".csv", b"region_shape_attributes", "is VGG Image Annotator's table: export its annotations as JSON"),
+    (".xml", b"<bndbox>", "holds boxes alone, as Pascal VOC's: label outlines, or export masks"),
+    (".ndjson", b"{", "is of lines of JSON, as Labelbox's: export COCO JSON or masks"),
+    (".jsonl", b"{", "is of lines of JSON: export COCO JSON or masks"),
+)
 
 
 def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, str]:
@@ -38,13 +49,13 @@ def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, st
         return modules[name], modules[name].recognise(source) or f"--format {name}"
     if source.root.is_dir() and not source.files:
         raise ExportError(f"{source.root} holds no file. Name the folder, or the file, that a labelling tool exported.")
-    refuse_archive(source)
+    _refuse_archive(source)
     claims = _claims(source, [name for name in modules if name not in _ANY_FOLDER])
     claims = claims or _claims(source, [name for name in modules if name in _ANY_FOLDER])
     covered = {other for name in claims for other in _INSTEAD_OF.get(name, ())}
     left = {name: why for name, why in claims.items() if name not in covered}
     if not left:
-        told = " ".join(["", *hints(source)])
+        told = " ".join(["", *_hints(source)])
         raise ExportError(f"{source.root} is no export of a known format.{told} {_listed(modules)}")
     if len(left) > 1:
         found = "; ".join(f"{name} ({why})" for name, why in left.items())
@@ -75,3 +86,28 @@ def _listed(modules: dict[str, ModuleType]) -> str:
     return "Known are, to be named by --format:\n" + "\n".join(
         f"  {name:15} {module.SUMMARY}" for name, module in modules.items()
     )
+
+
+def _refuse_archive(source: Source) -> None:
+    """Refuse an archive, as tools on the web give one, where nothing else is there.
+
+    Raises:
+        ExportError: It is one; the message says how to unpack it.
+    """
+    packed = [name for name in source.files if name.lower().endswith(_ARCHIVES)]
+    if packed and len(packed) == len(source.files):
+        name = packed[0]
+        how = f"name the folder: unzip {name} -d FOLDER" if name.lower().endswith(".zip") else "name the folder"
+        raise ExportError(f"{source.path(name)} is an archive. Unpack it and {how}.")
+
+
+def _hints(source: Source) -> Iterator[str]:
+    """Sentences about files that are near to what could be read."""
+    for suffix, mark, advice in _OTHERS:
+        for name in source.of_suffix(suffix)[:_LOOKED_AT]:
+            with source.path(name).open("rb") as file:
+                if mark in file.read(_HEAD):
+                    yield f"{name} {advice}."
+                    break
+    if source.root.is_dir() and any(map(is_picture, source.files)):
+        yield str(no_masks(source))
