@@ -128,7 +128,8 @@ def _numbered(masks: Iterable[str]) -> list[str]:
     for mask in masks:
         path = PurePosixPath(mask)
         of_name.setdefault(_NUMBER.sub(r"\1", path.with_suffix("").as_posix().lower()) + path.suffix, []).append(mask)
-    return sorted(max(of_name.values(), key=len, default=[]))
+    parts: list[str] = max(of_name.values(), key=len, default=[])
+    return sorted(parts)
 
 
 def _differ_in_case(picture: str, mask: str) -> bool:
