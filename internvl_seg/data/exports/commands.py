@@ -75,7 +75,7 @@ def run(args: argparse.Namespace, console: Console) -> Prepared:
     check_out(source, args.out)
     options = Options(
         unlabelled=args.unlabelled,
-        shares=read_shares(args.split) if args.split else None,
+        shares=read_shares(args.split) if args.split is not None else None,
         lists=tuple(args.split_list),
         group=args.group,
         seed=args.seed,

@@ -14,6 +14,8 @@ from .pictures import Picture
 
 _ROWS = 512
 _UNKNOWN = 0xFFFF
+# What :func:`read_values` gives for transparent pixels, which no file holds as an id.
+TRANSPARENT = -(1 << 40)
 # Makes places of classes out of a part of an open mask.
 Convert = Callable[[Picture, Window], NDArray[np.uint8]]
 
@@ -56,7 +58,7 @@ class MaskFile:
 
 
 def read_values(mask: Picture, window: Window, where: Path) -> NDArray[np.int64]:
-    """A part of a mask as whole numbers; of several equal channels one.
+    """A part of a mask as whole numbers; of several equal channels one, :data:`TRANSPARENT` where it is that.
 
     Args:
         mask: The open mask; colours by number are the numbers.
@@ -64,18 +66,22 @@ def read_values(mask: Picture, window: Window, where: Path) -> NDArray[np.int64]
         where: The file, for messages.
 
     Raises:
-        ExportError: It is in colours, or its values are no whole numbers.
+        ExportError: It is in colours, has several bands, or its values are no whole numbers.
     """
     pixels = mask.read(window)
-    colours = pixels[:3] if len(pixels) >= 3 else pixels[:1]
-    if not all(np.array_equal(colours[0], other) for other in colours[1:]):
+    bands = pixels[:-1] if mask.has_opacity else pixels
+    if not all(np.array_equal(bands[0], other) for other in bands[1:]):
+        if len(bands) != 3:
+            raise ExportError(f"{where} has {len(bands)} bands that differ: ids in one band were expected.")
         raise ExportError(f"{where} is in colours, where other masks have ids. Say which colour is which class: {ASK}.")
-    values = colours[0]
+    values = bands[0]
     if values.dtype.kind in "fc":
         values = np.nan_to_num(values.real, nan=-1)
         if (broken := values[values != np.rint(values)]).size:
             raise ExportError(f"{where} holds {broken[0]:g}: the ids of a mask are whole numbers. Export it again.")
     whole: NDArray[np.int64] = values.astype(np.int64)
+    if mask.has_opacity:
+        whole[pixels[-1] == 0] = TRANSPARENT
     return whole
 
 
@@ -83,9 +89,11 @@ def values_to_classes(places: dict[int, int], where: Path) -> Convert:
     """Masks of values.
 
     Args:
-        places: Place of the class of every value, or IGNORED or UNLABELLED.
+        places: Place of the class of every value, or IGNORED or UNLABELLED; transparent pixels have no label, if it
+            does not say what they are.
         where: The file, for messages.
     """
+    places = {TRANSPARENT: UNLABELLED, **places}
     known = np.array(sorted(places), np.int64)
     to = np.array([places[value] for value in sorted(places)], np.uint8)
 
@@ -98,7 +106,7 @@ def values_to_classes(places: dict[int, int], where: Path) -> Convert:
             text = ", ".join(f"{value} ({count} pixels)" for value, count in zip(found[:5], counts[:5], strict=True))
             raise ExportError(
                 f"{where} holds values that are no class: {text}{' ...' if len(found) > 5 else ''}. Known are "
-                f"{', '.join(map(str, known[:20]))}{' ...' if len(known) > 20 else ''}. Name all: {ASK}."
+                f"{', '.join(map(str, known[1:21]))}{' ...' if len(known) > 21 else ''}. Name all: {ASK}."
             )
         return to[at]
 

@@ -11,11 +11,12 @@ from .picture_index import is_picture
 from .splitting import SPLIT_WORDS, split_in
 
 _MASK = (
-    r"masks?|labels?|annotations?|annots?|anns?|gts?|ground[-_ ]?truths?|segmentations?|segs?|segmentationclass|"
-    r"targets?|labelids?|label_?images?|mask_?images?"
+    r"masks?|labels?|lbls?|annotations?|annots?|anns?|gts?|ground[-_ ]?truths?|segmentations?|segs?|segmentationclass|"
+    r"targets?|labelids?|label_?images?|mask_?images?|semantics?|semantic[-_ ]?(?:masks?|labels?|segmentations?)"
 )
 _PICTURE = r"images?|imgs?|pictures?|photos?|jpegimages|rgb|inputs?|sat|ortho|tiles|top"
-_KINDS = r"(?:[-_ ]?(?:png|tif|tiff|jpg|bmp|dir|raw|all|id|ids|colou?rs?|colou?red|rgb|vis))?"
+_KINDS = r"(?:[-_ ]?(?:png|tif|tiff|jpg|bmp|dir|raw|all|id|ids|colou?rs?|colou?red|rgb|vis|tr|ts))?"
+_NUMBER = re.compile(r"(.[-_ .]masks?)[-_ ]?\d+$")
 _SPLITS = "|".join(sorted(SPLIT_WORDS, key=len, reverse=True))
 _LOSSY, _EXACT = (".jpg", ".jpeg"), (".png", ".bmp", ".tif", ".tiff")
 
@@ -28,12 +29,14 @@ class Pairs(NamedTuple):
         without_mask: Pictures.
         without_picture: Masks.
         others: Further masks of pictures that have one.
+        several: Masks of each picture that has more than one of equal names but for a number, as of an object each.
     """
 
     found: list[tuple[str, str]]
     without_mask: list[str]
     without_picture: list[str]
     others: list[str]
+    several: dict[str, list[str]]
 
 
 class _Named(NamedTuple):
@@ -58,9 +61,11 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
         masks: Files, of which those that such a word calls masks are.
         pictures: Files of the pictures, where they lie elsewhere; None where they are among ``masks``.
     """
-    named = {name: _named(name) for name in masks if is_picture(name)}
-    elsewhere = {name: _named(name) for name in pictures or () if is_picture(name)}
+    named = _named_all(masks)
+    elsewhere = _named_all(pictures or ())
     if pictures is None:
+        if not _have_pairs(named) and _have_pairs(whole := _named_all(masks, whole_stems=True)):
+            named = whole
         elsewhere = {name: one for name, one in named.items() if not one.is_mask}
         if any(one.is_mask for one in named.values()):
             named = {name: one for name, one in named.items() if one.is_mask}
@@ -82,6 +87,11 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
     unpaired = [name for name in elsewhere if name not in pairs]
     for name, key in _with_one_ending({name: elsewhere[name].key for name in unpaired}, left).items():
         pairs[name] = left.pop(key)
+    unpaired = [name for name in unpaired if name not in pairs]
+    # As of nnU-Net, whose pictures end in the number of their channel: x_0000.png and x.png.
+    longer = {elsewhere[name].key: name for name in unpaired}
+    for key, long in _with_one_ending({key: key for key in left}, longer).items():
+        pairs[longer[long]] = left.pop(key)
     unpaired = [name for name in unpaired if name not in pairs]
     stems = Counter(PurePosixPath(elsewhere[name].key).name for name in unpaired)
     for name in unpaired:
@@ -108,7 +118,18 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
         sorted(name for name in elsewhere if name not in pairs),
         sorted(mask for found in left.values() for mask in found),
         sorted({mask for found in pairs.values() for mask in found} - used),
+        {name: masks for name, found in pairs.items() if len(masks := _numbered(found)) > 1},
     )
+
+
+def _numbered(masks: Iterable[str]) -> list[str]:
+    """Those of some masks that one file has in parts: 'x_mask', 'x_mask_1' and so on; none if there is no number."""
+    of_name: dict[str, list[str]] = {}
+    for mask in masks:
+        path = PurePosixPath(mask)
+        of_name.setdefault(_NUMBER.sub(r"\1", path.with_suffix("").as_posix().lower()) + path.suffix, []).append(mask)
+    parts: list[str] = max(of_name.values(), key=len, default=[])
+    return sorted(parts)
 
 
 def _differ_in_case(picture: str, mask: str) -> bool:
@@ -144,8 +165,29 @@ def _beside_lossy(names: Iterable[str]) -> set[str]:
     return masks
 
 
-def _named(name: str) -> _Named:
-    path = PurePosixPath(name.lower())
+def _named_all(names: Iterable[str], *, whole_stems: bool = False) -> dict[str, _Named]:
+    """Pictures among some files; folders that all files share, such as that of an archive, say nothing of any.
+
+    Args:
+        names: The files.
+        whole_stems: Whether files may be called as what they are and nothing else, such as ``x/image.png``.
+    """
+    paths = {name: PurePosixPath(name.lower()) for name in names if is_picture(name)}
+    folders = [path.parts[:-1] for path in paths.values()]
+    shared = 0
+    while folders and len({folder[: shared + 1] for folder in folders}) == 1 and len(folders[0]) > shared:
+        shared += 1
+    return {name: _named(PurePosixPath(*path.parts[shared:]), whole_stems) for name, path in paths.items()}
+
+
+def _have_pairs(named: Mapping[str, _Named]) -> bool:
+    """Whether some files are masks of others by their names."""
+    return not {one.key for one in named.values() if one.is_mask}.isdisjoint(
+        one.key for one in named.values() if not one.is_mask
+    )
+
+
+def _named(path: PurePosixPath, whole_stems: bool) -> _Named:
     parts, signature, is_mask = [], [], False
     for part in path.parts[:-1]:
         cleaned, word = _cleaned(part, _MASK)
@@ -155,10 +197,11 @@ def _named(name: str) -> _Named:
         signature.append(word)
         if cleaned:
             parts.append(cleaned)
-    stem, word = _cleaned(path.stem, _MASK, is_file=True)
+    # As BUSI's second mask of a picture, 'x_mask_1'; its first is 'x_mask'.
+    stem, word = _cleaned(_NUMBER.sub(r"\1", path.stem), _MASK, is_file=not whole_stems)
     is_mask = is_mask or bool(word)
     if not word:
-        stem, _ = _cleaned(stem, _PICTURE, is_file=True)
+        stem, _ = _cleaned(stem, _PICTURE, is_file=not whole_stems)
     return _Named("/".join([*parts, stem]), is_mask, "/".join([*filter(None, signature), word, path.suffix]))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from PIL import Image
 
@@ -73,6 +74,7 @@ class PictureIndex:
 
         Args:
             name: What the labels say, with or without folders, with slashes of either kind; the suffix may be missing.
+                It may be an address on the web, of which what is behind ``?`` is no part of the name.
             near: The folder of the labels.
             hints: Names of folders in which it may be.
 
@@ -86,6 +88,8 @@ class PictureIndex:
         found = self._by_name.get(last) or self._by_folded_name.get(last.casefold())
         if not found and not is_picture(last):
             found = self._by_stem.get(last.casefold())
+        if not found and (path := _path_of(name)) != name:
+            return self.find(path, near, hints)
         if not found or len(found) == 1:
             return found[0] if found else None
         wanted = {hint.casefold() for hint in hints}
@@ -132,6 +136,14 @@ class PictureIndex:
             for name, file in sorted(named)
             for known in (found[file],)
         )
+
+
+def _path_of(address: str) -> str:
+    """The path of an address on the web, ``https://host/a%20b.jpg?size=1``; what is none comes back as it is."""
+    try:
+        return unquote(urlsplit(address).path) or address
+    except ValueError:
+        return address
 
 
 def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:

@@ -147,10 +147,15 @@ class Picture:
 
     @property
     def nodata(self) -> float | None:
-        """The value that the file says is none."""
+        """The value that the file says is none; of PNG and GIF, whose colours may be transparent to look at, None."""
         with self._complaining():
-            value: float | None = self._data.nodata
+            value: float | None = None if self._data.driver in ("PNG", "GIF") else self._data.nodata
         return value
+
+    @property
+    def has_opacity(self) -> bool:
+        """Whether the last band says how opaque pixels are."""
+        return self.bands > 1 and self._data.colorinterp[-1] == ColorInterp.alpha
 
     def encode(self, window: Window | None = None) -> tuple[str, bytes]:
         """A window, or all, as a file without loss, and the file's suffix.
@@ -233,4 +238,6 @@ def _as_export_error(complaint: str) -> Iterator[None]:
         with gdal(complaint):
             yield
     except RasterError as error:
-        raise ExportError(f"{error}. Copy or export it again, or take it away.") from error
+        raise ExportError(
+            f"{str(error).rstrip('.')}. Copy it or export it again, as PNG or TIFF, or take it away."
+        ) from error

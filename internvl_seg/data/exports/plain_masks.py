@@ -1,12 +1,13 @@
 """Folders of pictures and masks that no tool has laid out: what :mod:`.formats` of colours and of ids share."""
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ..scanning import scan_folder
-from .export import Annotated, ExportError, Labels
+from .export import Annotated, Drawn, ExportError, Labels, Window
 from .mask_files import is_coloured
 from .pairs import Pairs, find_pairs, split_of_folders
 from .source import Source
@@ -43,21 +44,44 @@ class PlainMasks(NamedTuple):
         ):
             if names:
                 found.append(f"{len(names)} {what}; the first is {names[0]}.")
+        often = Counter(self.masks)
+        if shared := [
+            picture for (picture, _), mask in zip(self.pairs.found, self.masks, strict=True) if often[mask] > 1
+        ]:
+            found.append(
+                f"{len(shared)} pictures have a mask that is another's, too, and are kept in one split with it; the "
+                f"first is {shared[0]}. Name the folder of those to be taken, if not all are: --images FOLDER."
+            )
         return found
 
     def annotated(self, labels: Callable[[Path], Labels]) -> tuple[Annotated, ...]:
         """All pictures, with the labels of their masks."""
         masks = dict(zip((picture for picture, _ in self.pairs.found), self.masks, strict=True))
         pictures = sorted([*masks, *self.pairs.without_mask])
+        often = Counter(masks.values())
         stems = [PurePosixPath(name).with_suffix("").as_posix() for name in pictures]
         counts, found = Counter(stems), []
         for file, stem in zip(pictures, stems, strict=True):
             mask = masks.get(file)
             name = stem if counts[stem] == 1 else file
             source = str(mask) if mask else file
-            split = split_of_folders(file)
-            found.append(Annotated(self.of_picture(file), name, labels(mask) if mask else None, split, source=source))
+            drawn = labels(mask) if mask else None
+            if file in self.pairs.several:
+                drawn = _refusing(file, self.pairs.several[file])
+            # Pictures of one mask, such as a scene in other bands, show the same.
+            group = str(mask) if mask and often[mask] > 1 else None
+            found.append(Annotated(self.of_picture(file), name, drawn, split_of_folders(file), group, source))
         return tuple(sorted(found, key=lambda picture: picture.name))
+
+
+def _refusing(file: str, masks: list[str]) -> Labels:
+    def labels(size: tuple[int, int], window: Window) -> Drawn:
+        raise ExportError(
+            f"{file} has {len(masks)} masks, {masks[0]} and {masks[1]}, which may be of an object each. Draw them into "
+            "one file, or take the others away."
+        )
+
+    return labels
 
 
 def find_masks(source: Source) -> PlainMasks:
@@ -66,7 +90,8 @@ def find_masks(source: Source) -> PlainMasks:
         pairs = find_pairs(source.files)
         return PlainMasks(pairs, [source.path(mask) for _, mask in pairs.found], source.path)
     images = source.images
-    pairs = find_pairs(source.files, scan_folder(images))
+    inside = os.path.relpath(os.path.realpath(images), os.path.realpath(source.folder)) + "/"
+    pairs = find_pairs([name for name in source.files if not name.startswith(inside)], scan_folder(images))
     return PlainMasks(pairs, [source.path(mask) for _, mask in pairs.found], lambda name: images / name)
 
 

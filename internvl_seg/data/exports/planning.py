@@ -52,10 +52,10 @@ class Options:
         """
         if self.tile is None and (self.by_blocks or self.overlap):
             raise ExportError("--overlap and --split-tiles are about tiles: give their side, such as --tile 512.")
-        if self.tile is not None and not 0 <= self.overlap < self.tile:
-            raise ExportError(f"--overlap {self.overlap}: expected from 0 to {self.tile - 1} for tiles of {self.tile}.")
         if self.tile is not None and self.tile < 1:
             raise ExportError(f"--tile {self.tile}: expected at least 1.")
+        if self.tile is not None and not 0 <= self.overlap < self.tile:
+            raise ExportError(f"--overlap {self.overlap}: expected from 0 to {self.tile - 1} for tiles of {self.tile}.")
         if not 0 <= self.keep_empty <= 1:
             raise ExportError(f"--keep-empty {self.keep_empty:g}: expected a share from 0 to 1.")
         if self.by_blocks and self.group:

@@ -121,8 +121,10 @@ def check_out(source: Source, out: Path) -> None:
     """See that nothing would be written into the source, or beside a single file of it.
 
     Raises:
-        ExportError: It would.
+        ExportError: It would, or it cannot be a folder.
     """
+    if out.exists() and not out.is_dir():
+        raise ExportError(f"{out} is a file. Name the folder to be made.")
     target = Path(os.path.realpath(out))
     for name, path in (("the source", source.root), ("--images", source.images)):
         if path is None:

@@ -43,6 +43,15 @@ def yaml_file(source: Source) -> str | None:
     return None
 
 
+def _names_file(source: Source) -> str | None:
+    """A YAML file that names classes and no folder; beside labels it is theirs."""
+    for name in source.of_suffix(".yaml", ".yml"):
+        data = _load(source, name)
+        if isinstance(data, dict) and isinstance(data.get("names"), list | dict):
+            return name
+    return None
+
+
 def label_file(picture: str) -> str:
     """Where Ultralytics looks for a picture's labels: ``labels`` for the last ``images``, and ``.txt``."""
     folder, last = PurePosixPath(picture).parent, PurePosixPath(picture).stem + ".txt"
@@ -60,6 +69,10 @@ def read_layout(source: Source, index: PictureIndex, notes: Notes) -> Layout:
     """
     name = yaml_file(source)
     if name is None:
+        if (listed := _names_file(source)) is not None and source.classes is None:
+            table = ClassTable(source.path(listed))
+            places = _places(source, listed, _load(source, listed), table)
+            return Layout(f"labels/ beside images/, and {listed} has 'names'", table, places, _of_folders(index))
         given, where = given_classes(source), source.classes
         if not given and (listed := next((file for file in source.files if file.endswith(_NAMES)), None)):
             where = source.path(listed)

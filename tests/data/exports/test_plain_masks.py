@@ -190,4 +190,5 @@ def test_a_value_that_the_named_classes_lack_is_an_error_of_that_mask(tmp_path: 
 
 def test_what_is_no_picture_has_no_mask() -> None:
     found = find_pairs(["images/a.png", "images/a.pdf", "images/a.vrt", "masks/a.png", "masks/notes.h5"])
-    assert found == ([("images/a.png", "masks/a.png")], [], [], [])
+    assert found.found == [("images/a.png", "masks/a.png")]
+    assert found[1:] == ([], [], [], {})

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..class_ids import BACKGROUND
 from ..colour_tables import NO_CLASS, find_class_file, read_classes
 from ..export import IGNORED, MOST_CLASSES, UNLABELLED, ClassLabel, Export, ExportError, Window
-from ..mask_files import ASK, Convert, MaskFile, count_values, is_coloured, read_values, values_to_classes
+from ..mask_files import ASK, TRANSPARENT, Convert, MaskFile, count_values, is_coloured, read_values, values_to_classes
 from ..pictures import Picture
 from ..plain_masks import PlainMasks, find_masks, no_masks
 from ..source import Source
@@ -56,7 +56,7 @@ def read(source: Source) -> Export:
         return Export("id_masks", why, two, pictures, "ignore", tuple(notes))
     counts = _count(masks)
     try:
-        classes, places, said = _ids(counts, named, _nodata(masks))
+        classes, places, said = _with_transparent(counts, named, _nodata(masks))
     except ExportError as error:
         raise ExportError(f"{masks.masks[0].parent}: {error}") from error
     classes, places, void = _without_void(classes, places)
@@ -108,11 +108,29 @@ def _two(named: list[ClassLabel] | None) -> tuple[ClassLabel, ClassLabel]:
     return (named[0], named[1]) if len(named) == 2 else (ClassLabel(BACKGROUND), named[0])
 
 
+def _with_transparent(
+    counts: dict[int, int], named: list[ClassLabel] | None, nodata: int | None
+) -> tuple[tuple[ClassLabel, ...], dict[int, int], list[str]]:
+    """As :func:`_ids`, of masks some pixels of which may be transparent: background, if all others are one object."""
+    clear = counts.pop(TRANSPARENT, 0)
+    if not clear:
+        return _ids(counts, named, nodata)
+    if len(counts) == 1 and (named is None or len(named) <= 2):
+        two = _two(named)
+        return two, {TRANSPARENT: 0, next(iter(counts)): 1}, [f"Pixels that are not transparent are {two[1].name!r}."]
+    if not counts:
+        raise ExportError("All pixels of the masks are transparent. Export them again.")
+    classes, places, said = _ids(counts, named, nodata)
+    return classes, places | {TRANSPARENT: UNLABELLED}, [f"{clear} transparent pixels count as not labelled.", *said]
+
+
 def _ids(
     counts: dict[int, int], named: list[ClassLabel] | None, nodata: int | None
 ) -> tuple[tuple[ClassLabel, ...], dict[int, int], list[str]]:
     """Classes, the place of each value, and what is to be said."""
     values = set(counts)
+    if len(values) == 2 and min(values) == 0 and max(values) in (1, 255, 65535):
+        nodata = None  # Else there would be but one class.
     ignored = {value for value in values if value < 0} | ({nodata} & values if nodata is not None else set())
     highest = len(named) - 1 if named else MOST_CLASSES - 1
     for top in (255, 65535):
@@ -143,11 +161,17 @@ def _ids(
             f"{len(named)} classes are named, and the masks hold {_listed(left, counts)}. Ids are lines of the file, "
             f"from 0 or 1 up; greys need their colour behind the name, such as road #555555. Make it complete: {ASK}."
         )
+    if left == [0]:
+        raise ExportError(
+            "The masks hold nothing but 0, so that there is nothing to tell apart. See whether they are those that "
+            f"were labelled, or name the classes: {ASK}."
+        )
     if len(left) > MOST_CLASSES or left[-1] >= _SPARSE * max(len(left), 4) or left[-1] >= MOST_CLASSES:
         raise ExportError(
             f"The masks hold {len(left)} values up to {left[-1]}: {_listed(left, counts)}. Are they ids, numbers of "
             "objects, or greys to look at? Name the classes: "
-            f"{ASK}; for greys with the grey as the colour, such as road #555555."
+            f"{ASK}; for greys with the grey as the colour, such as road #555555. Of black and white with smooth edges "
+            "name 'background #000000' and 'object #ffffff', and let the nearer count: --colour-distance 255."
         )
     first = 0 if left[0] == 0 else 1
     if first:

@@ -225,3 +225,18 @@ def test_what_is_not_coco_is_not_recognised(tmp_path: Path) -> None:
     written(tmp_path / "b.json", {"shapes": [], "imagePath": "images annotations categories"})
     written(tmp_path / "c.json", '["images", "annotations", "categories"]')
     assert coco.recognise(Source(tmp_path)) is None
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        "https://bucket.s3.amazonaws.com/x/my%20photo.png?X-Amz-Expires=60&a=b.jpg",
+        "https://storage.example/o/x%2Fmy%20photo.png?alt=media",
+        "my%20photo.png",
+    ],
+)
+def test_pictures_are_found_by_addresses_on_the_web(tmp_path: Path, named: str) -> None:
+    picture(tmp_path / "images/my photo.png")
+    written(tmp_path / "a.json", of(entry([SQUARE]), images=[{"id": 5, "file_name": named, "width": 30, "height": 20}]))
+    export = coco.read(Source(tmp_path))
+    assert [each.name for each in export.pictures] == ["images/my photo"]

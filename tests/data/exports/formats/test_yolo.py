@@ -216,3 +216,13 @@ def test_pictures_that_a_list_names_and_that_are_not_there_are_told(tmp_path: Pa
     assert any(
         "lists that are not here, left out: 1; the first is /content/images/gone.jpg in train" in n for n in notes
     )
+
+
+@pytest.mark.parametrize("names", ["[road, tree, car]", "{0: road, 1: tree, 2: car}"])
+def test_a_yaml_file_of_names_alone_names_the_classes_of_labels_beside_images(tmp_path: Path, names: str) -> None:
+    picture(tmp_path / "images/a.jpg")
+    written(tmp_path / "labels/a.txt", SMALL)
+    written(tmp_path / "dataset.yaml", f"names: {names}\n")
+    export = yolo.read(Source(tmp_path))
+    assert [label.name for label in export.classes] == ["road", "tree", "car"]
+    np.testing.assert_array_equal(ids(export, "images/a"), np.where(polygon2mask(SMALL), 2, UNLABELLED))
