@@ -100,7 +100,7 @@ class Cache:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):  # The last of brackets without an end.
         found = json.loads(file.read_text(encoding="utf-8"))
         if isinstance(found, dict):
             return found
