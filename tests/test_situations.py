@@ -304,6 +304,128 @@ SITUATIONS: dict[str, tuple[str, list[str]]] = {
         "pictures are drawn where the ignored label is not 255",
         ["tests/visualization/test_overlay_hook.py::test_what_is_ignored_or_no_class_is_not_painted"],
     ),
+    # Data: what labelling tools, cameras and satellites leave.
+    "ann_file_ignored": (
+        "a list chooses the images of a split",
+        [
+            "tests/data/test_folder.py::test_a_list_chooses_and_orders_the_images",
+            "tests/data/test_folder.py::test_fields_that_do_not_fit_are_refused[gone.txt]",
+        ],
+    ),
+    "binary_masks_255": (
+        "masks hold 0 and 255, where 255 is ignored",
+        [
+            "tests/data/preflight/test_labels.py::test_masks_of_0_and_255_have_no_second_class[train]",
+            "tests/data/preflight/test_folders.py::test_masks_of_0_and_255_are_named_with_and_without_names[classes.txt]",
+        ],
+    ),
+    "binary_masks_255_test": (
+        "masks of the test set hold 0 and 255",
+        ["tests/tools/test_train_and_test.py::test_masks_of_0_and_255_are_told_before_the_test"],
+    ),
+    "binary_masks_255_unnamed": (
+        "masks hold 0 and 255, and nothing names the classes",
+        ["tests/data/preflight/test_folders.py::test_masks_of_0_and_255_are_named_with_and_without_names"],
+    ),
+    "blank_tiles_overlap": (
+        "a tile without data is in training, and one in the test set",
+        ["tests/data/preflight/test_images.py::test_blank_tiles_may_be_in_two_splits"],
+    ),
+    "classes_bom": (
+        "classes.txt begins with a byte order mark",
+        [
+            "tests/data/test_folder.py::test_classes_txt_of_windows[utf-8-sig]",
+            "tests/data/test_class_files.py::test_every_encoding_gives_the_names[utf-8-sig]",
+        ],
+    ),
+    "classes_latin1": (
+        "classes.txt is in Latin-1",
+        [
+            "tests/data/test_folder.py::test_classes_txt_of_windows[latin-1]",
+            "tests/data/test_class_files.py::test_an_old_encoding_is_told",
+        ],
+    ),
+    "coco_json": (
+        "polygons in a .json are where masks should be",
+        [
+            "tests/data/preflight/test_folders.py::test_polygons_in_the_place_of_masks_name_the_converter",
+            "tests/data/test_folder_pairs.py::test_what_does_not_fit_is_told[m/coco.json]",
+        ],
+    ),
+    "five_bands": (
+        "images have five bands",
+        [
+            "tests/data/preflight/test_images.py::test_what_the_pipeline_cannot_decode_or_cuts[five bands]",
+            "tests/data/test_images.py::test_bands_that_would_be_left_out_are_refused",
+        ],
+    ),
+    "float_pictures": (
+        "images are floating-point numbers from 0 to 1",
+        [
+            "tests/data/preflight/test_images.py::test_what_the_pipeline_cannot_decode_or_cuts[float]",
+            "tests/data/test_images.py::test_what_would_be_cast_is_refused[float32]",
+        ],
+    ),
+    "grey_masks_of_three_channels": (
+        "masks of ids have three equal channels",
+        [
+            "tests/data/test_mask_files.py::test_equal_channels_are_ids",
+            "tests/data/preflight/test_check.py::test_masks_of_another_name_are_hinted_at_and_equal_channels_are_ids",
+        ],
+    ),
+    "macos_files_in_training": (
+        "macOS left its ._NAME files among images and masks",
+        ["tests/data/test_folder_pairs.py::test_names_are_paired_at_any_depth_without_junk[images/._b.JPG]"],
+    ),
+    "mask_of_180_megapixels": (
+        "a mask has more pixels than Pillow opens",
+        [
+            "tests/data/test_mask_files.py::test_masks_over_pillows_limit_are_read[.png]",
+            "tests/data/preflight/test_images.py::test_a_mask_that_is_too_large_is_not_called_broken",
+        ],
+    ),
+    "masks_as_tif": (
+        "masks are TIFFs",
+        ["tests/data/test_folder.py::test_masks_of_other_formats_are_found[.tif]"],
+    ),
+    "masks_in_colours": (
+        "masks are in colours",
+        ["tests/data/test_mask_files.py::test_colours_are_told_with_their_place_and_the_way_out"],
+    ),
+    "masks_in_subfolders": (
+        "images and masks are in folders of sites",
+        ["tests/data/test_folder_pairs.py::test_names_are_paired_at_any_depth_without_junk[images/site/x.tif]"],
+    ),
+    "metainfo_is_a_type_error": (
+        "metainfo names the classes",
+        ["tests/data/test_folder.py::test_metainfo_names_the_classes_where_nothing_else_does"],
+    ),
+    "more_than_256_classes": (
+        "there are more classes than 8 bits can name",
+        ["tests/data/preflight/test_labels.py::test_more_classes_than_8_bits_have"],
+    ),
+    "rgb_of_16_bits": (
+        "images are RGB of 16 bits",
+        ["tests/data/preflight/test_images.py::test_what_the_pipeline_cannot_decode_or_cuts[RGB of 16 bits]"],
+    ),
+    "seg_map_suffix_ignored": (
+        "masks are called NAME_mask.png",
+        [
+            "tests/data/test_folder.py::test_suffixes_that_a_config_gives[_mask.png]",
+            "tests/data/test_folder_pairs.py::test_suffixes[a_mask.png]",
+        ],
+    ),
+    "training_on_four_bands": (
+        "a fourth band is given to the encoder by arch=dict(in_chans=4)",
+        [
+            "tests/training/checks/test_bands.py::test_what_goes_together_is_not[model.backbone.arch.in_chans]",
+            "tests/test_bands.py::test_four_bands_beat_their_rgb_twin",
+        ],
+    ),
+    "unseen_class_in_one_of_two": (
+        "each part of a ConcatDataset has some of the classes",
+        ["tests/data/preflight/test_labels.py::test_the_parts_of_a_split_are_judged_together"],
+    ),
     # Inference.
     "disk_full_while_drawing": (
         "the disk is full while an overlay is drawn",

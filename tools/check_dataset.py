@@ -42,7 +42,13 @@ def main() -> None:
         wrong = check_config_of_data(config, args.cfg_options)
         words = ("python", "tools/check_dataset.py", args.config)
         command = Command(words, args.cfg_options or {})
-        report = check_dataset(config, sample=args.sample, command=command, console=console)
+        try:
+            report = check_dataset(config, sample=args.sample, command=command, console=console)
+        except Exception as error:
+            if not wrong:
+                raise
+            # What is wrong with the config may be why its data cannot be looked at.
+            raise ConfigError(wrong) from error
     print_report(report, console)
     if wrong:
         console.print(f"[bold red]error: config[/]: {escape(wrong)}", soft_wrap=True, highlight=False)

@@ -45,6 +45,12 @@ _NUMBERS = re.compile(rf"(.*?[^\s,;:])??((?:{_NUMBER.pattern})+)")
 _CVAT = re.compile(r"(.*:\s*[0-9]+,\s*[0-9]+,\s*[0-9]+):[^:]*:[^:]*")
 _NUMBERED = re.compile(r"([0-9]{1,9})\s*[:,;=\t]\s*(?=\S)")
 _RGBA = re.compile(r"(?:[\s,;:]+[0-9]+){3}[\s,;:]+255$")
+_COLUMNS = frozenset(
+    {
+        *("id", "index", "class", "class_id", "class id", "class_name", "class name", "classes", "name", "label"),
+        *("label_name", "r", "g", "b", "red", "green", "blue", "rgb", "color", "colour", "hex", "value"),
+    }
+)
 _CHANNELS = 3
 _HEX_DIGITS = 6
 _HEX_LIKE = (3, 4, 6, 8)
@@ -84,6 +90,7 @@ def read_class_file(path: Path) -> list[tuple[str, Colour | None]]:
                 f"the class, or take the line away ({PAGE})."
             )
     classes = [_read_line(line, f"{where}:{number}") for number, line in _without_numbers(kept, where)]
+    _check_header(kept, classes, where)
     _check_alpha(kept, classes, where)
     first: dict[str, int] = {}
     for (number, _), (name, _) in zip(kept, classes, strict=True):
@@ -160,6 +167,20 @@ def _without_numbers(lines: list[tuple[int, str]], path: Path) -> list[tuple[int
                 f"without a gap ({PAGE})."
             )
     return [(line, text[match.end() :]) for (line, text), match in zip(lines, found, strict=True) if match]
+
+
+def _check_header(lines: list[tuple[int, str]], classes: list[tuple[str, Colour | None]], path: Path) -> None:
+    """See that the first name is not that of columns, and that names are not all in one line."""
+    number, line = lines[0]
+    if line.startswith('"') and "," not in line.rpartition('"')[2]:
+        return
+    words = [word.strip().strip('"').lower() for word in re.split(r"[,;\t]", line)]
+    if len(words) > 1 and len(lines) > 1 and _COLUMNS.issuperset(words):
+        raise ClassFileError(
+            f"{path}:{number}: {line!r} seems to be a header. Take it away, or begin it with # ({PAGE})."
+        )
+    if len(lines) == 1 and (line[0] in "[{(" or (len(words) > 1 and classes[0][1] is None)):
+        raise ClassFileError(f"{path}:{number}: {line!r} names several classes in one line. Write one a line ({PAGE}).")
 
 
 def _check_alpha(lines: list[tuple[int, str]], classes: list[tuple[str, Colour | None]], path: Path) -> None:

@@ -1,5 +1,6 @@
 """Which mask belongs to which image, by their names below two folders."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,6 +16,14 @@ _LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 # What labelling tools write in the place of masks; text may be anything where no masks are expected.
 _LABELS = (".json", ".geojson", ".gpkg", ".xml")
 _TEXT = (".csv", ".txt")
+# Formats of pictures that cameras, microscopes and programs write.
+_UNREAD = frozenset(
+    {
+        *(".heic", ".heif", ".hif", ".avif", ".jxl", ".psd", ".exr", ".npy", ".npz", ".svg", ".pdf"),
+        *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),
+        *(".dcm", ".nii", ".nii.gz", ".svs", ".ndpi", ".mrxs", ".czi", ".lif", ".ecw", ".sid", ".vrt"),
+    }
+)
 _SHOWN = 5
 
 
@@ -51,12 +60,25 @@ class PairedFolders:
                 "what labelling tools export."
             )
         taken = _suffixes(self.img_suffix)
-        found = (name for name in _scan(self.images) if not self._is_mask(name))
-        stems = {name: stem for name in sorted(found) if (stem := _stem(name, taken)) is not None}
+        stems = {name: stem for name in self._files if (stem := _stem(name, taken)) is not None}
         if not stems:
             what = "no image" if self.img_suffix is None else f"no *{self.img_suffix}"
-            raise NoImageError(f"{self.images} holds {what}. Expected {LAYOUT}.")
+            other = f" {self.skipped[0]} is of a format that is not read; convert it." if self.skipped else ""
+            raise NoImageError(f"{self.images} holds {what}.{other} Expected {LAYOUT}.")
         return stems
+
+    @cached_property
+    def _files(self) -> list[str]:
+        """All files in the folder of the images that are no masks, sorted."""
+        return sorted(name for name in _scan(self.images) if not self._is_mask(name))
+
+    @property
+    def skipped(self) -> list[str]:
+        """Pictures in the folder of the images that are left out, as their formats are not read."""
+        if self.img_suffix is not None:
+            return []
+        unread = tuple(sorted(_UNREAD - set(_suffixes(None))))
+        return [name for name in self._files if name.lower().endswith(unread)]
 
     @cached_property
     def mask_names(self) -> dict[str, list[str]]:
@@ -152,6 +174,8 @@ class PairedFolders:
             return f"Masks there are called NAME{suffix}: set seg_map_suffix={suffix!r} in the data set ({PAGE})."
         if other := self._labels_beside(masks):
             return f"{other} may hold the labels: {CONVERTER} makes masks of what labelling tools export ({PAGE})."
+        if masks.is_dir() and (other := self._unread_beside(masks)):
+            return f"{other} is of a format that is not read as a mask: save class ids as PNG or TIFF ({PAGE})."
         what = "holds no mask of them" if masks.is_dir() else "is not a folder"
         return f"{masks} {what}: set data_prefix.seg_map_path to where the masks are ({PAGE})."
 
@@ -165,6 +189,11 @@ class PairedFolders:
             ends.append({name.removeprefix(stem) for name in there if name.startswith(stem)})
         shared = set.intersection(*ends)
         return shared.pop() if len(shared) == 1 else None
+
+    def _unread_beside(self, masks: Path) -> Path | None:
+        """A file with the name of an image in a format that is not read."""
+        stems, unread = set(self.stems.values()), tuple(sorted(_UNREAD))
+        return next((masks / name for name in _scan(masks) if _stem(name, unread) in stems), None)
 
     def _labels_beside(self, masks: Path) -> Path | None:
         """A file of labels with the masks, the images, or in the folder that both are in."""
@@ -188,6 +217,8 @@ def _stem(name: str, suffixes: tuple[str, ...]) -> str | None:
     if not lowered.endswith(suffixes):
         return None
     stem = name[: -max(len(suffix) for suffix in suffixes if lowered.endswith(suffix))]
+    # Some systems write an accent as a character of its own; the names mean the same.
+    stem = unicodedata.normalize("NFC", stem)
     return stem if PurePosixPath(stem).name and not stem.endswith("/") else None
 
 

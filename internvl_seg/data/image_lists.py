@@ -1,5 +1,6 @@
 """Lists of the images of a split, one a line."""
 
+import unicodedata
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
@@ -77,7 +78,7 @@ def _find(entry: str, stems: Mapping[str, str], by_stem: Mapping[str, list[str]]
 def _readings(entry: str, folder: Path) -> list[str]:
     """What a line may mean, in the order in which it is tried."""
     slashed = entry.replace("\\", "/")
-    readings = [entry, slashed.removeprefix("./")]
+    readings = [entry, slashed.removeprefix("./"), unicodedata.normalize("NFC", slashed.removeprefix("./"))]
     # The folder itself, or its last parts, as lists have them that are relative to the data set.
     parts = folder.absolute().parts
     for start in range(len(parts)):

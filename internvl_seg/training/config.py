@@ -138,6 +138,11 @@ def check_data_paths(config: Config, loader: str) -> None:
         if not isinstance(prefixes, dict):
             continue
         for name in _PATH_KEYS:
+            if not isinstance(prefixes.get(name) or "", (str, os.PathLike)):
+                raise ConfigError(
+                    f"{config.filename}: {key}.data_prefix.{name} = {prefixes[name]!r}: expected one folder. "
+                    "For several, put a data set for each into a ConcatDataset."
+                )
             folder = Path(node.get("data_root") or "", prefixes.get(name) or "")
             if name in prefixes and not folder.is_dir():
                 is_root = bool(node.get("data_root")) and Path(node["data_root"]).is_dir()

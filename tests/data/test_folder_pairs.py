@@ -36,6 +36,12 @@ def test_names_are_paired_at_any_depth_without_junk(tmp_path: Path) -> None:
     assert PairedFolders(tmp_path / "images", tmp_path / "masks").unused_masks() == [tmp_path / "masks/unused.png"]
 
 
+def test_accents_of_two_systems_are_the_same(tmp_path: Path) -> None:
+    """macOS writes an accent as a character of its own."""
+    make(tmp_path, "images/u\u0308ber.png", "masks/\u00fcber.png")
+    assert pairs(tmp_path) == [("images/u\u0308ber.png", "masks/\u00fcber.png")]
+
+
 @pytest.mark.parametrize(
     ("image", "mask", "suffixes"),
     [

@@ -92,3 +92,13 @@ def test_a_mask_that_does_not_fit_is_told_before_the_test(
         tool.main()
     assert re.search(told, str(end.value.code))
     assert "Traceback" not in str(end.value.code)
+
+
+@pytest.mark.usefixtures("config", "checkpoint")
+def test_masks_of_0_and_255_are_told_before_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    for path in Path("tiny/annotations").glob("*.png"):
+        Image.fromarray(np.where(np.asarray(Image.open(path)) > 0, 255, 0).astype(np.uint8)).save(path)
+    monkeypatch.setattr(sys, "argv", ["test.py", "config.py", "model.pth", "--work-dir", "run"])
+    with pytest.raises(SystemExit) as end:
+        tool.main()
+    assert "object_ignored: masks of 0 and 255 alone, where 255 is the label that is ignored" in str(end.value.code)

@@ -106,7 +106,7 @@ def _head(text: bytes) -> bytes:
 
 
 def _read(file: Path) -> dict[str, Any]:
-    with suppress(OSError):
+    with suppress(OSError, ValueError, RecursionError):  # The last of brackets without an end.
         content = file.read_bytes()
         text = content[len(_head(b"")) : -len(_TAIL)]
         if content == _head(text) + text + _TAIL and isinstance(found := json.loads(text), dict):

@@ -60,11 +60,23 @@ KINDS: dict[str, Kind] = {
         stops=True,
         unit=_CASES,
     ),
+    "listed_image": Kind(
+        "error",
+        "images that a list or a data set names and that are not there",
+        "correct the list, one name a line as the data set wants them: most without a suffix, without empty lines and "
+        "without a byte order mark; or check data_prefix.img_path and img_suffix",
+        stops=True,
+    ),
     "missing_mask": Kind(
         "error",
         "images without a mask",
         "add the masks, or take the images away; check data_prefix.seg_map_path and seg_map_suffix",
         stops=True,
+    ),
+    "skipped_image": Kind(
+        "warning",
+        "pictures among the images in formats that are not read, and so are left out",
+        "convert them to PNG, TIFF or JPEG, or take them away",
     ),
     "missing_image": Kind(
         "warning",
@@ -119,6 +131,12 @@ KINDS: dict[str, Kind] = {
         "masks of 0 and 255 alone, where 255 is the label that is ignored: classes have no pixel",
         "if 255 is the object, save it as 1: python tools/prepare_dataset.py SOURCE OUT (docs/own_data.md)",
         unit=_SETS,
+    ),
+    "object_partly_ignored": Kind(
+        "warning",
+        "masks of 0 and 255 beside masks of 0 and 1, where 255 is the label that is ignored",
+        "nothing, if 255 is void in them; if it is the object, save it as 1: python tools/prepare_dataset.py SOURCE "
+        "OUT (docs/own_data.md)",
     ),
     "no_label": Kind(
         "error",

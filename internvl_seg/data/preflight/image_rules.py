@@ -5,6 +5,7 @@ from collections import defaultdict
 
 from .facts import ImageFacts
 from .findings import Finding
+from .mask_rules import swapped
 from .reading import Looked, Pair
 from .scale import Scaling, Size
 
@@ -40,7 +41,8 @@ def find_in_images(parts: list[Looked]) -> list[Finding]:
                 alike = kinds.get(pair.image.header.sort, pair.image)
                 _look_at_kind(pair, pair.image, alike, cases)
                 _look_at_size(pair, pair.image, scaling, cases)
-    return [Finding.of(kind, parts[0].listing.split, found) for kind, found in cases.items()]
+    advice = {"unsupported_mask": swapped(parts, "unsupported_mask")}
+    return [Finding.of(kind, parts[0].listing.split, found, advice.get(kind, "")) for kind, found in cases.items()]
 
 
 def _look_at_kind(pair: Pair, image: ImageFacts, alike: ImageFacts, cases: dict[str, list[str]]) -> None:

@@ -10,18 +10,24 @@ from .pasting import Command
 from .settings import options_for_classes, options_to_ignore
 
 # Names that say of the first class that it is what is left over, so that 0 has a meaning already.
-_LEFT_OVER = frozenset(
-    {
-        *("background", "_background_", "bg", "other", "others", "rest", "clutter", "default", "unknown", "none"),
-        *("unlabeled", "unlabelled", "void", "ignore", "ignored", "nodata", "no data", "no-data", "no_data"),
-    }
+_NOT_LABELLED = frozenset(
+    {"unlabeled", "unlabelled", "void", "ignore", "ignored", "nodata", "no data", "no-data", "no_data"}
+)
+_LEFT_OVER = _NOT_LABELLED | frozenset(
+    {"background", "_background_", "bg", "other", "others", "rest", "clutter", "default", "unknown", "none"}
 )
 # A label that is in at least so many of the masks, and on so few pixels, is rather void than an object.
 _EVERYWHERE, _THIN = 0.5, 0.25
-# Of more values than these, those between some were made by smoothing.
-_MOST_GREYS = 32
+# Of more values than these, those on few pixels were made where two classes meet.
+_MOST_GREYS, _GREY = 8, 0.05
 # A label on fewer pixels than this is a slip of the pen.
 _RARE = 1e-3
+# Of as many pixels as a class has, all being equal, a first class called background has at least this share.
+_SCARCE = 0.5
+_CONVERT = (
+    "name each value in FILE, in lines such as 'road 128 128 128': python tools/prepare_dataset.py SOURCE OUT "
+    "--classes FILE (docs/own_data.md)"
+)
 
 
 def find_strange_labels(config: Config, counts: Counts, command: Command) -> list[Finding]:
@@ -48,7 +54,8 @@ def find_strange_labels(config: Config, counts: Counts, command: Command) -> lis
         return [Finding.of("label_out_of_range", counts.split, cases, "; ".join(filter(None, (grey, void, many))))]
     options = {f"{leaf.key}.reduce_zero_label": True for leaf in _all_sets(config)}
     reduce = f"if 0 means 'other', and the classes count from 1: {command.with_options(options)}"
-    kind, ways = _judge(counts, label, void, reduce)
+    reduced_elsewhere = any(leaf.node.get("reduce_zero_label") for leaf in _all_sets(config))
+    kind, ways = ("reduce_zero_label", (reduce, void)) if reduced_elsewhere else _judge(counts, label, void, reduce)
     return [Finding.of(kind, counts.split, cases, "; ".join(filter(None, (*ways, many))))]
 
 
@@ -58,9 +65,11 @@ def _judge(counts: Counts, label: int, void: str, reduce: str) -> tuple[str, tup
     zero, share = counts.stored[0] / total, counts.stored[label] / total
     if not zero:
         return "reduce_zero_label", (reduce,)
-    if counts.classes[0].strip().lower() in _LEFT_OVER:
+    first = counts.classes[0].strip().lower()
+    # As in LoveDA, whose 'background' is 1 and whose 0 has no data.
+    if first in _LEFT_OVER and (zero >= _SCARCE / (len(counts.classes) + 1) or first in _NOT_LABELLED):
         return "void_label", (void,)
-    if zero < _RARE <= share:
+    if zero < _RARE <= share or first in _LEFT_OVER:
         return "reduce_zero_label", (reduce, void)
     # An object is in some images; what was left out between objects is in most, in small pieces.
     if counts.in_masks[label] >= _EVERYWHERE * counts.masks and share < min(_THIN, zero):
@@ -83,13 +92,22 @@ def _as_classes(config: Config, counts: Counts, command: Command, highest: int) 
 
 
 def _as_greys(counts: Counts, strange: list[int]) -> str:
-    """What to do if a few values far apart stand for the classes, as 0, 128 and 255 do in pictures of masks."""
+    """What to do with values that are greys of a picture: each of a class, or made where two classes meet."""
     held = sorted(counts.stored)
     between = [label for label in held if label not in (0, counts.ignored)]
-    if between != strange or len(held) > _MOST_GREYS or strange[0] < len(counts.classes):
+    if between != strange or strange[0] < 0 or held == list(range(held[0], held[0] + len(held))):
+        return ""
+    if len(held) > _MOST_GREYS:
+        common = [label for label in held if counts.stored[label] >= _GREY * counts.total]
+        values, others = ", ".join(map(str, common)), len(held) - len(common)
+        return (
+            f"if {values} stand for classes, the {others} other values come from smoothed edges or from a JPEG: export "
+            f"the masks again, without smoothing, as PNG, or {_CONVERT}"
+        )
+    if strange[0] < len(counts.classes):
         return ""
     values, ids = (", ".join(map(str, labels)) for labels in (held, range(len(held))))
-    return f"if the values {values} stand for classes, as greys in a picture, save them as {ids}"
+    return f"if the values {values} stand for classes, as greys in a picture, save them as {ids}: {_CONVERT}"
 
 
 def _all_sets(config: Config) -> list[Leaf]:

@@ -112,8 +112,9 @@ def list_files(config: Config, splits: Iterable[str]) -> list[Listing]:
 
 
 def _list(leaf: Leaf, split: str) -> Listing:
-    dataset = DATASETS.build({**leaf.node, "pipeline": [], "lazy_init": True, "serialize_data": False})
-    fields = {"label_map": dataset.label_map, "reduce_zero_label": dataset.reduce_zero_label, "seg_fields": []}
+    dataset = _build(leaf)
+    reduces = bool(dataset.reduce_zero_label)
+    fields = {"label_map": dataset.label_map, "reduce_zero_label": reduces, "seg_fields": []}
     infos: list[Info] = []
     findings: list[Finding] = []
     hint: list[str] = []
@@ -133,24 +134,53 @@ def _list(leaf: Leaf, split: str) -> Listing:
         findings.append(Finding.of("folder", split, [told]))
     if not infos and not findings:
         findings.append(Finding.of("no_image", split, [nothing]))
+    if gone := [info["img_path"] for info in infos if not os.path.isfile(info["img_path"])]:
+        source = f"{dataset.ann_file} names" if dataset.ann_file else f"{leaf.key} names"
+        findings.append(Finding.of("listed_image", split, [f"{source} what is not there: {path!r}" for path in gone]))
     masks = [info.get("seg_map_path") or "" for info in infos]
     absent = [i for i, mask in enumerate(masks) if mask and not os.path.isfile(mask)]
-    if absent:
+    if absent := [i for i in absent if infos[i]["img_path"] not in set(gone)]:
         cases = [f"{Path(infos[i]['img_path']).name}: there is no {masks[i]}" for i in absent]
         findings.append(Finding("missing_mask", split, len(cases), (*hint, *cases[:5])))
     findings += _orphans(dataset, split, set(masks)) if infos else []
+    if infos and isinstance(dataset, FolderDataset) and not dataset.ann_file and dataset.folders.skipped:
+        findings.append(Finding.of("skipped_image", split, dataset.folders.skipped))
     loader = Loader(leaf.pipeline)
+    if (told_by_step := loader.reduces_zero(reduces)) != reduces:
+        told = f"LoadAnnotations has reduce_zero_label={told_by_step}, {leaf.key} has {reduces}"
+        mend = f"leave it out of LoadAnnotations, and set {leaf.key}.reduce_zero_label={told_by_step} if 0 is no class"
+        findings.append(Finding.of("unsupported_mask", split, [told], mend))
     return Listing(
         split,
         leaf.key,
         tuple(dataset.metainfo["classes"]),
-        bool(dataset.reduce_zero_label),
+        reduces,
         loader.new_ids({**fields, "img_path": ""}),
         infos,
         leaf.pipeline,
         loader,
         findings,
     )
+
+
+def _build(leaf: Leaf) -> Any:
+    """A data set that has not listed its files.
+
+    Raises:
+        FolderError: It cannot be built, or has no classes.
+    """
+    try:
+        dataset = DATASETS.build({**leaf.node, "pipeline": [], "lazy_init": True, "serialize_data": False})
+    except FolderError:
+        raise
+    except (TypeError, OSError, ValueError, LookupError, AssertionError) as error:  # Of other packages.
+        told = f"{type(error).__name__}: {str(error).strip() or 'no message'}"
+        raise FolderError(f"{leaf.key} cannot be built: {told}. See what its fields say.") from error
+    if not dataset.metainfo.get("classes"):
+        raise FolderError(
+            f"{leaf.key} has no classes: set {leaf.key}.metainfo=dict(classes=[...]), names in their order."
+        )
+    return dataset
 
 
 def _orphans(dataset: Any, split: str, masks: set[str]) -> list[Finding]:

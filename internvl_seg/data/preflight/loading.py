@@ -65,9 +65,16 @@ class Loader:
         self._image_steps = before or [{"type": "LoadImageFromFile"}]
         self._mask_steps = [step for step in steps if _reads_masks(step)][:1] or [{"type": "LoadAnnotations"}]
         self._images = [TRANSFORMS.build(dict(step)) for step in self._image_steps]
-        self._masks = [TRANSFORMS.build(dict(step)) for step in self._mask_steps]
+        # What is stored is asked for, and a step with a word of its own on zeros would not give it.
+        as_stored = [{k: v for k, v in step.items() if k != "reduce_zero_label"} for step in self._mask_steps]
+        self._masks = [TRANSFORMS.build(step) for step in as_stored]
         self.image_key = self._key(self._image_steps)
         self.mask_key = self._key(self._mask_steps)
+
+    def reduces_zero(self, otherwise: bool) -> bool:
+        """Whether 0 is no class, as the step says that reads masks, or as is said otherwise."""
+        said = (step.get("reduce_zero_label") for step in self._mask_steps)
+        return bool(next((value for value in said if value is not None), otherwise))
 
     @property
     def masks_by_pillow(self) -> bool:

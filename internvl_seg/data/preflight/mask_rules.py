@@ -8,12 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..confusion import IGNORED
-from .findings import Finding
+from .findings import KINDS, Finding
 from .loading import IDS
 from .reading import Looked
 
 # Where 0 means 'other', as in ADE20K, it covers some tenth of the pixels.
 _COMMON_ZERO = 0.2
+# With so few classes, one that is nowhere and a 0 that is as common as a class say more.
+_FEW = 20
+_COLOURS = 3
 _OBJECT_OF_255 = (
     "the masks hold 0 and 255 alone; if 255 is the object, save it as 1, and set reduce_zero_label=False: python "
     "tools/prepare_dataset.py SOURCE OUT (docs/own_data.md)"
@@ -36,6 +39,9 @@ class Counts:
         masks: Number of masks of ids.
         outside: Ids that are no class and are not ignored, by mask.
         empty: Masks without a labelled pixel.
+        of_255: Masks of 0 and 255 alone.
+        of_1: Number of masks with a 1 and without 255.
+        of_both: Number of masks with both.
         reduces_zero: Whether a data set takes 0 for no class.
     """
 
@@ -50,6 +56,9 @@ class Counts:
     masks: int = 0
     outside: list[tuple[str, list[int]]] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+    of_255: list[str] = field(default_factory=list)
+    of_1: int = 0
+    of_both: int = 0
     reduces_zero: bool = False
 
     @property
@@ -67,6 +76,12 @@ class Counts:
         """Whether the masks hold 0 and 255 alone, and 255 is ignored, so that no class but the first has a pixel."""
         enough = len(self.classes) <= 2 or self.masks >= len(self.classes)
         return self.stored.keys() == {0, IGNORED} and self.ignored == IGNORED and not self.reduces_zero and enough
+
+    @property
+    def is_partly_binary(self) -> bool:
+        """Whether some masks of two classes hold 0 and 255, others 0 and 1, and none all: as of two sources."""
+        is_two = len(self.classes) == 2 and self.ignored == IGNORED and not self.reduces_zero
+        return is_two and len(self.of_255) > 1 and self.of_1 > 0 and not self.of_both
 
 
 def count(parts: list[Looked], ignored: int) -> Counts:
@@ -105,6 +120,11 @@ def _add(counts: Counts, new_ids: list[int], name: str, held: tuple[int, ...], p
         else:
             wrong.append(old)
     counts.images[list(seen)] += 1
+    if held == (0, IGNORED):
+        counts.of_255.append(name)
+    if 1 in held:
+        counts.of_both += IGNORED in held
+        counts.of_1 += IGNORED not in held
     if wrong:
         counts.outside.append((name, wrong))
     if not labelled:
@@ -137,15 +157,44 @@ def find_in_masks(parts: list[Looked], counts: Counts, complete: bool) -> list[F
     if counts.empty:
         kind = "no_label" if complete and len(counts.empty) == counts.masks else "unlabelled_mask"
         cases[kind] = counts.empty
-    share = counts.stored[0] / max(counts.total, 1)
-    highest = any(number <= old != IGNORED for old in counts.stored)
-    if counts.reduces_zero and share > _COMMON_ZERO and not highest and "no_label" not in cases:
+    if complete and counts.is_partly_binary:
+        cases["object_partly_ignored"] = counts.of_255
+    if _is_wrongly_reduced(counts, number) and "no_label" not in cases:
+        share = counts.stored[0] / counts.total
         cases["zero_label_reduced"] = [f"label 0 is {share:.0%} of the pixels, {number} is nowhere"]
     advice = {"no_label": _OBJECT_OF_255} if counts.reduces_zero and counts.stored.keys() == {0, IGNORED} else {}
+    advice["rgb_mask"] = swapped(parts, "rgb_mask")
     findings = [Finding.of(kind, split, found, advice.get(kind, "")) for kind, found in cases.items()]
     if complete and counts.masks and "no_label" not in cases:
         findings += _classes_without_pixels(counts)
     return findings
+
+
+def _is_wrongly_reduced(counts: Counts, number: int) -> bool:
+    """Whether 0 is taken for no class, but is as common as one, and the highest label is nowhere."""
+    share = counts.stored[0] / max(counts.total, 1)
+    common = min(_COMMON_ZERO, 0.5 / number) if number <= _FEW else _COMMON_ZERO
+    return counts.reduces_zero and share > common and not any(number <= old != IGNORED for old in counts.stored)
+
+
+def swapped(parts: list[Looked], kind: str) -> str:
+    """What to do if masks are where images should be; '' if they are not.
+
+    Args:
+        parts: The data sets of a split.
+        kind: What was found of the masks, which else is mended.
+    """
+    pairs = [pair for part in parts for pair in part.pairs if pair.image is not None and pair.mask is not None]
+    if any(pair.mask_path == pair.image_path for pair in pairs):
+        return "data_prefix.seg_map_path names the folder of the images: set it to that of the masks"
+    one = sum(pair.image.header.bands == 1 for pair in pairs if pair.image)
+    three = sum(pair.mask.header.bands == _COLOURS for pair in pairs if pair.mask)
+    if not pairs or min(one, three) < len(pairs):
+        return ""
+    return (
+        "the images have one channel and the masks three: if they are swapped, swap data_prefix.img_path and "
+        f"data_prefix.seg_map_path; otherwise {KINDS[kind].mend}"
+    )
 
 
 def _classes_without_pixels(counts: Counts) -> list[Finding]:

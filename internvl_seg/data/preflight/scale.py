@@ -11,7 +11,9 @@ from mmseg.registry import TRANSFORMS
 Size = tuple[int, int]
 
 _RESIZING = ("Resize", "RandomResize", "RandomChoiceResize", "ResizeShortestEdge", "ResizeToMultiple")
-_CROP = "RandomCrop"
+_CROPS = ("RandomCrop", "CenterCrop")
+# These give another size, too, but do not scale what is seen; or do so in ways of their own.
+_OTHERS = ("Pad", "Albu")
 # Of all ways that a pipeline may go, so many are tried.
 _MOST_WAYS = 64
 
@@ -52,7 +54,7 @@ def _ways(step: dict[str, Any], typical: bool) -> Iterator[list[dict[str, Any]]]
         for scale in [scales[len(scales) // 2]] if typical else scales:
             yield [step | {"scales": [scale]}]
     else:
-        yield [step] if name in (*_RESIZING, _CROP) else []
+        yield [step] if name in (*_RESIZING, *_CROPS, *_OTHERS) else []
 
 
 def _paths(steps: list[dict[str, Any]], typical: bool) -> Iterator[list[dict[str, Any]]]:
@@ -64,17 +66,26 @@ def _paths(steps: list[dict[str, Any]], typical: bool) -> Iterator[list[dict[str
 
 def _crop_of(step: dict[str, Any]) -> Size:
     crop = step["crop_size"]
-    return (crop[0], crop[1]) if isinstance(crop, (list, tuple)) else (crop, crop)
+    sides = (crop[0], crop[1]) if isinstance(crop, (list, tuple)) else (crop, crop)
+    return sides[::-1] if _name(step) == "CenterCrop" else sides
 
 
 def _build(step: dict[str, Any]) -> Any:
-    built = TRANSFORMS.build(dict(step))
+    # What is in a crop says nothing of its size.
+    try:
+        built = TRANSFORMS.build({key: value for key, value in step.items() if key != "cat_max_ratio"})
+    except Exception:  # As of a package that is not there; the training says so.
+        return None
     inside: Any = built
     while inside is not None:  # Sizes do not depend on it, time does.
         if hasattr(inside, "interpolation"):
             inside.interpolation = "nearest"
         inside = getattr(inside, "resize", None)
     return built
+
+
+def _built(steps: list[dict[str, Any]]) -> list[tuple[str, Any]]:
+    return [(_name(step), built) for step in steps if (built := _build(step)) is not None]
 
 
 class Scaling:
@@ -90,19 +101,18 @@ class Scaling:
     """
 
     def __init__(self, pipeline: list[dict[str, Any]]) -> None:
-        place = next((i for i, step in enumerate(pipeline) if _name(step) == _CROP), len(pipeline))
+        place = next((i for i, step in enumerate(pipeline) if _name(step) in _CROPS), len(pipeline))
         self.crop: Size | None = _crop_of(pipeline[place]) if place < len(pipeline) else None
-        before = pipeline[:place]
-        self._paths = {
-            typical: [[_build(step) for step in path if _name(step) != _CROP] for path in _paths(before, typical)]
-            for typical in (False, True)
-        }
+        self._before = [
+            _built([step for step in path if _name(step) not in _CROPS]) for path in _paths(pipeline[:place], False)
+        ]
+        self._whole = [_built(path) for path in _paths(pipeline, True)]
         # Up to the first crop on every way, which may be inside another step.
-        self._to_crops: list[tuple[list[Any], Size]] = []
+        self._to_crops: list[tuple[list[tuple[str, Any]], Size]] = []
         for path in _paths(pipeline[: place + 1], False):
-            end = next((i for i, step in enumerate(path) if _name(step) == _CROP), None)
+            end = next((i for i, step in enumerate(path) if _name(step) in _CROPS), None)
             if end is not None:
-                self._to_crops.append(([_build(step) for step in path[:end]], _crop_of(path[end])))
+                self._to_crops.append((_built(path[:end]), _crop_of(path[end])))
         self._known: dict[tuple[Size, bool], list[Size]] = {}
         self._fitting: dict[Size, tuple[Size, Size] | None] = {}
 
@@ -115,7 +125,7 @@ class Scaling:
         return self._sizes(size, False)
 
     def typical(self, size: Size) -> list[Size]:
-        """The sizes that it gets in the middle of all that is random."""
+        """The sizes that it gets in the middle of all that is random, if nothing is cut off or padded."""
         return self._sizes(size, True)
 
     def nearest_crop(self, size: Size) -> tuple[Size, Size] | None:
@@ -129,7 +139,7 @@ class Scaling:
         """
         if size not in self._fitting:
             state = np.random.get_state()
-            ways = [(_through(steps, size), crop) for steps, crop in self._to_crops]
+            ways = [(_through(steps, size)[0], crop) for steps, crop in self._to_crops]
             np.random.set_state(state)
             self._fitting[size] = max(ways, key=lambda way: min(a / b for a, b in zip(*way, strict=True)), default=None)
         return self._fitting[size]
@@ -137,17 +147,23 @@ class Scaling:
     def _sizes(self, size: Size, typical: bool) -> list[Size]:
         if (size, typical) not in self._known:
             state = np.random.get_state()  # A training is not to see what is drawn here.
-            found = {_through(path, size) for path in self._paths[typical]}
+            paths = self._whole if typical else self._before
+            found = {_through(path, size)[typical] for path in paths}
             np.random.set_state(state)
             self._known[size, typical] = sorted(found)
         return self._known[size, typical]
 
 
-def _through(steps: list[Any], size: Size) -> Size:
-    if not steps:
-        return size
+def _through(steps: list[tuple[str, Any]], size: Size) -> tuple[Size, Size]:
+    """The size after some steps, and the one that the whole image would have at the scale that it has then."""
     results: Any = {"img": np.zeros(size, np.uint8), "img_shape": size, "ori_shape": size, "seg_fields": []}
-    for step in steps:
+    scale = np.ones(2)
+    before = size
+    for name, step in steps:
         results = step(results)
-    height, width = results["img"].shape[:2]
-    return height, width
+        now = results["img"].shape[:2]
+        if name in _RESIZING:
+            scale *= np.divide(now, before)
+        before = now
+    height, width = (max(1, round(side * factor)) for side, factor in zip(size, scale, strict=True))
+    return before, (height, width)

@@ -121,7 +121,7 @@ def test_a_file_that_was_just_written_is_read_again(monkeypatch: pytest.MonkeyPa
     assert len(read) == 12
 
 
-@pytest.mark.parametrize("content", ["", "{", "[1]", '{"x": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[1]", '{"x": 1}', "[" * 100_000])
 def test_a_damaged_cache_is_as_none(content: str) -> None:
     old()
     leak()

@@ -74,7 +74,7 @@ def test_classes_that_count_from_1_want_reduce_zero_label() -> None:
 def test_a_first_class_that_is_what_is_left_over_is_a_class(name: str) -> None:
     text = Path("config.py").read_text()
     Path("config.py").write_text(text.replace("'sky'", f"'{name}'"))
-    paint([0, 1, 2, 3], [0.1, 0.1, 0.1, 0.7])
+    paint([0, 1, 2, 3], [0.2, 0.1, 0.1, 0.6])
     finding = found()["void_label"]
     assert "reduce_zero_label" not in str(finding)
     assert pasted(commands(finding.mend)[0]) == 0

@@ -124,3 +124,28 @@ def test_the_way_that_fills_most_of_a_crop_counts() -> None:
     step = {"type": "RandomResize", "scale": (100, 50), "ratio_range": (0.5, 2.0), "keep_ratio": True}
     scaling = Scaling([step, {"type": "RandomCrop", "crop_size": (90, 120)}])
     assert scaling.nearest_crop((30, 50)) == ((100, 167), (90, 120))
+
+
+def test_padding_fills_a_crop_but_scales_nothing() -> None:
+    pad = {"type": "Pad", "size": (96, 64)}
+    crop = {"type": "RandomCrop", "crop_size": (64, 96), "cat_max_ratio": 0.75}
+    scaling = Scaling([pad, crop])
+    assert scaling.nearest_crop((30, 50)) == ((64, 96), (64, 96))
+    assert scaling.typical((30, 50)) == [(30, 50)]
+    assert Scaling([pad, {"type": "Resize", "scale": (192, 128)}]).typical((30, 50)) == [(60, 100)]
+
+
+@pytest.mark.parametrize(
+    "step", [{"type": "RandomCrop", "crop_size": (40, 50)}, {"type": "CenterCrop", "crop_size": (50, 40)}]
+)
+def test_what_is_scaled_after_a_crop_is_scaled(step: dict[str, Any]) -> None:
+    scaling = Scaling([step, {"type": "Resize", "scale": (10, 8)}])
+    assert scaling.crop == (40, 50)
+    assert scaling.typical((200, 100)) == [(40, 20)]
+    assert through([step], (200, 100)) == (40, 50)
+    assert scaling.nearest_crop((30, 100)) == ((30, 100), (40, 50))
+
+
+def test_a_step_of_a_package_that_is_not_there_says_nothing() -> None:
+    albu = {"type": "Albu", "transforms": [{"type": "Resize", "height": 20, "width": 20}]}
+    assert Scaling([albu]).reachable((40, 40)) in ([(20, 20)], [(40, 40)])
