@@ -14,6 +14,7 @@ _ANY_FOLDER = ("colour_masks", "id_masks")
 _INSTEAD_OF = {
     "roboflow_coco": ("coco",),
     "cvat_masks": ("voc",),
+    "cvat_colours": ("cityscapes",),
     "hasty": ("coco",),
     "segments_ai": ("coco",),
     "colour_masks": ("id_masks",),
