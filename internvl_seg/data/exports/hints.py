@@ -1,6 +1,8 @@
 """What is to be done with a folder or file that is of no known format, as far as its files tell."""
 
+import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from .export import ExportError
 from .pairs import is_picture
@@ -16,6 +18,15 @@ _OTHERS = (
     (".xml", b"<bndbox>", "holds boxes alone, as Pascal VOC's: label outlines, or export masks"),
     (".ndjson", b"{", "is of lines of JSON, as Labelbox's: export COCO JSON or masks"),
     (".jsonl", b"{", "is of lines of JSON: export COCO JSON or masks"),
+)
+
+# Files whose names tell what they are.
+_NAMED = (
+    (
+        re.compile(r"task-\d+-annotation-\d+-by-.*\.(png|npy)"),
+        "is a brush mask of Label Studio, whose name says the task and not the picture: export JSON, which holds the "
+        "same masks",
+    ),
 )
 
 
@@ -40,5 +51,10 @@ def hints(source: Source) -> Iterator[str]:
                 if mark in file.read(_HEAD):
                     yield f"{name} {advice}."
                     break
+    for pattern, advice in _NAMED:
+        if (
+            found := next((one for one in source.files if pattern.fullmatch(PurePosixPath(one).name)), None)
+        ) is not None:
+            yield f"{found} {advice}."
     if source.root.is_dir() and any(map(is_picture, source.files)):
         yield str(no_masks(source))

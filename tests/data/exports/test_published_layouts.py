@@ -141,6 +141,11 @@ def test_archives_are_to_be_unpacked(tmp_path: Path, name: str, words: str) -> N
         ("via_region_data.csv", "filename,region_shape_attributes\n", "VGG Image Annotator's table: .* as JSON"),
         ("a.xml", "<annotation><object><bndbox></bndbox></object></annotation>", "holds boxes alone"),
         ("export.ndjson", '{"data_row": {}}', "lines of JSON, as Labelbox's"),
+        (
+            "task-1-annotation-1-by-1-tag-road-0.png",
+            "",
+            "is a brush mask of Label Studio, whose name says the task and not the picture: export JSON",
+        ),
         ("a.jpg", "", "has no pictures with masks of like names, such as"),
     ],
 )

@@ -65,6 +65,24 @@ def test_figures_are_as_its_sdk_draws_them(tmp_path: Path, case: int) -> None:
     np.testing.assert_array_equal(ids(export, "ds/a") == 0, pixels(answer["rows"]))
 
 
+@pytest.mark.parametrize("key", ["bitmap", "alpha_mask"])
+def test_alpha_masks_count_where_they_are_not_transparent(tmp_path: Path, key: str) -> None:
+    """As ``AlphaMask.data_2_base64`` of the SDK's geometry/alpha_mask.py writes them: greys, of which 0 is clear."""
+    alpha = np.random.default_rng(0).integers(0, 3, (7, 9), dtype=np.uint8) * 100
+    data = io.BytesIO()
+    Image.fromarray(alpha).save(data, format="PNG", transparency=0, optimize=0)
+    figure = {"classTitle": "dog", "geometryType": "alpha_mask", "shape": "alpha_mask"}
+    figure[key] = {"data": packed(data.getvalue()), "origin": [5, 6]}
+    export = read(tmp_path, annotation([figure]))
+    expected = np.zeros((20, 30), np.bool_)
+    expected[6:13, 5:14] = alpha > 0
+    np.testing.assert_array_equal(ids(export, "ds/a") == 1, expected)
+    assert list(export.notes) == [
+        "Classes of figures that are no areas are left out: 1; the first is meta.json, 'nose'.",
+        "Alpha masks count where they are not wholly transparent: 1; the first is object 1 of ds/ann/a.jpg.json.",
+    ]
+
+
 def test_data_sets_with_pictures_of_one_name(tmp_path: Path) -> None:
     written(tmp_path / "meta.json", META)
     for number, name in enumerate(("train", "val")):
