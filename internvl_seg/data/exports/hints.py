@@ -15,7 +15,20 @@ _LOOKED_AT = 20
 # Of text files that look like labels and are none, or not to be read: suffix, what their beginning holds, advice.
 _OTHERS = (
     (".csv", b"region_shape_attributes", "is VGG Image Annotator's table: export its annotations as JSON"),
+    (
+        ".xml",
+        b"<polygon>",
+        "is Pascal VOC's with Roboflow's polygons: export 'COCO Segmentation' or 'Semantic Segmentation Masks'",
+    ),
     (".xml", b"<bndbox>", "holds boxes alone, as Pascal VOC's: label outlines, or export masks"),
+    (".csv", b"xmin,ymin", "holds boxes alone, as TensorFlow's tables: label outlines, or export masks"),
+    (".json", b'"coordinates": {', "holds boxes alone, as CreateML's: label outlines, or export masks"),
+    (".json", b'"coordinates":{', "holds boxes alone, as CreateML's: label outlines, or export masks"),
+    (
+        ".json",
+        b'"poly2d"',
+        "is of Scalabel's polygons, as BDD100K's: take the masks of the same set",
+    ),
     (".ndjson", b"{", "is of lines of JSON, as Labelbox's: export COCO JSON or masks"),
     (".jsonl", b"{", "is of lines of JSON: export COCO JSON or masks"),
 )
@@ -45,10 +58,14 @@ def refuse_archive(source: Source) -> None:
 
 def hints(source: Source) -> Iterator[str]:
     """Sentences about files that are near to what could be read."""
+    told: set[str] = set()
     for suffix, mark, advice in _OTHERS:
         for name in source.of_suffix(suffix)[:_LOOKED_AT]:
             with source.path(name).open("rb") as file:
                 if mark in file.read(_HEAD):
+                    if name in told:
+                        continue
+                    told.add(name)
                     yield f"{name} {advice}."
                     break
     for pattern, advice in _NAMED:

@@ -23,6 +23,8 @@ FORMATS: tuple[str, ...] = (
     "hasty",
     "kaggle_rle",
     "cityscapes",
+    "bdd100k",
+    "ade20k",
     "voc",
     "loveda",
     "isprs",

@@ -28,8 +28,8 @@ SUMMARY = "LabelMe 3.0 (MIT's tool, CVAT): an XML file a picture with polygons, 
 _HEAD = 4096
 _LOOKED_AT = 20
 _MARKS = (b"<annotation>", b"<filename>")
-# Of objects, which Pascal VOC's files have not; a file without an object has the folder's source.
-_OF_OBJECTS = (b"<polygon>", b"<segm>", b"<deleted>", b"<sourceAnnotation>")
+# What Pascal VOC's files have not, also those of Roboflow with polygons of x1, y1 and so on.
+_OF_OBJECTS = (b"<pt>", b"<segm>", b"<deleted>", b"<sourceAnnotation>")
 _MASKS = "Masks"
 
 
@@ -38,7 +38,7 @@ def recognise(source: Source) -> str | None:
     names = source.of_suffix(".xml")
     for name in names[:: max(len(names) // _LOOKED_AT, 1)]:
         if _is_labelme(source, name):
-            return f"{name} has <annotation> with LabelMe's <polygon> or <sourceAnnotation>"
+            return f"{name} has <annotation> with LabelMe's <pt>, <segm> or <sourceAnnotation>"
     return None
 
 

@@ -218,3 +218,16 @@ def test_what_is_not_coco_is_not_recognised(tmp_path: Path) -> None:
     written(tmp_path / "b.json", {"shapes": [], "imagePath": "images annotations categories"})
     written(tmp_path / "c.json", '["images", "annotations", "categories"]')
     assert coco.recognise(Source(tmp_path)) is None
+
+
+@pytest.mark.parametrize("name", ["panoptic_val.json", "val.json"])
+def test_a_split_without_a_label_beside_panoptic_ones(folder: Path, name: str) -> None:
+    """Nothing in it tells that it is panoptic: it alone was converted, as background."""
+    written(folder / "panoptic_train.json", of({"image_id": 5, "file_name": "a.png", "segments_info": []}))
+    written(folder / name, of())
+    with pytest.raises(ExportError, match="panoptic format"):
+        coco.read(Source(folder))
+    # A split without a label beside objects is one of theirs, unless its name says panoptic.
+    written(folder / "train.json", of(entry([[1, 1, 5, 1, 5, 5]], 7, 5)))
+    notes = " ".join(coco.read(Source(folder)).notes)
+    assert ("COCO files beside those of the objects, left out: 2" in notes) == ("panoptic" in name)

@@ -1,6 +1,8 @@
 """CVAT's CamVid, Cityscapes and KITTI exports, in the folders that cvat-ai/datumaro's exporters write for it."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,14 +35,19 @@ LAYOUTS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 
 
-def export_of(root: Path, layout: str, subsets: tuple[str, ...] = ("default",)) -> dict[str, NDArray[np.uint8]]:
-    """Pictures 'a' and 'day 1/b' with masks and 'c' without, in each subset; gives the ids by subset and name."""
+NAMES = ("a", "day 1/b", "c")
+
+
+def export_of(
+    root: Path, layout: str, subsets: Mapping[str, tuple[str, ...]] = MappingProxyType({"default": NAMES})
+) -> dict[str, NDArray[np.uint8]]:
+    """Pictures in each subset, of which the last has no mask; gives the ids by subset and name."""
     picture, mask, others = LAYOUTS[layout]
     found = {}
-    for number, subset in enumerate(subsets):
-        for i, name in enumerate(("a", "day 1/b", "c")):
+    for number, (subset, names) in enumerate(subsets.items()):
+        for i, name in enumerate(names):
             save(root / picture.format(subset, name), 10 * number + i)
-            if name == "c":
+            if name == names[-1]:
                 continue
             found[f"{subset}/{name}"] = random_ids(10 * number + i, 3)
             save(root / mask.format(subset, name), COLOURS[found[f"{subset}/{name}"]])
@@ -70,12 +77,10 @@ def test_the_classes_are_those_of_the_task(tmp_path: Path, layout: str) -> None:
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_subsets_are_splits_and_names_may_be_in_several(tmp_path: Path, layout: str) -> None:
-    export_of(tmp_path, layout, ("Train", "Validation"))
+    export_of(tmp_path, layout, {"Train": NAMES, "Validation": NAMES})
     splits = {picture.name: picture.split for picture in cvat_colours.read(Source(tmp_path)).pictures}
     assert splits == {
-        f"{subset}/{name}": split
-        for subset, split in (("Train", "train"), ("Validation", "val"))
-        for name in ("a", "day 1/b", "c")
+        f"{subset}/{name}": split for subset, split in (("Train", "train"), ("Validation", "val")) for name in NAMES
     }
 
 

@@ -71,7 +71,7 @@ def test_masks_lie_in_the_folder_of_the_subset(tmp_path: Path) -> None:
     module, why = find_format(Source(tmp_path))
     assert (module, why) == (
         labelme_xml,
-        "train/c.xml has <annotation> with LabelMe's <polygon> or <sourceAnnotation>",
+        "train/c.xml has <annotation> with LabelMe's <pt>, <segm> or <sourceAnnotation>",
     )
     export = labelme_xml.read(Source(tmp_path))
     expected = np.where(brushed, 0, UNLABELLED)
