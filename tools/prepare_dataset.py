@@ -12,7 +12,7 @@ from rich.console import Console
 from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.exports.commands import check_failures, parser, run
 from internvl_seg.data.exports.export import ExportError
-from internvl_seg.data.exports.finding import list_formats
+from internvl_seg.data.exports.find_format import list_formats
 from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.visualization.prepared_sheets import write_prepared_sheets
 

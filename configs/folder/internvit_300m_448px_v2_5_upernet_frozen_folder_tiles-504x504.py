@@ -1,18 +1,8 @@
 # Head tuning on your own images at their native resolution, such as aerial tiles (docs/own_data.md).
 # To change: num_classes (as many as classes.txt has lines), iterations to the number of images, and data_root
 # (--cfg-options data_root=FOLDER, or in each data set).
-# Taps at a quarter, half, three quarters and the last block are this project's choice; no mIoU is published.
 _base_ = [
-    "../_base_/models/upernet_frozen_504x504.py",
+    "../_base_/recipes/internvit_300m_448px_v2_5_upernet_frozen_504x504.py",
     "../_base_/datasets/folder_tiles_504x504.py",
-    "../_base_/schedules/adamw_80k.py",
 ]
-encoder = "internvit_300m_448px_v2_5"
-model = dict(
-    backbone=dict(arch=encoder, out_indices=(5, 11, 17, 23), init_cfg=dict(type="Pretrained", checkpoint=encoder)),
-    neck=dict(embed_dim=1024),
-    decode_head=dict(in_channels=[1024] * 4, num_classes=2),
-    auxiliary_head=dict(in_channels=1024, num_classes=2),
-)
-# The schedule is as long as train_cfg says, whatever that is changed to.
-auto_scale_schedule = True
+model = dict(decode_head=dict(num_classes=2), auxiliary_head=dict(num_classes=2))

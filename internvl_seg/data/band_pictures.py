@@ -7,6 +7,7 @@ import mmcv
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common.library_noise import quiet_opencv
 from .bands import BandReader, Pixels
 
 _LOW, _HIGH = 2, 98
@@ -45,7 +46,8 @@ def read_drawn(path: str, reader: BandReader | None = None) -> NDArray[np.uint8]
     """
     if reader is not None:
         return draw_bands(reader.read_file(path))
-    image: NDArray[np.uint8] = mmcv.imread(path, channel_order="rgb")
+    with quiet_opencv():
+        image: NDArray[np.uint8] = mmcv.imread(path, channel_order="rgb")
     return image
 
 

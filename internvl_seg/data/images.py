@@ -10,6 +10,7 @@ from mmengine import fileio
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
+from ..common.library_noise import quiet_opencv
 from .bands import BandReader, ImageError, describe, is_rgb, opened
 from .names import readable
 
@@ -83,7 +84,8 @@ class LoadImageFromFile(MMCVLoadImageFromFile):
             content = fileio.get(path, backend_args=self.backend_args)
         image: NDArray[Any] | None
         try:
-            image = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
+            with quiet_opencv():
+                image = mmcv.imfrombytes(content, flag=self.color_type, backend=self.imdecode_backend)
         except Exception as error:  # Decoders raise what they like.
             if self.imdecode_backend == "cv2" and not _is_plain(content):
                 _check(path, bytes(content), None)
@@ -135,7 +137,7 @@ def _check(path: str, content: bytes, image: NDArray[Any] | None) -> None:
 
 def _stored(content: bytes) -> NDArray[Any] | None:
     """What OpenCV makes of a file that GDAL does not read; None if it does not either."""
-    with contextlib.suppress(Exception):  # Decoders raise what they like.
+    with contextlib.suppress(Exception), quiet_opencv():  # Decoders raise what they like.
         found: NDArray[Any] | None = mmcv.imfrombytes(content, flag="unchanged", backend="cv2")
         return found
     return None

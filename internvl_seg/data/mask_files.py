@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from ..common.ignored_warnings import ignoring_warnings
+from ..common.library_noise import quiet_opencv
 from .folder_errors import CONVERTER, PAGE
 from .own_words import OwnWordsError
 
@@ -61,7 +62,8 @@ def decode_mask(content: bytes, path: str) -> NDArray[Any]:
     if bits > _NARROW and image.mode in _SHORTENED:
         if image.format == "TIFF":
             return _with_gdal(content, path)
-        decoded: NDArray[Any] | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        with quiet_opencv():
+            decoded: NDArray[Any] | None = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
         if decoded is None:
             raise UnidentifiedImageError(f"OpenCV cannot read {path}")
         return decoded

@@ -9,6 +9,7 @@ from mmseg.datasets.transforms import LoadAnnotations as MMSegLoadAnnotations
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
+from ..common.library_noise import quiet_opencv
 from .confusion import IGNORED
 from .folder_errors import CONVERTER, PAGE
 from .mask_files import LabelError, MaskFormatError, decode_mask
@@ -115,7 +116,9 @@ class LoadAnnotations(MMSegLoadAnnotations):
             ids = read_mask(path, self.backend_args)
         else:
             content = fileio.get(path, backend_args=self.backend_args)
-            ids = as_ids(mmcv.imfrombytes(content, flag="unchanged", backend=self.imdecode_backend), path)
+            with quiet_opencv():
+                decoded = mmcv.imfrombytes(content, flag="unchanged", backend=self.imdecode_backend)
+            ids = as_ids(decoded, path)
         if self.reduce_zero_label is None:
             self.reduce_zero_label = results["reduce_zero_label"]
         if self.reduce_zero_label != results["reduce_zero_label"]:

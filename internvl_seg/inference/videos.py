@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ..common.library_noise import quiet_opencv
 from ..data.names import readable
 from ..data.writing import whole_file
 
@@ -97,7 +98,8 @@ def _open(path: Path) -> Any:
         os.environ[_OPTIONS] = ours + (f"|{options}" if options else "")
         try:
             # As a whole path: FFmpeg takes what stands before a colon for a protocol.
-            return cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
+            with quiet_opencv():
+                return cv2.VideoCapture(os.path.abspath(path), cv2.CAP_FFMPEG)
         finally:
             os.environ.pop(_OPTIONS) if options is None else os.environ.update({_OPTIONS: options})
 
@@ -123,13 +125,14 @@ class VideoWriter:
         height, width = self._size
         with ExitStack() as stack:
             self._temporary = stack.enter_context(whole_file(self._path))
-            self._video = cv2.VideoWriter(
-                os.fspath(self._temporary),
-                cv2.CAP_FFMPEG,
-                cv2.VideoWriter.fourcc(*"mp4v"),
-                self._fps,
-                (width + width % 2, height + height % 2),
-            )
+            with quiet_opencv():
+                self._video = cv2.VideoWriter(
+                    os.fspath(self._temporary),
+                    cv2.CAP_FFMPEG,
+                    cv2.VideoWriter.fourcc(*"mp4v"),
+                    self._fps,
+                    (width + width % 2, height + height % 2),
+                )
             if not self._video.isOpened():
                 raise VideoError(
                     f"{readable(self._path)} cannot be written as a video of {width} x {height} at {self._fps:g} "

@@ -13,9 +13,10 @@ from .coco_polygon import coco_polygon
 from .drawing import Patch, Shape, labels_of, points_of
 from .export import Export, ExportError, Split
 from .notes import Notes
-from .picture_index import Labelled, PictureIndex, split_of
+from .picture_index import Labelled, PictureIndex
 from .run_lengths import coco_mask
 from .source import Source
+from .splitting import split_of
 
 _KEYS = ("images", "annotations", "categories")
 # Three points are x and y three times.

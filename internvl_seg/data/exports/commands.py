@@ -12,7 +12,7 @@ from rich.table import Table
 
 from .colour_tables import read_classes
 from .export import ExportError
-from .finding import find_format, list_formats
+from .find_format import find_format, list_formats
 from .planning import Options
 from .preparing import Prepared, check_out, prepare
 from .reporting import write_report

@@ -1,17 +1,15 @@
-"""Pictures that tools on the web only name, by an address, a size or a mask; and each of them once."""
+"""Pictures that tools on the web only name, by an address, a size or a mask."""
 
 import base64
 import binascii
 import posixpath
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterable
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from .export import Annotated, ExportError
-from .picture_index import PictureIndex, split_of
+from .export import ExportError
+from .picture_index import PictureIndex
 
 # Label Studio puts eight hex digits before the names of files that are uploaded.
 _UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")
@@ -106,48 +104,3 @@ def by_stem(index: PictureIndex, leave_out: Collection[str] = ()) -> Callable[[s
         return next(iter(whole or found), None)
 
     return find
-
-
-def missing_pictures(index: PictureIndex, named: str, count: int) -> ExportError:
-    """The error for an export none of whose pictures is there.
-
-    Args:
-        index: Where was looked.
-        named: The first of them.
-        count: How many there are.
-    """
-    return ExportError(
-        f"None of the {count} pictures that the export names is in {index.below}; the first is {named!r}. Say where "
-        "they are: --images FOLDER."
-    )
-
-
-def once_each(pictures: Sequence[tuple[str, Annotated]]) -> tuple[Annotated, ...]:
-    """Pictures in the order of their names, with the splits that their folders name.
-
-    Args:
-        pictures: With the path of each, with its suffix, below the folder that it is in, which becomes its name.
-
-    Raises:
-        ExportError: Two sets of labels are for one picture.
-    """
-    by_path: dict[str, Annotated] = {}
-    for path, picture in pictures:
-        if path in by_path:
-            raise ExportError(
-                f"{by_path[path].source} and {picture.source} are both for the picture {path}. Delete one of them, or "
-                "name the folder of the pictures, if these are two: --images FOLDER."
-            )
-        by_path[path] = picture
-    bare = {path: path[: len(path) - len(PurePosixPath(path).suffix)] for path in by_path}
-    # Where two would be one, on whatever disk, their suffixes stay.
-    often = Counter(name.casefold() for name in [*bare.values(), *by_path])
-    named = [
-        replace(
-            picture,
-            name=bare[path] if often[bare[path].casefold()] == 1 else path,
-            split=picture.split or split_of(PurePosixPath(path).parent.as_posix()),
-        )
-        for path, picture in by_path.items()
-    ]
-    return tuple(sorted(named, key=lambda picture: picture.name))

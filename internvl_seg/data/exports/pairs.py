@@ -6,10 +6,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
-from PIL import Image
-
 from .export import Split
-from .splitting import NAMES, split_in
+from .picture_index import is_picture
+from .splitting import SPLIT_WORDS, split_in
 
 _MASK = (
     r"masks?|labels?|annotations?|annots?|anns?|gts?|ground[-_ ]?truths?|segmentations?|segs?|segmentationclass|"
@@ -17,8 +16,7 @@ _MASK = (
 )
 _PICTURE = r"images?|imgs?|pictures?|photos?|jpegimages|rgb|inputs?|sat|ortho|tiles|top"
 _KINDS = r"(?:[-_ ]?(?:png|tif|tiff|jpg|bmp|dir|raw|all|id|ids|colou?rs?|colou?red|rgb|vis))?"
-_SPLITS = "|".join(sorted(NAMES, key=len, reverse=True))
-_RASTERS = frozenset({".jp2", ".j2k", ".img"})
+_SPLITS = "|".join(sorted(SPLIT_WORDS, key=len, reverse=True))
 _LOSSY, _EXACT = (".jpg", ".jpeg"), (".png", ".bmp", ".tif", ".tiff")
 
 
@@ -44,14 +42,11 @@ class _Named(NamedTuple):
     signature: str
 
 
-def is_picture(name: str) -> bool:
-    """Whether a file's name is one of a picture in a format that Pillow or GDAL reads."""
-    suffix = PurePosixPath(name).suffix.lower()
-    return suffix in _RASTERS or suffix in Image.registered_extensions()
+def split_of_folders(name: str) -> Split | None:
+    """The split that the folders of a path name, also as one with what they hold: 'trainannot', 'test_images'.
 
-
-def split_of(name: str) -> Split | None:
-    """The split that a folder in a path says."""
+    The file's own name says nothing: in folders that no tool has laid out it may be any.
+    """
     parts = [_cleaned(part, rf"{_MASK}|{_PICTURE}")[0] for part in PurePosixPath(name.lower()).parts[:-1]]
     return split_in(word for part in parts for word in re.split(r"[^a-z0-9]+", part))
 

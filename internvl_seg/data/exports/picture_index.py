@@ -14,17 +14,10 @@ from .export import Annotated, ExportError, Labels, Split
 from .source import Source
 
 # Rasters that Pillow may not read, beside what it does.
-_RASTERS = frozenset({".tif", ".tiff", ".jp2", ".img", ".vrt"})
+_RASTERS = frozenset({".tif", ".tiff", ".jp2", ".j2k", ".img"})
+# Of several rasters, which may lie beside it: a picture where labels name it.
+_MOSAIC = ".vrt"
 _NO_PICTURES = frozenset({".pdf", ".eps", ".ps", ".mpg", ".mpeg", ".h5", ".hdf", ".grib", ".bufr"})
-_SPLITS: Mapping[str, Split] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
 
 
 class Labelled(NamedTuple):
@@ -37,22 +30,9 @@ class Labelled(NamedTuple):
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file is a picture by its suffix."""
+    """Whether a file is a picture by its suffix, which Pillow or GDAL reads."""
     suffix = PurePosixPath(name).suffix.lower()
     return suffix in _RASTERS or (suffix in Image.registered_extensions() and suffix not in _NO_PICTURES)
-
-
-def split_of(name: str) -> Split | None:
-    """The split that a file's or folder's name has as a word: 'val' of 'instances_val2017.json' or 'valid'.
-
-    Args:
-        name: A POSIX path; what is nearer to its end counts more.
-    """
-    for part in reversed(PurePosixPath(name).parts):
-        words = {_SPLITS[word] for word in re.findall("[a-z]+", part.lower()) if word in _SPLITS}
-        if len(words) == 1:
-            return words.pop()
-    return None
 
 
 class PictureIndex:
@@ -68,7 +48,7 @@ class PictureIndex:
         if source.images is not None and not source.images.is_dir():
             raise ExportError(f"{source.images} (--images) is no folder. Give the folder of the pictures.")
         inside = source.files if source.images is None and source.root.is_dir() else sorted(scan_folder(self.below))
-        self.files = tuple(name for name in inside if is_picture(name))
+        self.files = tuple(name for name in inside if is_picture(name) or name.lower().endswith(_MOSAIC))
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for file in self.files:
             self._by_name[PurePosixPath(file).name].append(file)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ..scanning import scan_folder
 from .export import Annotated, ExportError, Labels
 from .mask_files import is_coloured
-from .pairs import Pairs, find_pairs, split_of
+from .pairs import Pairs, find_pairs, split_of_folders
 from .source import Source
 
 # Masks that are looked at to tell colours from ids.
@@ -55,7 +55,7 @@ class PlainMasks(NamedTuple):
             mask = masks.get(file)
             name = stem if counts[stem] == 1 else file
             source = str(mask) if mask else file
-            split = split_of(file)
+            split = split_of_folders(file)
             found.append(Annotated(self.of_picture(file), name, labels(mask) if mask else None, split, source=source))
         return tuple(sorted(found, key=lambda picture: picture.name))
 

@@ -1,6 +1,7 @@
 """Files of an export, listed once for all formats that look at them."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -9,7 +10,7 @@ from typing import Any
 from ..scanning import scan_folder
 from .export import ExportError
 
-# Formats look at the same few files one after the other.
+# Formats look at the same few files one after the other, of which thousands may lie in a folder.
 _KEPT = 4
 
 
@@ -73,3 +74,25 @@ def read_json(path: Path) -> Any:
         raise ExportError(f"{path} is no JSON: {error}. Export it again.") from error
     except OSError as error:
         raise ExportError(f"{path} cannot be read: {error.strerror}. Export it again.") from error
+
+
+def fitting_json(source: Source, fits: Callable[[Any], bool]) -> str | None:
+    """The first JSON file, of a few spread over all of them, that holds what a format does.
+
+    Args:
+        source: The export.
+        fits: Whether what a file holds is of the format.
+
+    Returns:
+        None if there is none; files that are no JSON count as none.
+    """
+    names = source.of_suffix(".json")
+    step = max(1, (len(names) - 1) // (_KEPT - 1)) if len(names) > _KEPT else 1
+    for name in names[::step][:_KEPT]:
+        try:
+            found = source.json(name)
+        except ExportError:
+            continue
+        if fits(found):
+            return name
+    return None

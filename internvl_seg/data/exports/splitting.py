@@ -12,12 +12,14 @@ from .export import Annotated, ExportError, Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 DEFAULT_SHARES = (0.8, 0.1, 0.1)
-# As tools and authors call them.
-NAMES: dict[str, Split] = {
-    **dict.fromkeys(("train", "training", "trn", "tr"), "train"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
-    **dict.fromkeys(("test", "testing", "tst"), "test"),
+# As tools and authors call them; in names of files the short words may mean anything: TR_0012.jpg is of Turkey.
+_SHORT: Mapping[str, Split] = {"trn": "train", "tr": "train", "dev": "val", "tst": "test"}
+_WORDS: Mapping[str, Split] = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation"), "val"),
+    **dict.fromkeys(("test", "testing"), "test"),
 }
+SPLIT_WORDS: Mapping[str, Split] = {**_WORDS, **_SHORT}
 # How many seeds are looked at for one that leaves no split empty.
 _SEEDS = 10_000
 
@@ -200,7 +202,24 @@ def _listed(line: str, names: set[str], by_name: Mapping[str, list[str]]) -> lis
     return []
 
 
-def split_in(words: Iterable[str]) -> Split | None:
-    """The split that some words, such as the folders of a path, name; None if they name none or more than one."""
-    found = {NAMES[word] for word in words if word in NAMES}
+def split_in(words: Iterable[str], *, short: bool = True) -> Split | None:
+    """The split that some words, such as the folders of a path, name; None if they name none or more than one.
+
+    Args:
+        words: In lower case.
+        short: Whether short words such as 'tr' and 'dev' count.
+    """
+    known = SPLIT_WORDS if short else _WORDS
+    found = {known[word] for word in words if word in known}
     return found.pop() if len(found) == 1 else None
+
+
+def split_of(path: str) -> Split | None:
+    """The split that a file's or folder's name has as a word: 'val' of 'instances_val2017.json' or 'valid'.
+
+    Args:
+        path: POSIX; of its parts, the file's name among them, that which is nearest to the end and names one counts.
+    """
+    parts = reversed(PurePosixPath(path.lower()).parts)
+    named = (split_in(re.findall("[a-z]+", part), short=False) for part in parts)
+    return next(filter(None, named), None)

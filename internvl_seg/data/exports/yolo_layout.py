@@ -1,6 +1,6 @@
 """Which pictures a YOLO data set has, of which classes and splits: what its YAML file says, seen from here."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
@@ -10,10 +10,10 @@ from .class_table import ClassTable, given_classes
 from .colour_tables import read_classes
 from .export import ExportError, Split
 from .notes import Notes
-from .picture_index import PictureIndex, split_of
+from .picture_index import PictureIndex
 from .source import Source
+from .splitting import split_in, split_of
 
-_SPLITS: Mapping[str, Split] = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 # Beside labels where there is no YAML file: of LabelImg and Label Studio, and of Darknet.
 _NAMES = ("classes.txt", "obj.names")
 
@@ -109,7 +109,7 @@ def _places(source: Source, name: str, data: dict[str, Any], table: ClassTable) 
 
 
 def _split_of_key(key: object) -> Split | None:
-    return _SPLITS.get(key.casefold()) if isinstance(key, str) else None
+    return split_in([key.casefold()], short=False) if isinstance(key, str) else None
 
 
 def _is_class(number: Any, name: Any) -> bool:

@@ -3,16 +3,15 @@
 import itertools
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import cv2
 from rich.progress import Progress
 
+from ...common.library_noise import quiet_opencv
 from .cache import Cache
 from .facts import ImageFacts, MaskFacts, decode_image, look_at_image, read_mask
 from .header import Header
@@ -85,7 +84,8 @@ class Reader:
     def read(self, listings: list[Listing]) -> list[Looked]:
         """Read what is to be looked at of each data set."""
         chosen = [[listing.infos[i] for i in evenly(len(listing.infos), self._sample)] for listing in listings]
-        with _quiet_opencv(), ThreadPoolExecutor(os.cpu_count()) as pool:
+        # What OpenCV prints of a file that it cannot decode is told once, by the findings.
+        with quiet_opencv(errors=False), ThreadPoolExecutor(os.cpu_count()) as pool:
             try:
                 images = self._read_images(pool, listings, chosen)
                 masks = [self._read_masks(pool, *work) for work in zip(listings, chosen, strict=True)]
@@ -217,15 +217,3 @@ def _made(kind: Any, values: Iterable[Any]) -> Any:
 def _fits(values: Iterable[Any], others: Iterable[Any]) -> bool:
     """Whether values are of the types of others."""
     return list(map(type, values)) == list(map(type, others))
-
-
-@contextmanager
-def _quiet_opencv() -> Iterator[None]:
-    """Keep what OpenCV prints of every file that it cannot decode: it is told once, by the findings."""
-    logging: Any = cv2.utils.logging
-    before = logging.getLogLevel()
-    logging.setLogLevel(logging.LOG_LEVEL_SILENT)
-    try:
-        yield
-    finally:
-        logging.setLogLevel(before)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from internvl_seg.data.exports.colour_tables import read_classes
-from internvl_seg.data.exports.finding import find_format
+from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.planning import Options
 from internvl_seg.data.exports.preparing import Prepared, prepare
 from internvl_seg.data.exports.source import Source

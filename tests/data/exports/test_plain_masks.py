@@ -8,7 +8,7 @@ from PIL import Image
 
 from internvl_seg.data.exports.colour_tables import read_classes
 from internvl_seg.data.exports.export import ClassLabel, ExportError
-from internvl_seg.data.exports.pairs import find_pairs, split_of
+from internvl_seg.data.exports.pairs import find_pairs, split_of_folders
 
 from .prepared import SIZE, make, masks, names, random_ids, save
 
@@ -49,10 +49,10 @@ def test_equal_names_in_folders_are_told_apart_and_further_masks_are_told() -> N
 
 
 def test_splits_in_folders() -> None:
-    assert split_of("images/validation/a.png") == "val"
-    assert split_of("trainannot/a.png") == "train"
-    assert split_of("test_images/a.png") == "test"
-    assert split_of("images/a.png") is None
+    assert split_of_folders("images/validation/a.png") == "val"
+    assert split_of_folders("trainannot/a.png") == "train"
+    assert split_of_folders("test_images/a.png") == "test"
+    assert split_of_folders("images/a.png") is None
 
 
 TABLES = {
@@ -177,3 +177,8 @@ def test_a_value_that_the_named_classes_lack_is_an_error_of_that_mask(tmp_path: 
     prepared = make(tmp_path / "in", tmp_path / "out")
     assert list(masks(tmp_path / "out")) == ["train/a"]
     assert "7 pixels in 1 colours that are no class: #010203" in prepared.failed["images/b"]
+
+
+def test_what_is_no_picture_has_no_mask() -> None:
+    found = find_pairs(["images/a.png", "images/a.pdf", "images/a.vrt", "masks/a.png", "masks/notes.h5"])
+    assert found == ([("images/a.png", "masks/a.png")], [], [], [])

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from internvl_seg.data.exports.export import Window
-from internvl_seg.data.exports.finding import find_format
+from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.source import Source
 
 from .formats.test_coco import SQUARE, entry, of

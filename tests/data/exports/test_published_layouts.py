@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from internvl_seg.data.exports.export import ExportError
-from internvl_seg.data.exports.finding import find_format
+from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.pairs import find_pairs
 from internvl_seg.data.exports.source import Source
 

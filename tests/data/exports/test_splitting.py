@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from internvl_seg.data.exports.export import Annotated, ExportError
-from internvl_seg.data.exports.splitting import draw_splits, group_names, read_lists, read_shares, split_in
+from internvl_seg.data.exports.splitting import draw_splits, group_names, read_lists, read_shares, split_in, split_of
 
 groups = st.sets(st.text(min_size=1, max_size=6), min_size=3, max_size=60)
 
@@ -113,3 +113,13 @@ def test_words_for_splits() -> None:
     assert split_in(["data", "valid"]) == "val"
     assert split_in(["train", "val"]) is None
     assert split_in(["photos"]) is None
+
+
+def test_the_part_of_a_path_nearest_to_its_end_that_names_one_split() -> None:
+    assert split_of("annotations/instances_val2017.json") == "val"
+    assert split_of("train/val/a.png") == "val"
+    assert split_of("train/train_or_val/a.png") == "train"
+    assert split_of("Training/a.png") == "train"
+    # Short words are words of folders; in names of files they may mean anything.
+    assert split_of("dev/TR_0012.jpg") is None
+    assert split_in(["dev"]) == "val"

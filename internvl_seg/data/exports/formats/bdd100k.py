@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from ..export import IGNORED, Annotated, ClassLabel, Export, ExportError
 from ..mask_files import MaskFile, values_to_classes
-from ..pairs import is_picture
+from ..picture_index import is_picture
 from ..source import Source
 from ..splitting import split_in
 from .cityscapes import TRAINED_CLASSES

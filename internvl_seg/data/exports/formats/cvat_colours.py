@@ -16,7 +16,7 @@ from ..colour_tables import read_classes
 from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
 from ..mask_files import Colours, MaskFile
 from ..notes import Notes
-from ..pairs import is_picture
+from ..picture_index import is_picture
 from ..source import Source
 from ..splitting import split_in
 

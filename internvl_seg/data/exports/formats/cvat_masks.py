@@ -9,7 +9,7 @@ from ..class_ids import BACKGROUND
 from ..colour_tables import read_classes
 from ..export import UNLABELLED, Annotated, Drawn, Export, ExportError, Labels, whole_map
 from ..mask_files import Colours, MaskFile
-from ..pairs import is_picture
+from ..picture_index import is_picture
 from ..source import Source
 from ..splitting import split_in
 

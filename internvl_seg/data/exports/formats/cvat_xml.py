@@ -19,9 +19,10 @@ from ..drawing import Patch, Shape, check_reach, labels_of, opencv_ellipse
 from ..export import Export, ExportError
 from ..notes import Notes
 from ..outlines import turned_box
-from ..picture_index import Labelled, PictureIndex, split_of
+from ..picture_index import Labelled, PictureIndex
 from ..run_lengths import box_mask, whole_numbers
 from ..source import Source
+from ..splitting import split_of
 from ..xml_tree import read_xml
 
 SUMMARY = "CVAT for images 1.1: annotations.xml with polygons, masks, boxes and ellipses"

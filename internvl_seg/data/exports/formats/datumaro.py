@@ -18,10 +18,10 @@ from ..export import Export, ExportError
 from ..fields import as_list, as_mapping, as_name, as_number, as_text, as_whole
 from ..notes import Notes
 from ..outlines import turned_box
-from ..picture_index import Labelled, PictureIndex, split_of
-from ..recognising import fitting_json
+from ..picture_index import Labelled, PictureIndex
 from ..run_lengths import coco_mask
-from ..source import Source
+from ..source import Source, fitting_json
+from ..splitting import split_of
 
 SUMMARY = "Datumaro's JSON (CVAT, Datumaro 1.0): annotations/SUBSET.json beside images/SUBSET/"
 _AREAS = ("mask", "polygon", "bbox", "ellipse", "rotated_bbox")

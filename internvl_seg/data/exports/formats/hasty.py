@@ -26,17 +26,16 @@ from ..fields import (
     as_size,
     as_text,
     as_whole,
-    check_classes,
     check_size,
     first_upper,
 )
-from ..find_pictures import by_stem, missing_pictures, once_each
+from ..find_pictures import by_stem
 from ..hasty_runs import Runs, box_of, reader_of_runs
 from ..id_pngs import read_ids
+from ..named_pictures import NamedPictures
 from ..notes import Notes
 from ..picture_index import PictureIndex
-from ..recognising import fitting_json
-from ..source import Source
+from ..source import Source, fitting_json
 
 SUMMARY = "Hasty: JSON v1.0 and v1.1, or PNG masks with label_classes.json; the pictures by --images FOLDER"
 _NAME = "hasty"
@@ -102,10 +101,11 @@ def _read_masks(source: Source, listed: str) -> Export:
     if source.images is not None and source.images.resolve().is_relative_to(source.folder.resolve()):
         taken = source.images.resolve().relative_to(source.folder.resolve()).as_posix()
         masks = [path for path in masks if not path.is_relative_to(taken)]
+    if not masks:
+        raise ExportError(f"{source.path(listed)} has no masks beside it, which are PNGs. Export both again.")
     pictures = PictureIndex(source)
     find = by_stem(pictures, () if source.images is not None else {str(path) for path in masks})
-    kept: list[tuple[str, Annotated]] = []
-    missing: list[str] = []
+    named_pictures = NamedPictures(pictures, notes)
     for mask in masks:
         stem = (
             mask.relative_to(folder).with_suffix("").as_posix()
@@ -114,25 +114,11 @@ def _read_masks(source: Source, listed: str) -> Export:
         )
         path = find(stem, str(mask))
         if path is None:
-            missing.append(str(mask))
-            notes.add("Masks whose pictures are not there are left out", str(mask))
+            named_pictures.add_missing(str(mask), str(mask), "Masks whose pictures are not there are left out")
             continue
-        kept.append(
-            (
-                path,
-                Annotated(pictures.path(path), path, _mapped(source.path(str(mask)), place, listed), source=str(mask)),
-            )
-        )
-    if not kept:
-        raise missing_pictures(pictures, missing[0] if missing else listed, len(missing))
-    return Export(
-        format=_NAME,
-        why=recognise(source) or f"--format {_NAME}",
-        classes=check_classes(labels, source.root),
-        pictures=once_each(kept),
-        unlabelled="background",
-        notes=notes.sentences(),
-    )
+        drawer = _mapped(source.path(str(mask)), place, listed)
+        named_pictures.add(path, Annotated(pictures.path(path), path, drawer, source=str(mask)))
+    return named_pictures.export(_NAME, recognise(source), source, labels)
 
 
 def _mapped(path: Path, place: dict[int, int], listed: str) -> Labels:
@@ -153,8 +139,7 @@ def _read_json(source: Source) -> Export:
     notes = Notes()
     pictures = PictureIndex(source)
     labels: list[ClassLabel] = []
-    images: list[tuple[str, Annotated]] = []
-    missing: list[str] = []
+    named_pictures = NamedPictures(pictures, notes)
     for file in source.of_suffix(".json"):
         content = source.json(file)
         if not _fits(content):
@@ -177,21 +162,11 @@ def _read_json(source: Source) -> Export:
             folder = entry.get("dataset_name")
             path = pictures.find(f"{folder}/{named}" if isinstance(folder, str) and folder else named)
             if path is None:
-                missing.append(named)
-                notes.add("Pictures that are not there are left out", where)
+                named_pictures.add_missing(named, where)
                 continue
             drawer = _labels(entry, where, place, read_runs, notes)
-            images.append((path, Annotated(pictures.path(path), path, drawer, source=where)))
-    if missing and not images:
-        raise missing_pictures(pictures, missing[0], len(missing))
-    return Export(
-        format=_NAME,
-        why=recognise(source) or f"--format {_NAME}",
-        classes=check_classes(labels, source.root),
-        pictures=once_each(images),
-        unlabelled="background",
-        notes=notes.sentences(),
-    )
+            named_pictures.add(path, Annotated(pictures.path(path), path, drawer, source=where))
+    return named_pictures.export(_NAME, recognise(source), source, labels)
 
 
 def _labels(entry: dict[str, Any], where: str, place: dict[str, int], read_runs: Runs, notes: Notes) -> Labels | None:

@@ -1,5 +1,6 @@
 """Any folder of pictures and masks of class ids, in whatever image format, of 1 to 32 bits."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -166,8 +167,8 @@ def _without_void(
     return tuple(classes[place] for place in kept), moved, notes
 
 
-def _listed(values: object, counts: dict[int, int] | None = None) -> str:
-    some = sorted(values)  # type: ignore[call-overload]
+def _listed(values: Iterable[int], counts: dict[int, int] | None = None) -> str:
+    some = sorted(values)
     total = sum(counts.values()) if counts else 1
     text = [f"{value} ({100 * counts[value] / total:.2g} %)" if counts else str(value) for value in some]
     return ", ".join(text[:12]) + (f", ... {text[-1]}" if len(text) > 12 else "")

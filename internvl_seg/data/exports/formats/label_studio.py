@@ -18,15 +18,15 @@ from ..brush_runs import brush_alpha
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, points_of
 from ..export import Annotated, ClassLabel, Export, ExportError, Labels
-from ..fields import as_list, as_mapping, as_name, as_number, as_size, check_classes, check_size
-from ..find_pictures import by_stored_name, missing_pictures, once_each, uploaded_names
+from ..fields import as_list, as_mapping, as_name, as_number, as_size, check_size
+from ..find_pictures import by_stored_name, uploaded_names
 from ..inline_images import base64_bytes, png_mask
 from ..label_studio_tasks import Labelled, Task, annotation_of, is_full, is_min, pictures_of, tasks_of
+from ..named_pictures import NamedPictures
 from ..notes import Notes
 from ..outlines import box_outline, ellipse_outline
 from ..picture_index import PictureIndex, is_picture
-from ..recognising import fitting_json
-from ..source import Source
+from ..source import Source, fitting_json
 
 SUMMARY = "Label Studio: JSON or JSON-MIN; the pictures by --images FOLDER"
 _NAME = "label_studio"
@@ -57,7 +57,7 @@ def read(source: Source) -> Export:
     pictures = PictureIndex(source)
     find = _finder(pictures)
     found: dict[str, tuple[Task, list[_Region] | None]] = {}
-    missing: list[str] = []
+    named_pictures = NamedPictures(pictures, notes)
     for file in source.of_suffix(".json"):
         content = source.json(file)
         if not (is_full(content) or is_min(content)):
@@ -67,8 +67,7 @@ def read(source: Source) -> Export:
             for picture in _pictures(task, notes):
                 path = find(picture.address)
                 if path is None:
-                    missing.append(picture.address)
-                    notes.add("Pictures that are not there are left out", f"{task.where}, {picture.address}")
+                    named_pictures.add_missing(picture.address, f"{task.where}, {picture.address}")
                     continue
                 regions = _regions(picture.results, task, notes)
                 if path in found and regions is not None and found[path][1] is not None:
@@ -77,23 +76,12 @@ def read(source: Source) -> Export:
                     )
                 if path not in found or regions is not None:
                     found[path] = (task, regions)
-    if missing and not found:
-        raise missing_pictures(pictures, missing[0], len(missing))
     labels = sorted({region.label for _, regions in found.values() for region in regions or ()})
     place = {label: i for i, label in enumerate(labels)}
-    return Export(
-        format=_NAME,
-        why=recognise(source) or f"--format {_NAME}",
-        classes=check_classes([ClassLabel(label) for label in labels], source.root),
-        pictures=once_each(
-            [
-                (path, Annotated(pictures.path(path), path, _labels(regions, place, task.where), source=task.where))
-                for path, (task, regions) in found.items()
-            ]
-        ),
-        unlabelled="background",
-        notes=notes.sentences(),
-    )
+    for path, (task, regions) in found.items():
+        drawer = _labels(regions, place, task.where)
+        named_pictures.add(path, Annotated(pictures.path(path), path, drawer, source=task.where))
+    return named_pictures.export(_NAME, recognise(source), source, [ClassLabel(label) for label in labels])
 
 
 def _pictures(task: Task, notes: Notes) -> list[Labelled]:

@@ -26,13 +26,12 @@ from ..drawing import (
     points_of,
 )
 from ..export import IGNORED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
-from ..fields import as_list, as_mapping, as_name, as_size, as_text, check_classes, check_size, first_upper
-from ..find_pictures import missing_pictures, once_each
+from ..fields import as_list, as_mapping, as_name, as_size, as_text, check_size, first_upper
 from ..inline_images import base64_bytes, png_mask
+from ..named_pictures import NamedPictures
 from ..notes import Notes
 from ..picture_index import PictureIndex
-from ..recognising import fitting_json
-from ..source import Source, read_json
+from ..source import Source, fitting_json, read_json
 
 SUMMARY = "labelme: a JSON file for each picture"
 _NAME = "labelme"
@@ -79,8 +78,7 @@ def read(source: Source) -> Export:
     pictures = PictureIndex(source)
     files = set(pictures.files)
     labels: set[str] = set()
-    found: list[tuple[str, Annotated]] = []
-    missing: list[str] = []
+    named_pictures = NamedPictures(pictures, notes)
     inside = 0
     place: dict[str, int] = {}
     for file in source.of_suffix(".json"):
@@ -102,24 +100,15 @@ def read(source: Source) -> Export:
                     "memory. Put the pictures beside the JSON files, as they were when they were labelled."
                 )
         if path is None:
-            missing.append(named)
-            notes.add("Pictures that are not there are left out", f"{file}, {named}")
+            named_pictures.add_missing(named, f"{file}, {named}")
             continue
-        found.append((path, Annotated(picture, path, _labels(source, file, place), source=file)))
-    if missing and not found:
-        raise missing_pictures(pictures, missing[0], len(missing))
-    taken = {path for path, _ in found}
-    found += [(name, Annotated(pictures.path(name), name, None)) for name in pictures.files if name not in taken]
+        named_pictures.add(path, Annotated(picture, path, _labels(source, file, place), source=file))
+    named_pictures.refuse_none()
+    for name in sorted(files - {path for path, _ in named_pictures.found}):
+        named_pictures.add(name, Annotated(pictures.path(name), name, None))
     names = sorted(labels - {_IGNORED})
     place |= {label: i for i, label in enumerate(names)} | {_IGNORED: IGNORED}
-    return Export(
-        format=_NAME,
-        why=recognise(source) or f"--format {_NAME}",
-        classes=check_classes([ClassLabel(label) for label in names], source.root),
-        pictures=once_each(found),
-        unlabelled="background",
-        notes=notes.sentences(),
-    )
+    return named_pictures.export(_NAME, recognise(source), source, [ClassLabel(label) for label in names])
 
 
 def _find(pictures: PictureIndex, files: Set[str], named: str, file: str) -> str | None:

@@ -20,8 +20,9 @@ from ..drawing import Patch, Shape, check_reach, labels_of
 from ..export import Export, ExportError
 from ..inline_images import png_mask
 from ..notes import Notes
-from ..picture_index import Labelled, PictureIndex, split_of
+from ..picture_index import Labelled, PictureIndex
 from ..source import Source
+from ..splitting import split_of
 from ..xml_tree import read_xml
 
 SUMMARY = "LabelMe 3.0 (MIT's tool, CVAT): an XML file a picture with polygons, boxes and masks"

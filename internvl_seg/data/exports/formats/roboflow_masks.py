@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from ...class_files import read_lines
 from ..export import Annotated, ClassLabel, Export, ExportError
 from ..mask_files import MaskFile, values_to_classes
-from ..pairs import is_picture
+from ..picture_index import is_picture
 from ..source import Source
 from ..splitting import split_in
 

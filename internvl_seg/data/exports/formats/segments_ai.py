@@ -16,15 +16,15 @@ from numpy.typing import NDArray
 
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, points_of
-from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
-from ..fields import as_list, as_mapping, as_name, as_text, as_whole, check_classes, check_size
-from ..find_pictures import by_stem, missing_pictures, once_each, uploaded_names
+from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, Unlabelled, whole_map
+from ..fields import as_list, as_mapping, as_name, as_text, as_whole, check_size
+from ..find_pictures import by_stem, uploaded_names
 from ..id_pngs import read_ids
+from ..named_pictures import NamedPictures
 from ..notes import Notes
 from ..outlines import box_outline
 from ..picture_index import PictureIndex, is_picture
-from ..recognising import fitting_json
-from ..source import Source
+from ..source import Source, fitting_json
 
 SUMMARY = "Segments.ai: a release's JSON with the PNGs of object ids that its SDK downloads"
 _NAME = "segments_ai"
@@ -80,29 +80,19 @@ def read(source: Source) -> Export:
     release = _Release(files[0], task, _labelset(dataset, files[0]), place, masks)
     pictures = PictureIndex(source)
     same_stem = by_stem(pictures, {name for names in masks.values() for name in names})
-    kept: list[tuple[str, Annotated]] = []
-    missing: list[str] = []
+    named_pictures = NamedPictures(pictures, notes)
     for number, value in enumerate(as_list(dataset["samples"], f"'samples' of {files[0]}"), start=1):
         sample = as_mapping(value, f"sample {number} of {files[0]}")
         named = as_text(sample.get("name"), f"'name' of sample {number} of {files[0]}")
         where = f"{named} in {files[0]}"
         path = _find(sample, named, pictures) or same_stem(_bare(named), where)
         if path is None:
-            missing.append(named)
-            notes.add("Pictures that are not there are left out", where)
+            named_pictures.add_missing(named, where)
             continue
         drawer = _labels(source, release, sample, named, where, notes)
-        kept.append((path, Annotated(pictures.path(path), path, drawer, source=where)))
-    if missing and not kept:
-        raise missing_pictures(pictures, missing[0], len(missing))
-    return Export(
-        format=_NAME,
-        why=recognise(source) or f"--format {_NAME}",
-        classes=check_classes(labels, source.root),
-        pictures=once_each(kept),
-        unlabelled="ignore" if task in _BITMAPS else "background",
-        notes=notes.sentences(),
-    )
+        named_pictures.add(path, Annotated(pictures.path(path), path, drawer, source=where))
+    unlabelled: Unlabelled = "ignore" if task in _BITMAPS else "background"
+    return named_pictures.export(_NAME, recognise(source), source, labels, unlabelled)
 
 
 def _beside(source: Source) -> list[str]:

@@ -23,12 +23,11 @@ from ..fields import (
     as_number,
     as_size,
     as_whole,
-    check_classes,
     check_size,
     first_upper,
 )
-from ..find_pictures import missing_pictures, once_each
 from ..inline_images import base64_bytes, inflate, png_mask
+from ..named_pictures import NamedPictures
 from ..notes import Notes
 from ..picture_index import PictureIndex
 from ..source import Source, read_json
@@ -85,8 +84,7 @@ def read(source: Source) -> Export:
     pictures = PictureIndex(source)
     files = set(pictures.files)
     used: dict[str, str] = {}
-    found: list[tuple[str, Annotated]] = []
-    missing: list[str] = []
+    named_pictures = NamedPictures(pictures, notes)
     for file in _annotations(source):
         content = as_mapping(read_json(source.path(file)), file)
         shapes = list(_shapes(content, file, place, notes))
@@ -100,8 +98,7 @@ def read(source: Source) -> Export:
             near = pictures.find(f"{folder}/{named}") if source.images is not None else None
             path = "" if near is None else near
         if not path:
-            missing.append(named)
-            notes.add("Pictures that are not there are left out", f"{file}, {named}")
+            named_pictures.add_missing(named, f"{file}, {named}")
             continue
         if path in used:
             raise ExportError(
@@ -111,17 +108,8 @@ def read(source: Source) -> Export:
         # The folder that its pictures are in is no part of their names.
         name = (folder / named).as_posix()
         labels = _labels(source, file, place)
-        found.append((name, Annotated(pictures.path(path), name, labels, source=file)))
-    if missing and not found:
-        raise missing_pictures(pictures, missing[0], len(missing))
-    return Export(
-        format=_NAME,
-        why=recognise(source) or f"--format {_NAME}",
-        classes=check_classes(classes, source.root),
-        pictures=once_each(found),
-        unlabelled="background",
-        notes=notes.sentences(),
-    )
+        named_pictures.add(name, Annotated(pictures.path(path), name, labels, source=file))
+    return named_pictures.export(_NAME, recognise(source), source, classes)
 
 
 def _classes(source: Source, name: str, notes: Notes) -> Iterator[ClassLabel]:

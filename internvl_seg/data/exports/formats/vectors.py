@@ -21,9 +21,10 @@ from ..class_attribute import class_attribute, value_of
 from ..class_table import table_of_values
 from ..export import IGNORED, UNLABELLED, Drawn, Export, ExportError, Labels, Window, whole_map
 from ..notes import Notes
-from ..picture_index import Labelled, PictureIndex, split_of
+from ..picture_index import Labelled, PictureIndex
 from ..shapefiles import read_shapefile, shapefiles
 from ..source import Source
+from ..splitting import split_of
 from ..vector_layers import Layer, read_layers, vector_files
 
 SUMMARY = "GeoJSON, GeoPackage or shapefile polygons over georeferenced rasters (GeoTIFF) beside them or in --images"

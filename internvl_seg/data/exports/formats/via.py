@@ -17,14 +17,14 @@ from ..class_table import given_classes
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, points_of
 from ..export import Annotated, ClassLabel, Export, ExportError
-from ..fields import as_list, as_mapping, as_number, as_text, check_classes, first_upper
-from ..find_pictures import by_size, missing_pictures, once_each
+from ..fields import as_list, as_mapping, as_number, as_text, first_upper
+from ..find_pictures import by_size
 from ..inline_images import base64_bytes
+from ..named_pictures import NamedPictures
 from ..notes import Notes
 from ..outlines import box_outline, ellipse_outline
 from ..picture_index import PictureIndex
-from ..recognising import fitting_json
-from ..source import Source
+from ..source import Source, fitting_json
 from ..via_classes import Region, Regions, classes_of
 from ..via_projects import files_of_project, is_project
 from ..via_tables import files_of_table, via_tables
@@ -81,8 +81,9 @@ def read(source: Source) -> Export:
             notes.add("JSON files that are not VGG Image Annotator's are left out", name)
             continue
         files += _files(_entries(content, name, attributes, notes), name, notes)
+    of_json = bool(files)
     for name in via_tables(source):
-        if files:
+        if of_json:
             notes.add("Tables beside JSON files, which hold the same, are left out", name)
             continue
         found_in = files_of_table(source, name, notes)
@@ -93,8 +94,7 @@ def read(source: Source) -> Export:
     place = {label: i for i, label in enumerate(names)}
     pictures = PictureIndex(source)
     same_size = by_size(pictures)
-    found: list[tuple[str, Annotated]] = []
-    missing: list[str] = []
+    named_pictures = NamedPictures(pictures, notes)
     at = 0
     for file in files:
         mine = [
@@ -107,22 +107,11 @@ def read(source: Source) -> Export:
             notes.add("Pictures without a region count as not labelled", file.where)
         path, picture = _picture(file, pictures, same_size)
         if picture is None:
-            missing.append(file.named)
-            notes.add("Pictures that are not there are left out", f"{file.where}")
+            named_pictures.add_missing(file.named, file.where)
             continue
-        found.append(
-            (path, Annotated(picture, path, labels_of(mine, file.where) if file.regions else None, source=file.where))
-        )
-    if missing and not found:
-        raise missing_pictures(pictures, missing[0], len(missing))
-    return Export(
-        format=_NAME,
-        why=recognise(source) or f"--format {_NAME}",
-        classes=check_classes([ClassLabel(name) for name in names], source.root),
-        pictures=once_each(found),
-        unlabelled="background",
-        notes=notes.sentences(),
-    )
+        drawer = labels_of(mine, file.where) if file.regions else None
+        named_pictures.add(path, Annotated(picture, path, drawer, source=file.where))
+    return named_pictures.export(_NAME, recognise(source), source, [ClassLabel(name) for name in names])
 
 
 def _entries(content: dict[str, Any], name: str, attributes: dict[str, Any], notes: Notes) -> dict[str, Any]:

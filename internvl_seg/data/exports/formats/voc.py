@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..colour_tables import read_classes
 from ..export import IGNORED, Annotated, ClassLabel, Export, ExportError, Split, Window
 from ..mask_files import Colours, Convert, MaskFile, values_to_classes
-from ..pairs import is_picture
+from ..picture_index import is_picture
 from ..pictures import Picture
 from ..source import Source
 

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from internvl_seg.data.exports.export import UNLABELLED, ExportError
-from internvl_seg.data.exports.finding import find_format
+from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.formats import cvat_colours
 from internvl_seg.data.exports.source import Source
 

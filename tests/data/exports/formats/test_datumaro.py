@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from internvl_seg.data.exports.export import UNLABELLED, ExportError
-from internvl_seg.data.exports.finding import find_format
+from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.formats import cvat_xml, datumaro
 from internvl_seg.data.exports.source import Source
 

@@ -168,3 +168,9 @@ def test_pictures_beside_the_masks(tmp_path: Path) -> None:
     export = hasty.read(Source(tmp_path))
     assert [one.picture for one in export.pictures] == [tmp_path / "pictures" / "a.jpg"]
     assert (ids(export, "pictures/a") == 0).all()
+
+
+def test_classes_without_masks(tmp_path: Path) -> None:
+    written(tmp_path / "label_classes.json", [{"png_index": 1, "class_name": "cat", "color": "#010203"}])
+    with pytest.raises(ExportError, match=r"label_classes\.json has no masks beside it"):
+        hasty.read(Source(tmp_path))

@@ -15,7 +15,7 @@ from affine import Affine
 from rasterio.warp import transform_geom
 
 from internvl_seg.data.exports.export import UNLABELLED, ExportError
-from internvl_seg.data.exports.finding import find_format
+from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.formats import vectors
 from internvl_seg.data.exports.source import Source
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from internvl_seg.data.exports.export import ExportError
-from internvl_seg.data.exports.finding import find_format
+from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.formats import via
 from internvl_seg.data.exports.source import Source
 
@@ -144,8 +144,9 @@ def row(name: str, size: int, shape: dict[str, Any] | None = None, **values: Any
 def test_a_table_of_version_2_and_of_version_1(tmp_path: Path, header: str) -> None:
     for name in ("a.jpg", "b, c.jpg", "d.jpg"):
         picture(tmp_path / name)
-    rows = [row("a.jpg", 9, RECT, kind="cat"), row("b, c.jpg", 9, RECT, kind="dog"), row("d.jpg", 9)]
+    rows = [row("a.jpg", 9, RECT, kind="cat"), row("d.jpg", 9)]
     written(tmp_path / "via_export_csv.csv", "\n".join([header, *rows]))
+    written(tmp_path / "via_more.csv", "\n".join([header, row("b, c.jpg", 9, RECT, kind="dog")]))
     module, why = find_format(Source(tmp_path))
     assert (module, why) == (via, "via_export_csv.csv has the columns of its table")
     export = via.read(Source(tmp_path))

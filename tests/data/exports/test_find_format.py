@@ -7,7 +7,7 @@ import pytest
 from internvl_seg.data.class_files import read_class_file
 from internvl_seg.data.exports.class_ids import class_ids, classes_text
 from internvl_seg.data.exports.export import IGNORED, UNLABELLED, ClassLabel, Export, ExportError
-from internvl_seg.data.exports.finding import find_format, known_formats
+from internvl_seg.data.exports.find_format import find_format, known_formats
 from internvl_seg.data.exports.formats import FORMATS
 from internvl_seg.data.exports.source import Source
 

@@ -1,0 +1,10 @@
+# Linear probing of InternViT-300M V2.5 on a data set that the config names, with its number of classes.
+# The last block is this project's choice; no mIoU is published.
+_base_ = ["../models/linear_frozen_504x504.py", "../schedules/adamw_80k_linear.py"]
+encoder = "internvit_300m_448px_v2_5"
+model = dict(
+    backbone=dict(arch=encoder, out_indices=(23,), init_cfg=dict(type="Pretrained", checkpoint=encoder)),
+    decode_head=dict(in_channels=1024),
+)
+# The schedule is as long as train_cfg says, whatever that is changed to.
+auto_scale_schedule = True
