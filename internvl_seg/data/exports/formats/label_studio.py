@@ -180,6 +180,9 @@ def _pixels(result: dict[str, Any], what: str, notes: Notes) -> Callable[[tuple[
 
         return brushed
     if "imageDataURL" in value:
+        if not value["imageDataURL"]:
+            notes.add("Areas of no extent are left out", what)
+            return None
         data = base64_bytes(value["imageDataURL"], f"The bitmask of {what}")
         return lambda size: Patch(0, 0, png_mask(data, size, f"The bitmask of {what}", exact=True))
     outline = _outline(value, what)

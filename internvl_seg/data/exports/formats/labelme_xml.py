@@ -8,7 +8,7 @@ Objects that were deleted are left out. A picture without an object is backgroun
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -59,6 +59,7 @@ def read(source: Source) -> Export:
     if not files:
         raise ExportError(f"{source.root} has no XML file with <annotation> and polygons, as LabelMe's.")
     index, notes, table = PictureIndex(source), Notes(), ClassTable(f"{source.root}")
+    of_objects = _Masks(source)
     masks = {name for name in index.files if _MASKS in PurePosixPath(name).parts[:-1]}
     shapes: dict[str, list[tuple[str, Callable[[tuple[int, int]], Patch]]]] = {}
     found: dict[str, tuple[str, tuple[int, int] | None]] = {}
@@ -77,7 +78,7 @@ def read(source: Source) -> Export:
         shapes[file] = [
             (label, pixels)
             for number, element in enumerate(root.iter("object"), start=1)
-            for label, pixels in _object(source, element, f"object {number} of {name}", near, notes)
+            for label, pixels in _object(of_objects, element, f"object {number} of {name}", near, notes)
         ]
         if not shapes[file]:
             notes.add("Pictures without an object, taken as background alone", name)
@@ -97,6 +98,34 @@ def read(source: Source) -> Export:
     return Export("labelme_xml", why, table.labels(), index.annotated(pictures), "background", notes.sentences())
 
 
+class _Masks:
+    """The files of masks: in ``Masks`` of the folder of the labels, or of one above it."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._there = frozenset(source.files)
+        self._named: dict[str, list[str]] = {}
+        for name in source.of_suffix(".png"):
+            self._named.setdefault(PurePosixPath(name).name, []).append(name)
+
+    def path(self, stated: str, near: str, what: str) -> Path:
+        """The path of a mask that an object names.
+
+        Raises:
+            ExportError: It is not in the export.
+        """
+        parts = PurePosixPath(near).parts
+        found = [PurePosixPath(*parts[:depth], _MASKS, stated).as_posix() for depth in range(len(parts), -1, -1)]
+        named = self._named.get(PurePosixPath(stated).name, [])
+        name = next((path for path in found if path in self._there), named[0] if len(named) == 1 else None)
+        if name is None:
+            raise ExportError(
+                f"The mask {stated!r} of {what} is not in a folder {_MASKS} of {self._source.folder}. Export again, "
+                "with the masks."
+            )
+        return self._source.path(name)
+
+
 def _size(root: Element) -> tuple[int, int] | None:
     """What the file says of the picture; files of the web page say nothing, or 0."""
     height, width = ((root.findtext(f"imagesize/{key}") or "").strip() for key in ("nrows", "ncols"))
@@ -104,7 +133,7 @@ def _size(root: Element) -> tuple[int, int] | None:
 
 
 def _object(
-    source: Source, element: Element, what: str, near: str, notes: Notes
+    masks: _Masks, element: Element, what: str, near: str, notes: Notes
 ) -> list[tuple[str, Callable[[tuple[int, int]], Patch]]]:
     """The name and the pixels of an object; none if it is no area."""
     name = " ".join((element.findtext("name") or "").split())
@@ -124,7 +153,7 @@ def _object(
     if not stated:
         notes.add("Objects without a polygon or a mask, left out", what)
         return []
-    return [(name, partial(_mask, source, _mask_file(source, stated, near, what), what))]
+    return [(name, partial(_mask, masks.path(stated, near, what), what))]
 
 
 def _points(polygon: Element, what: str) -> NDArray[np.float64]:
@@ -137,23 +166,5 @@ def _points(polygon: Element, what: str) -> NDArray[np.float64]:
     return points
 
 
-def _mask_file(source: Source, stated: str, near: str, what: str) -> str:
-    """The file of a mask: in ``Masks`` of the folder of the labels, or of one above it."""
-    files = set(source.files)
-    parts = PurePosixPath(near).parts
-    for depth in range(len(parts), -1, -1):
-        path = PurePosixPath(*parts[:depth], _MASKS, stated).as_posix()
-        if path in files:
-            return path
-    last = PurePosixPath(stated).name
-    named = [name for name in source.files if PurePosixPath(name).name == last]
-    if len(named) == 1:
-        return named[0]
-    raise ExportError(
-        f"The mask {stated!r} of {what} is not in a folder {_MASKS} of {source.folder}. Export again, with the masks."
-    )
-
-
-def _mask(source: Source, file: str, what: str, size: tuple[int, int]) -> Patch:
-    data = source.path(file).read_bytes()
-    return Patch(0, 0, png_mask(data, size, f"{source.path(file)}, the mask of {what},", exact=True))
+def _mask(path: Path, what: str, size: tuple[int, int]) -> Patch:
+    return Patch(0, 0, png_mask(path.read_bytes(), size, f"{path}, the mask of {what},", exact=True))

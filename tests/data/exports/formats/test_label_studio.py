@@ -1,14 +1,11 @@
 """Label Studio's JSON, in the layout of https://labelstud.io/guide/export and its SDK's ``convert_to_json_min``."""
 
-import base64
-import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from internvl_seg.data.exports.export import UNLABELLED, ExportError
 from internvl_seg.data.exports.find_pictures import uploaded_names
@@ -79,41 +76,6 @@ def test_brush_masks_are_as_the_sdk_reads_them(tmp_path: Path, case: int) -> Non
     value = {"format": "rle", "rle": answer["rle"], "brushlabels": ["cat"]}
     export = read(tmp_path, [task([annotation([result(value, "brushlabels")])])])
     np.testing.assert_array_equal(ids(export, "a") == 0, pixels(answer["rows"]))
-
-
-def bitmask(mask: Any) -> dict[str, Any]:
-    """``serialize`` of BitmaskRegion.jsx: black pixels on a transparent ground."""
-    data = io.BytesIO()
-    Image.fromarray(np.stack([np.zeros_like(mask)] * 3 + [mask * np.uint8(255)], -1)).save(data, "PNG")
-    address = f"data:image/png;base64,{base64.b64encode(data.getvalue()).decode()}"
-    return {"imageDataURL": address, "bitmasklabels": ["cat"]}
-
-
-@pytest.mark.parametrize("kind", ["JSON", "JSON-MIN"])
-def test_bitmasks_are_pngs_inside(tmp_path: Path, kind: str) -> None:
-    masks = np.random.default_rng(0).integers(0, 2, (2, 20, 30), dtype=np.uint8)
-    values = [bitmask(masks[0]), {**bitmask(masks[1]), "bitmasklabels": ["dog"]}]
-    tasks: list[Any] = [task([annotation([result(one, "bitmasklabels", str(i)) for i, one in enumerate(values)])])]
-    if kind == "JSON-MIN":
-        sizes = {"original_width": 30, "original_height": 20, "image_rotation": 0}
-        of_task = {
-            "id": 7,
-            "annotation_id": 1,
-            "annotator": 1,
-            "lead_time": 2.0,
-            "image": "/data/upload/1/0a1b2c3d-a.jpg",
-        }
-        tasks = [{**of_task, "label": [{**sizes, **one} for one in values]}]
-    export = read(tmp_path, tasks)
-    assert [label.name for label in export.classes] == ["cat", "dog"]
-    expected = np.where(masks[1] > 0, 1, np.where(masks[0] > 0, 0, UNLABELLED))
-    np.testing.assert_array_equal(ids(export, "a"), expected)
-
-
-def test_a_bitmask_of_another_size(tmp_path: Path) -> None:
-    export = read(tmp_path, [task([annotation([result(bitmask(np.ones((9, 9), np.uint8)), "bitmasklabels")])])])
-    with pytest.raises(ExportError, match=r"The bitmask of result r1 of task 7 .* has 9 x 9 pixels"):
-        ids(export, "a")
 
 
 @pytest.mark.parametrize("case", range(len(ANSWERS["label_studio_polygons"])))

@@ -112,12 +112,14 @@ def test_pascal_vocs_boxes_are_not_labelmes(tmp_path: Path) -> None:
     [
         ("<polygon><pt><x>1</x></pt></polygon>", "The points of object 1 of a.xml"),
         (polygon((1, 1), (1e9, 2), (3, 3)), "object 1 of a.xml hold 1e"),
+        (mask("../../secret/m.png"), r"The mask '../../secret/m\.png' of object 1"),
         (mask("gone_mask_0.png"), r"The mask 'gone_mask_0\.png' of object 1 of a\.xml is not in a folder Masks"),
     ],
 )
 def test_damage_is_an_error_that_names_the_place(tmp_path: Path, inside: str, words: str) -> None:
+    save(tmp_path / "secret/m.png", np.zeros((20, 30), np.uint8))  # Of a file outside of the export.
     with pytest.raises(ExportError, match=words):
-        read(tmp_path, thing("car", inside))
+        read(tmp_path / "in/deep", thing("car", inside))
 
 
 def test_a_picture_of_another_size_or_named_twice(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from ..formats import (
     test_datumaro,
     test_kaggle_rle,
     test_label_studio,
+    test_label_studio_bitmasks,
     test_labelme_xml,
     test_supervisely,
     test_vectors,
@@ -86,7 +87,7 @@ def _bitmasks(root: Path) -> Answer:
     for i in range(5):
         ids = random_ids(i, 3, GOLDEN_SIZE)
         noise(root / f"pictures/p{i}.jpg", i)
-        values = [test_label_studio.bitmask((ids == value).astype(np.uint8)) for value in (1, 2)]
+        values = [test_label_studio_bitmasks.bitmask((ids == value).astype(np.uint8)) for value in (1, 2)]
         values[1]["bitmasklabels"] = ["dog"]
         results = [test_label_studio.result(one, "bitmasklabels", str(j)) for j, one in enumerate(values)]
         address = f"/data/upload/1/0a1b2c3{i}-p{i}.jpg"
