@@ -6,6 +6,7 @@ public notebooks have, such as "Run Length Decoding - Quick Start" of Sartorius 
 
 import re
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import numpy as np
 from .export import ExportError
 from .picture_index import PictureIndex
 from .pictures import Picture
-from .run_lengths import mask_of_pairs
+from .run_lengths import mask_of_pairs, whole_numbers
 
 _RUNS = ("encodedpixels", "encoded_pixels", "rle_mask", "rle_encoding", "rle", "encoding")
 _BOTH = ("image_label", "imageid_classid", "image_id_class_id")
@@ -112,6 +113,38 @@ def finder(index: PictureIndex) -> Callable[[str], str | None]:
 def group_of(name: str) -> str | None:
     """The patient of a picture: 'case123' of 'case123_day20_slice_0001'."""
     return name.partition("_")[0] if _SLICE.fullmatch(name) else None
+
+
+def are_relative(texts: Iterable[str]) -> bool:
+    """Whether starts of runs are counted from the end of the run before, as those of SIIM-ACR Pneumothorax.
+
+    Counted from the first pixel they never fall, as encoders walk along the pixels.
+
+    Args:
+        texts: The run lengths of a table's rows.
+    """
+    several = [text.split()[0::2] for text in texts if text.count(" ") > 2]
+    fall = sum(_falls(starts) for starts in several)
+    return 2 * fall > len(several)
+
+
+def _falls(starts: list[str]) -> bool:
+    numbers = [int(start) for start in starts if start.isdecimal()]
+    return any(after < before for before, after in pairwise(numbers))
+
+
+def from_the_first_pixel(text: str, what: str) -> str:
+    """Run lengths whose starts are relative as such that count from pixel 1.
+
+    Raises:
+        ExportError: They are no pairs of whole numbers.
+    """
+    numbers = whole_numbers(text, what)
+    if numbers.size % 2:
+        raise ExportError(f"{what} has {numbers.size} numbers: pairs of first pixel and length were expected.")
+    ends = np.cumsum(numbers.reshape(-1, 2).sum(1))
+    starts = ends - numbers[1::2] + 1
+    return " ".join(f"{start} {length}" for start, length in zip(starts, numbers[1::2], strict=True))
 
 
 def go_the_other_way(rows: Iterable[tuple[str, str, bool]], index: PictureIndex) -> bool:

@@ -4,9 +4,9 @@ As the competitions "Airbus Ship Detection" (``ImageId,EncodedPixels``, a row an
 (``ImageId,ClassId,EncodedPixels`` or ``ImageId_ClassId,EncodedPixels``), "Understanding Clouds"
 (``Image_Label,EncodedPixels``), "TGS Salt" (``id,rle_mask``) and "HuBMAP" (``id,encoding`` or ``id,rle``) describe
 them: pairs of first pixel and length, from 1, down the columns. Those of "Carvana" (``img,rle_mask``), "Sartorius"
-(``id,annotation,...,cell_type``, a row an object) and "UW-Madison" (``id,class,segmentation``, the pictures in folders
-of cases) count along the rows. Tables of other columns whose objects fall apart when they are read so are read the
-other way, which is told.
+(``id,annotation,...,cell_type``, a row an instance) and "UW-Madison" (``id,class,segmentation``, the pictures in folders
+of cases) count along the rows, and those of "SIIM-ACR Pneumothorax" from the end of the run before. Tables whose objects
+fall apart when they are read so are read the other way, which is told.
 """
 
 import csv
@@ -19,7 +19,7 @@ from typing import NamedTuple
 from ..class_table import ClassTable, given_classes, table_of_values
 from ..drawing import Patch, Shape, labels_of
 from ..export import Export, ExportError
-from ..kaggle_tables import columns_of, finder, go_the_other_way, group_of
+from ..kaggle_tables import are_relative, columns_of, finder, from_the_first_pixel, go_the_other_way, group_of
 from ..notes import Notes
 from ..picture_index import Labelled, PictureIndex
 from ..run_lengths import mask_of_pairs
@@ -62,7 +62,7 @@ def read(source: Source) -> Export:
     if why is None:
         raise ExportError(f"{source.root} has no CSV file with a column EncodedPixels or rle_mask.")
     notes, index = Notes(), PictureIndex(source)
-    rows = [row for name in _tables(source, notes) for row in _rows(source, name)]
+    rows = [row for name in _tables(source, notes) for row in _absolute(list(_rows(source, name)), notes)]
     table, places = _classes(source, rows, why)
     found: dict[str, list[Shape]] = {}
     first: dict[str, _Row] = {}
@@ -92,6 +92,17 @@ def read(source: Source) -> Export:
         for file, shapes in found.items()
     }
     return Export("kaggle_rle", why, table.labels(), index.annotated(pictures), "background", notes.sentences())
+
+
+def _absolute(rows: list[_Row], notes: Notes) -> list[_Row]:
+    """The rows of a table with runs that are counted from the first pixel."""
+    if not are_relative(row.runs for row in rows):
+        return rows
+    notes.say(f"The starts of the runs of {rows[0].table} are counted from the run before, as those of SIIM-ACR.")
+    return [
+        row if row.runs.strip().casefold() in _EMPTY else row._replace(runs=from_the_first_pixel(row.runs, row.what))
+        for row in rows
+    ]
 
 
 def _orders(rows: list[_Row], files: Mapping[str, str | None], index: PictureIndex, notes: Notes) -> dict[str, bool]:

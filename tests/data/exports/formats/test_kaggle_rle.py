@@ -1,5 +1,6 @@
 """Kaggle's tables: Airbus, Severstal (old and new), Understanding Clouds, TGS Salt, Sartorius and UW-Madison."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -219,3 +220,28 @@ def test_noise_is_read_as_the_columns_say(tmp_path: Path) -> None:
         rows.append(f"{i}.png,{runs(np.random.default_rng(i).random((40, 70)) < 0.5, 'F')}")
     written(tmp_path / "train.csv", "\n".join(["ImageId,EncodedPixels", *rows]))
     assert any("down the columns, as those of most" in note for note in kaggle_rle.read(Source(tmp_path)).notes)
+
+
+def relative(mask: np.ndarray) -> str:
+    """``mask2rle`` of SIIM's mask_functions.py: starts are counted from the end of the run before."""
+    pairs = np.array(runs(mask, "F").split(), int).reshape(-1, 2)
+    ends = np.concatenate(([1], pairs.sum(1)[:-1]))
+    return " ".join(f"{start - end} {length}" for (start, length), end in zip(pairs, ends, strict=True))
+
+
+def test_siim_counts_from_the_run_before(tmp_path: Path) -> None:
+    """Names of pictures have dots, and there is a blank in the header and before -1."""
+    masks = {f"1.2.276.0.7230010.{i}": blob(i, 40, 40) for i in range(3)}
+    rows = [f"{name}, {relative(mask)}" for name, mask in masks.items()]
+    for name in [*masks, "1.2.9"]:
+        picture(tmp_path / f"{name}.png", 40, 40)
+    assert any(int(after) < int(before) for before, after in pairwise(relative(blob(0, 40, 40)).split()[0::2]))
+    written(tmp_path / "train-rle.csv", "\n".join(["ImageId, EncodedPixels", *rows, "1.2.9, -1"]))
+    export = kaggle_rle.read(Source(tmp_path))
+    for name, mask in masks.items():
+        np.testing.assert_array_equal(ids(export, name, 40, 40) == 0, mask)
+    assert (ids(export, "1.2.9", 40, 40) == UNLABELLED).all()
+    assert any("counted from the run before, as those of SIIM-ACR" in note for note in export.notes)
+    written(tmp_path / "train-rle.csv", "ImageId,EncodedPixels\n1.2.9,9 2 3 1 4\n")
+    with pytest.raises(ExportError, match=r"line 2 of train-rle\.csv has 5 numbers"):
+        kaggle_rle.read(Source(tmp_path))
