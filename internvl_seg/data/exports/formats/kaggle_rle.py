@@ -4,9 +4,9 @@ As the competitions "Airbus Ship Detection" (``ImageId,EncodedPixels``, a row an
 (``ImageId,ClassId,EncodedPixels`` or ``ImageId_ClassId,EncodedPixels``), "Understanding Clouds"
 (``Image_Label,EncodedPixels``), "TGS Salt" (``id,rle_mask``) and "HuBMAP" (``id,encoding`` or ``id,rle``) describe
 them: pairs of first pixel and length, from 1, down the columns. Those of "Carvana" (``img,rle_mask``), "Sartorius"
-(``id,annotation,...,cell_type``, a row an instance) and "UW-Madison" (``id,class,segmentation``, the pictures in folders
-of cases) count along the rows, and those of "SIIM-ACR Pneumothorax" from the end of the run before. Tables whose objects
-fall apart when they are read so are read the other way, which is told.
+(``id,annotation,...,cell_type``, a row an instance) and "UW-Madison" (``id,class,segmentation``, the pictures in
+folders of cases) count along the rows, and those of "SIIM-ACR Pneumothorax" from the end of the run before. Tables
+whose objects fall apart when they are read so are read the other way, which is told.
 """
 
 import csv
