@@ -1,7 +1,9 @@
 """Which format an export has, or what is to be done with one of no known format, as far as its files tell."""
 
 import importlib
+import re
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from types import ModuleType
 
 from .export import ExportError
@@ -16,6 +18,7 @@ _ANY_FOLDER = ("colour_masks", "id_masks")
 _INSTEAD_OF = {
     "roboflow_coco": ("coco",),
     "cvat_masks": ("voc",),
+    "cvat_colours": ("cityscapes",),
     "hasty": ("coco",),
     "segments_ai": ("coco",),
     "colour_masks": ("id_masks",),
@@ -26,9 +29,31 @@ _LOOKED_AT = 20
 # Of text files that look like labels and are none, or not to be read: suffix, what their beginning holds, advice.
 _OTHERS = (
     (".csv", b"region_shape_attributes", "is VGG Image Annotator's table: export its annotations as JSON"),
+    (
+        ".xml",
+        b"<polygon>",
+        "is Pascal VOC's with Roboflow's polygons: export 'COCO Segmentation' or 'Semantic Segmentation Masks'",
+    ),
     (".xml", b"<bndbox>", "holds boxes alone, as Pascal VOC's: label outlines, or export masks"),
+    (".csv", b"xmin,ymin", "holds boxes alone, as TensorFlow's tables: label outlines, or export masks"),
+    (".json", b'"coordinates": {', "holds boxes alone, as CreateML's: label outlines, or export masks"),
+    (".json", b'"coordinates":{', "holds boxes alone, as CreateML's: label outlines, or export masks"),
+    (
+        ".json",
+        b'"poly2d"',
+        "is of Scalabel's polygons, as BDD100K's: take the masks of the same set",
+    ),
     (".ndjson", b"{", "is of lines of JSON, as Labelbox's: export COCO JSON or masks"),
     (".jsonl", b"{", "is of lines of JSON: export COCO JSON or masks"),
+)
+
+# Files whose names tell what they are.
+_NAMED = (
+    (
+        re.compile(r"task-\d+-annotation-\d+-by-.*\.(png|npy)"),
+        "is a brush mask of Label Studio, whose name says the task and not the picture: export JSON, which holds the "
+        "same masks",
+    ),
 )
 
 
@@ -103,11 +128,20 @@ def _refuse_archive(source: Source) -> None:
 
 def _hints(source: Source) -> Iterator[str]:
     """Sentences about files that are near to what could be read."""
+    told: set[str] = set()
     for suffix, mark, advice in _OTHERS:
         for name in source.of_suffix(suffix)[:_LOOKED_AT]:
             with source.path(name).open("rb") as file:
                 if mark in file.read(_HEAD):
+                    if name in told:
+                        continue
+                    told.add(name)
                     yield f"{name} {advice}."
                     break
+    for pattern, advice in _NAMED:
+        if (
+            found := next((one for one in source.files if pattern.fullmatch(PurePosixPath(one).name)), None)
+        ) is not None:
+            yield f"{found} {advice}."
     if source.root.is_dir() and any(map(is_picture, source.files)):
         yield str(no_masks(source))

@@ -1,5 +1,7 @@
 """Outlines of shapes that tools store by a few numbers."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +19,23 @@ def box_outline(left: float, top: float, width: float, height: float, angle: flo
     along, down = np.array([np.cos(angle), np.sin(angle)]) * width, np.array([-np.sin(angle), np.cos(angle)]) * height
     corner = np.array([left, top])
     return np.stack([corner, corner + along, corner + along + down, corner + down])
+
+
+def turned_box(sides: tuple[float, float, float, float], degrees: float) -> NDArray[np.float64]:
+    """The corners of a box, (4, 2), turned about its middle, as CVAT turns it.
+
+    Args:
+        sides: Left, top, right and bottom before it is turned.
+        degrees: Clockwise as seen.
+    """
+    left, top, right, bottom = sides
+    x, y = left + (right - left) / 2, top + (bottom - top) / 2
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
+    if not degrees:
+        return np.array(corners)
+    turned = [(x + cosine * (a - x) - sine * (b - y), y + sine * (a - x) + cosine * (b - y)) for a, b in corners]
+    return np.array(turned)
 
 
 def ellipse_outline(

@@ -79,7 +79,7 @@ def _geojson(source: Source, name: str, notes: Notes) -> Layer:
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as error:
             raise ExportError(f"The geometry of {what} is not as GeoJSON's are: {str(geometry)[:60]!r}.") from error
         attributes = feature.get("properties")
-        _add(layer, polygons, attributes if isinstance(attributes, dict) else {}, what, notes)
+        add_feature(layer, polygons, attributes if isinstance(attributes, dict) else {}, what, notes)
     layer.crs = _crs_of_geojson(source, name, data, layer, notes)
     return layer
 
@@ -173,7 +173,9 @@ def _tables(base: sqlite3.Connection, path: Path, name: str, notes: Notes) -> It
             except NotReadError as error:
                 raise ExportError(f"The geometry of {what} cannot be read: {error}.") from error
             others = zip(columns, row, strict=True)
-            _add(layer, polygons, {key: value for key, value in others if not isinstance(value, bytes)}, what, notes)
+            add_feature(
+                layer, polygons, {key: value for key, value in others if not isinstance(value, bytes)}, what, notes
+            )
         yield layer
 
 
@@ -189,7 +191,19 @@ def _crs_of_geopackage(base: sqlite3.Connection, srs: Any, path: Path) -> CRS | 
     return crs_of(f"EPSG:{row[1]}" if str(row[0]).upper() == "EPSG" else str(row[2]), str(path))
 
 
-def _add(layer: Layer, polygons: list[Polygon], attributes: dict[str, Any], what: str, notes: Notes) -> None:
+def add_feature(layer: Layer, polygons: list[Polygon], attributes: dict[str, Any], what: str, notes: Notes) -> None:
+    """Add a feature to a layer, if it has an area.
+
+    Args:
+        layer: The layer.
+        polygons: Of the feature; none if it is a point or a line.
+        attributes: Its attributes.
+        what: For messages: "feature 7 of a.geojson".
+        notes: Takes what has no area.
+
+    Raises:
+        ExportError: A coordinate is no number.
+    """
     if not polygons:
         notes.add("Features that are no areas (points, lines), left out", what)
         return

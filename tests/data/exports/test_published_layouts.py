@@ -142,7 +142,24 @@ def test_archives_are_to_be_unpacked(tmp_path: Path, name: str, words: str) -> N
     [
         ("via_region_data.csv", "filename,region_shape_attributes\n", "VGG Image Annotator's table: .* as JSON"),
         ("a.xml", "<annotation><object><bndbox></bndbox></object></annotation>", "holds boxes alone"),
+        (
+            "a.xml",
+            "<annotation><object><bndbox></bndbox><polygon><x1>1</x1></polygon></object></annotation>",
+            "Roboflow's polygons: export 'COCO Segmentation'",
+        ),
+        ("_annotations.csv", "filename,width,height,class,xmin,ymin,xmax,ymax\n", "holds boxes alone, as TensorFlow's"),
+        ("_annotations.createml.json", '[{"annotations":[{"coordinates":{"x":1}}]}]', "boxes alone, as CreateML's"),
+        (
+            "sem_seg_train.json",
+            '[{"labels": [{"poly2d": []}]}]',
+            "of Scalabel's polygons, as BDD100K's",
+        ),
         ("export.ndjson", '{"data_row": {}}', "lines of JSON, as Labelbox's"),
+        (
+            "task-1-annotation-1-by-1-tag-road-0.png",
+            "",
+            "is a brush mask of Label Studio, whose name says the task and not the picture: export JSON",
+        ),
         ("a.jpg", "", "has no pictures with masks of like names, such as"),
     ],
 )
@@ -182,3 +199,65 @@ def test_cityscapes_with_ids_of_training_alone(tmp_path: Path) -> None:
     prepared = make(tmp_path / "in", tmp_path / "out")
     assert prepared.export.format == "cityscapes"
     np.testing.assert_array_equal(masks(tmp_path / "out")["train/aachen_0_1_leftImg8bit"], ids)
+
+
+@pytest.mark.parametrize(
+    ("picture", "mask", "other"),
+    [
+        (
+            "images/10k/{}/0004a4c0-d4dff0ad.jpg",
+            "labels/sem_seg/masks/{}/0004a4c0-d4dff0ad.png",
+            "labels/sem_seg/colormaps/{}/0004a4c0-d4dff0ad.png",
+        ),
+        (
+            "seg/images/{}/0004a4c0-d4dff0ad.jpg",
+            "seg/labels/{}/0004a4c0-d4dff0ad_train_id.png",
+            "seg/color_labels/{}/0004a4c0-d4dff0ad_train_color.png",
+        ),
+    ],
+)
+def test_bdd100k_as_of_2020_and_of_2018(tmp_path: Path, picture: str, mask: str, other: str) -> None:
+    """Folders of doc.bdd100k.com/format.html; masks in colours lie beside those of ids."""
+    maps = {}
+    for seed, split in enumerate(("train", "val")):
+        maps[split] = random_ids(seed, 19)
+        maps[split][5] = 255
+        save(tmp_path / "in/bdd100k" / picture.format(split), seed)
+        save(tmp_path / "in/bdd100k" / mask.format(split), maps[split])
+        save(tmp_path / "in/bdd100k" / other.format(split), seed)
+    save(tmp_path / "in/bdd100k" / picture.format("test").replace("d4", "d5"), 9)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert prepared.export.format == "bdd100k"
+    assert names(prepared)[13] == "car"
+    found = masks(tmp_path / "out")
+    assert set(found) == {"train/0004a4c0-d4dff0ad", "val/0004a4c0-d4dff0ad"}
+    for split, expected in maps.items():
+        np.testing.assert_array_equal(found[f"{split}/0004a4c0-d4dff0ad"], expected)
+    assert "1 of 3 pictures have no mask, as those of the test set." in prepared.export.notes
+
+
+def test_bdd100k_without_pictures(tmp_path: Path) -> None:
+    save(tmp_path / "in/bdd100k/labels/sem_seg/masks/train/a.png", random_ids(0, 19))
+    with pytest.raises(ExportError, match="no pictures in images/10k"):
+        make(tmp_path / "in", tmp_path / "out")
+
+
+@pytest.mark.parametrize("base", ["ADEChallengeData2016/", ""])
+def test_ade20k_has_ids_from_one_up(tmp_path: Path, base: str) -> None:
+    """ADEChallengeData2016.zip: what is of none of its classes is 0, and was read as a class of its own."""
+    maps = {}
+    for seed, (folder, split) in enumerate((("training", "train"), ("validation", "val"))):
+        name = f"ADE_{split}_0000000{seed}"
+        maps[f"{split}/{name}"] = random_ids(seed, 151)
+        save(tmp_path / f"in/{base}images/{folder}/{name}.jpg", seed)
+        save(tmp_path / f"in/{base}annotations/{folder}/{name}.png", maps[f"{split}/{name}"])
+    save(tmp_path / f"in/{base}images/training/ADE_train_00000007.jpg", 7)
+    (tmp_path / f"in/{base}objectInfo150.txt").write_text("Idx\tRatio\tTrain\tVal\tStuff\tName\n1\t0\t1\t1\t1\twall\n")
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert prepared.export.format == "ade20k"
+    assert (len(names(prepared)), prepared.ids.classes[0]) == (150, ("wall", (120, 120, 120)))
+    found = masks(tmp_path / "out")
+    assert found.keys() == maps.keys()
+    for name, ids in maps.items():
+        np.testing.assert_array_equal(found[name], np.where(ids == 0, 255, ids.astype(int) - 1))
+    assert "1 of 3 pictures have no mask and count as not labelled." in prepared.export.notes

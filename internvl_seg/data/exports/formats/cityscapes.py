@@ -13,7 +13,7 @@ _FINE, _COARSE = "_gtFine_labelIds.png", "_gtCoarse_labelIds.png"
 # The ids of training, as cityscapesscripts writes them for MMSegmentation.
 _TRAINED = "_gtFine_labelTrainIds.png"
 # Id, name and colour of cityscapesscripts' helpers/labels.py, in the order of the ids of training.
-_CLASSES = (
+TRAINED_CLASSES = (
     (7, "road", (128, 64, 128)),
     (8, "sidewalk", (244, 35, 232)),
     (11, "building", (70, 70, 70)),
@@ -56,13 +56,15 @@ def read(source: Source) -> Export:
             f"{source.root} has no *{_PICTURE} and *{_FINE}. Unpack leftImg8bit_trainvaltest.zip and "
             "gtFine_trainvaltest.zip into it, with their folders."
         )
-    places = dict.fromkeys(range(-1, _HIGHEST + 1), IGNORED) | {one[0]: place for place, one in enumerate(_CLASSES)}
+    places = dict.fromkeys(range(-1, _HIGHEST + 1), IGNORED) | {
+        one[0]: place for place, one in enumerate(TRAINED_CLASSES)
+    }
     fine = _by_scene(source, _FINE)
     masks = fine or _by_scene(source, _COARSE)
     trained = not masks
     if trained:
         masks = _by_scene(source, _TRAINED)
-        places = {place: place for place in range(len(_CLASSES))} | {255: IGNORED}
+        places = {place: place for place in range(len(TRAINED_CLASSES))} | {255: IGNORED}
     annotated, without = [], 0
     for scene, file in _by_scene(source, _PICTURE).items():
         split, mask = split_in(PurePosixPath(file.lower()).parts), masks.get(scene)
@@ -87,7 +89,7 @@ def read(source: Source) -> Export:
         notes.append("There is no gtFine: the masks are the coarse ones.")
     if without:
         notes.append(f"{without} pictures have no public labels, as those of the test set.")
-    classes = tuple(ClassLabel(name, colour) for _, name, colour in _CLASSES)
+    classes = tuple(ClassLabel(name, colour) for _, name, colour in TRAINED_CLASSES)
     annotated.sort(key=lambda picture: picture.name)
     return Export("cityscapes", why, classes, tuple(annotated), "ignore", tuple(notes))
 

@@ -29,7 +29,16 @@ def read(source: Source) -> Export:
     files = coco_files(source)
     if not files:
         raise ExportError(f"{source.root} has no JSON file with 'images', 'annotations' and 'categories'.")
-    kept = [name for name in files if not is_panoptic(source.json(name))]
+    panoptic = {name for name in files if is_panoptic(source.json(name))}
+    # In a file of a split without a label nothing tells what it is, but those beside it and its name.
+    others = [name for name in files if name not in panoptic and source.json(name)["annotations"]]
+    if panoptic:
+        panoptic |= {
+            name
+            for name in files
+            if not source.json(name)["annotations"] and (not others or "panoptic" in PurePosixPath(name).name)
+        }
+    kept = [name for name in files if name not in panoptic]
     if not kept:
         raise ExportError(
             f"{source.path(files[0])} is COCO's panoptic format, whose ids are in PNGs. Take the instances of the same "

@@ -5,7 +5,6 @@ own mask export draws them: polygons and boxes with COCO's rasteriser, ellipses 
 (https://github.com/cvat-ai/cvat, cvat/apps/dataset_manager/formats/transformations.py).
 """
 
-import math
 from functools import partial
 from pathlib import PurePosixPath
 from typing import NamedTuple
@@ -19,6 +18,7 @@ from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, opencv_ellipse
 from ..export import Export, ExportError
 from ..notes import Notes
+from ..outlines import turned_box
 from ..picture_index import Labelled, PictureIndex
 from ..run_lengths import box_mask, whole_numbers
 from ..source import Source
@@ -171,13 +171,7 @@ def _polygon(element: Element, what: str) -> NDArray[np.float64]:
 def _box(element: Element, what: str) -> NDArray[np.float64]:
     """The corners of a box, turned clockwise around its middle."""
     left, top, right, bottom, angle = _numbers(element, what, "xtl", "ytl", "xbr", "ybr", "rotation")
-    x, y = left + (right - left) / 2, top + (bottom - top) / 2
-    sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
-    corners = ((left, top), (right, top), (right, bottom), (left, bottom))
-    if not angle:
-        return np.array(corners)
-    turned = [(x + cosine * (a - x) - sine * (b - y), y + sine * (a - x) + cosine * (b - y)) for a, b in corners]
-    return np.array(turned)
+    return turned_box((left, top, right, bottom), angle)
 
 
 def _numbers(element: Element, what: str, *keys: str) -> list[float]:

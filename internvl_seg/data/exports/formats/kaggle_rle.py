@@ -3,7 +3,10 @@
 As the competitions "Airbus Ship Detection" (``ImageId,EncodedPixels``, a row an object), "Severstal"
 (``ImageId,ClassId,EncodedPixels`` or ``ImageId_ClassId,EncodedPixels``), "Understanding Clouds"
 (``Image_Label,EncodedPixels``), "TGS Salt" (``id,rle_mask``) and "HuBMAP" (``id,encoding`` or ``id,rle``) describe
-them: pairs of first pixel and length, from 1, down the columns. "Carvana" (``img,rle_mask``) counts along the rows.
+them: pairs of first pixel and length, from 1, down the columns. Those of "Carvana" (``img,rle_mask``), "Sartorius"
+(``id,annotation,...,cell_type``, a row an instance) and "UW-Madison" (``id,class,segmentation``, the pictures in
+folders of cases) count along the rows, and those of "SIIM-ACR Pneumothorax" from the end of the run before. Tables
+whose objects fall apart when they are read so are read the other way, which is told.
 """
 
 import csv
@@ -16,31 +19,28 @@ from typing import NamedTuple
 from ..class_table import ClassTable, given_classes, table_of_values
 from ..drawing import Patch, Shape, labels_of
 from ..export import Export, ExportError
+from ..kaggle_tables import are_relative, columns_of, finder, from_the_first_pixel, go_the_other_way, group_of
 from ..notes import Notes
 from ..picture_index import Labelled, PictureIndex
 from ..run_lengths import mask_of_pairs
 from ..source import Source
 
 SUMMARY = "Kaggle's run lengths: a CSV file with EncodedPixels (or rle_mask), the pictures beside it or --images"
-_RUNS = ("encodedpixels", "encoded_pixels", "rle_mask", "rle_encoding", "rle", "encoding")
-_BOTH = ("image_label", "imageid_classid", "image_id_class_id")
-_PICTURES = ("imageid", "image_id", "image", "id", "img", "filename", "file_name", "image_name")
-_CLASSES = ("classid", "class_id", "class", "label", "category", "categoryid", "category_id")
 _ONE = "object"
-# Of the table of "Carvana", whose run lengths go along the rows.
-_ALONG_ROWS = ("img", "rle_mask")
 _LONGEST_HEADER = 4096
 _EMPTY = ("", "nan", "-1")
 
 
 class _Row(NamedTuple):
-    """A row: the picture as it is called, the class or "", the run lengths, where it is, and if runs go along rows."""
+    """A row: the picture as it is called, the class or "", the run lengths, where it is, and what the table says."""
 
     picture: str
     value: str
     runs: str
     what: str
-    along_rows: bool
+    said: tuple[int, int] | None
+    table: str
+    rows_of: str
 
 
 def recognise(source: Source) -> str | None:
@@ -62,16 +62,14 @@ def read(source: Source) -> Export:
     if why is None:
         raise ExportError(f"{source.root} has no CSV file with a column EncodedPixels or rle_mask.")
     notes, index = Notes(), PictureIndex(source)
-    rows = [row for name in _tables(source, notes) for row in _rows(source, name)]
+    rows = [row for name in _tables(source, notes) for row in _absolute(list(_rows(source, name)), notes)]
     table, places = _classes(source, rows, why)
-    if any(row.along_rows for row in rows):
-        notes.say("The runs are read along the rows, as those of tables with the columns img and rle_mask (Carvana).")
     found: dict[str, list[Shape]] = {}
     first: dict[str, _Row] = {}
-    files: dict[str, str | None] = {}
+    find = finder(index)
+    files = {name: find(name) for name in dict.fromkeys(row.picture for row in rows)}
+    orders = _orders(rows, files, index, notes)
     for row in rows:
-        if row.picture not in files:
-            files[row.picture] = index.find(row.picture)
         file = files[row.picture]
         if file is None:
             notes.add("Rows of pictures that are not there, left out", f"{row.picture} in {row.what}")
@@ -79,20 +77,52 @@ def read(source: Source) -> Export:
         first.setdefault(file, row)
         shapes = found.setdefault(file, [])
         if row.runs.strip().casefold() not in _EMPTY:
-            shapes.append(Shape(places[row.value], partial(_pairs, row)))
+            shapes.append(Shape(places[row.value], partial(_pairs, row, orders[row.table])))
     for file, shapes in found.items():
         if not shapes:
             notes.add("Pictures without an object, background alone", f"{file} in {first[file].what}")
     if spare := [file for file in index.files if file not in found]:
         notes.add("Pictures that no table names, left out (are they without an object?)", spare[0], len(spare))
     pictures = {
-        file: Labelled(labels_of(shapes, file), first[file].what.partition(" ")[2]) for file, shapes in found.items()
+        file: Labelled(
+            labels_of(shapes, f"{file} of {first[file].table}", first[file].said),
+            first[file].what.partition(" ")[2],
+            group=group_of(first[file].picture),
+        )
+        for file, shapes in found.items()
     }
     return Export("kaggle_rle", why, table.labels(), index.annotated(pictures), "background", notes.sentences())
 
 
-def _pairs(row: _Row, size: tuple[int, int]) -> Patch:
-    if row.along_rows:
+def _absolute(rows: list[_Row], notes: Notes) -> list[_Row]:
+    """The rows of a table with runs that are counted from the first pixel."""
+    if not are_relative(row.runs for row in rows):
+        return rows
+    notes.say(f"The starts of the runs of {rows[0].table} are counted from the run before, as those of SIIM-ACR.")
+    return [
+        row if row.runs.strip().casefold() in _EMPTY else row._replace(runs=from_the_first_pixel(row.runs, row.what))
+        for row in rows
+    ]
+
+
+def _orders(rows: list[_Row], files: Mapping[str, str | None], index: PictureIndex, notes: Notes) -> dict[str, bool]:
+    """Whether the runs of each table go along the rows."""
+    orders = {}
+    for name in dict.fromkeys(row.table for row in rows):
+        mine = [row for row in rows if row.table == name]
+        along = bool(mine[0].rows_of)
+        why = f"as those of {mine[0].rows_of}" if along else "as those of most of Kaggle's tables"
+        there = ((file, row.runs, along) for row in mine if (file := files[row.picture]) is not None)
+        if go_the_other_way(there, index):
+            along = not along
+            why = "as the other way its objects fall apart into lines"
+        notes.say(f"The runs of {name} are read {'along the rows' if along else 'down the columns'}, {why}.")
+        orders[name] = along
+    return orders
+
+
+def _pairs(row: _Row, along_rows: bool, size: tuple[int, int]) -> Patch:
+    if along_rows:
         return Patch(0, 0, mask_of_pairs(row.runs, size[::-1], row.what).T)
     return Patch(0, 0, mask_of_pairs(row.runs, size, row.what))
 
@@ -133,8 +163,9 @@ def _runs_column(source: Source, name: str) -> str | None:
     """The column with run lengths, if a table has one."""
     with source.path(name).open("rb") as file:
         header = file.readline(_LONGEST_HEADER).decode("utf-8-sig", "replace")
-    columns = (column.strip().strip('"') for column in header.split(","))
-    return next((column for column in columns if column.casefold() in _RUNS), None)
+    names = header.split(",")
+    columns = columns_of(names)
+    return None if columns is None else names[columns.runs].strip().strip('"')
 
 
 def _rows(source: Source, name: str) -> Iterator[_Row]:
@@ -149,10 +180,8 @@ def _rows(source: Source, name: str) -> Iterator[_Row]:
         raise ExportError(f"{source.path(name)} is no CSV: {error}.") from error
     finally:
         csv.field_size_limit(longest)
-    header = [column.strip().casefold() for column in lines[0]]
-    runs = _column(header, _RUNS)
-    both, picture, value = (_column(header, names) for names in (_BOTH, _PICTURES, _CLASSES))
-    if runs is None or (both is None and picture is None):
+    columns = columns_of(lines[0])
+    if columns is None or (columns.both is None and columns.picture is None):
         raise ExportError(
             f"{source.path(name)} has the columns {', '.join(lines[0])[:120]}: ImageId and EncodedPixels were expected."
         )
@@ -160,17 +189,22 @@ def _rows(source: Source, name: str) -> Iterator[_Row]:
         if not any(field.strip() for field in fields):
             continue
         what = f"line {number} of {name}"
-        if len(fields) != len(header):
-            raise ExportError(f"{what} has {len(fields)} fields, but the header has {len(header)}.")
-        if both is not None:
-            called, mark, of_class = fields[both].rpartition("_")
+        if len(fields) != len(lines[0]):
+            raise ExportError(f"{what} has {len(fields)} fields, but the header has {len(lines[0])}.")
+        if columns.both is not None:
+            called, mark, of_class = fields[columns.both].rpartition("_")
             if not mark:
-                raise ExportError(f"{what} has {fields[both]!r}: a picture, '_' and a class were expected.")
+                raise ExportError(f"{what} has {fields[columns.both]!r}: a picture, '_' and a class were expected.")
         else:
-            called = fields[picture or 0]
-            of_class = "" if value is None else fields[value].strip()
-        yield _Row(called.strip(), of_class, fields[runs], what, tuple(header) == _ALONG_ROWS)
+            called = fields[columns.picture or 0]
+            of_class = "" if columns.value is None else fields[columns.value].strip()
+        said = None
+        if columns.size is not None:
+            height, width = (_whole(fields[column]) for column in columns.size)
+            said = (height, width) if height and width else None
+        yield _Row(called.strip(), of_class, fields[columns.runs], what, said, name, columns.rows_of)
 
 
-def _column(header: list[str], names: tuple[str, ...]) -> int | None:
-    return next((header.index(name) for name in names if name in header), None)
+def _whole(text: str) -> int:
+    number = text.strip().removesuffix(".0")
+    return int(number) if number.isdecimal() else 0

@@ -3,8 +3,8 @@
 The layouts are those that Label Studio's documentation (https://labelstud.io/guide/export) and its SDK's
 ``converter/converter.py`` describe. Polygons and rectangles are drawn as its COCO export has them drawn, by COCO's own
 rasteriser, rectangles turned in pixels about their upper left corner, as the editor draws them; ellipses, which it
-exports to no format of masks, as polygons of 360 points; of brush masks the pixels that are not transparent count. A
-pixel without a label is background.
+exports to no format of masks, as polygons of 360 points; of brush masks and bitmasks, which are PNGs in the JSON
+(BitmaskRegion.jsx of its editor), the pixels that are not transparent count. A pixel without a label is background.
 """
 
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from ..drawing import Patch, Shape, check_reach, labels_of, points_of
 from ..export import Annotated, ClassLabel, Export, ExportError, Labels
 from ..fields import as_list, as_mapping, as_name, as_number, as_size, check_size
 from ..find_pictures import by_stored_name, uploaded_names
+from ..inline_images import base64_bytes, png_mask
 from ..label_studio_tasks import Labelled, Task, annotation_of, is_full, is_min, pictures_of, tasks_of
 from ..named_pictures import NamedPictures
 from ..notes import Notes
@@ -149,11 +150,12 @@ def _regions(results: list[dict[str, Any]] | None, task: Task, notes: Notes) -> 
     return regions
 
 
-_GEOMETRY = ("points", "rle", "x", "y", "width", "height", "radiusX", "radiusY", "rotation")
+_GEOMETRY = ("points", "rle", "imageDataURL", "x", "y", "width", "height", "radiusX", "radiusY", "rotation")
 
 
 def _is_area(value: dict[str, Any]) -> bool:
-    return "points" in value or "rle" in value or "radiusX" in value or {"x", "y", "width", "height"} <= value.keys()
+    brushed = "rle" in value or "imageDataURL" in value
+    return brushed or "points" in value or "radiusX" in value or {"x", "y", "width", "height"} <= value.keys()
 
 
 def _labels_of(value: dict[str, Any], task: Task) -> list[str]:
@@ -177,6 +179,12 @@ def _pixels(result: dict[str, Any], what: str, notes: Notes) -> Callable[[tuple[
             return Patch(0, 0, brush_alpha(value["rle"], size, what) > 0)
 
         return brushed
+    if "imageDataURL" in value:
+        if not value["imageDataURL"]:
+            notes.add("Areas of no extent are left out", what)
+            return None
+        data = base64_bytes(value["imageDataURL"], f"The bitmask of {what}")
+        return lambda size: Patch(0, 0, png_mask(data, size, f"The bitmask of {what}", exact=True))
     outline = _outline(value, what)
     points = outline(labelled)
     check_reach(points, what)

@@ -2,8 +2,9 @@
 
 The layout is that of its documentation (https://docs.supervisely.com, Supervisely annotation format), and figures are
 drawn as its SDK's ``geometry`` draws them: fractions of pixels are cut off, polygons and their holes by OpenCV, of
-bitmaps what is opaque, boxes with all of their edges, later ones on top. Lines and points are left out. A picture
-without an object is background: an annotation is there for each picture. So is a pixel without an object.
+bitmaps and alpha masks what is not transparent, boxes with all of their edges, later ones on top. Lines and points are
+left out. A picture without an object is background: an annotation is there for each picture. So is a pixel without an
+object.
 """
 
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ _NAME = "supervisely"
 _META = "meta.json"
 # A zlib stream's first byte; a PNG's is 0x89.
 _ZLIB = 0x78
-_AREAS = frozenset({"bitmap", "polygon", "rectangle", "multipolygon", "oriented_bbox", "any"})
+_AREAS = frozenset({"bitmap", "alpha_mask", "polygon", "rectangle", "multipolygon", "oriented_bbox", "any"})
 
 
 def recognise(source: Source) -> str | None:
@@ -152,8 +153,10 @@ def _shapes(content: dict[str, Any], file: str, place: dict[str, int], notes: No
                 f"{first_upper(what)} is of class {title!r}, which {_META} does not have among those of areas. "
                 "Export the whole project again."
             )
-        if kind == "bitmap":
-            bitmap = as_mapping(given.get("bitmap"), f"'bitmap' of {what}")
+        if kind in ("bitmap", "alpha_mask"):
+            if kind == "alpha_mask":
+                notes.add("Alpha masks count where they are not wholly transparent", what)
+            bitmap = as_mapping(given.get("bitmap", given.get(kind)), f"'bitmap' of {what}")
             # Bound by the variable of this round of the loop.
             yield Shape(place[title], lambda size, bitmap=bitmap, what=what: _bitmap(bitmap, size, what))  # type: ignore[misc]
             continue

@@ -1,8 +1,8 @@
-"""GeoJSON and GeoPackage polygons over georeferenced rasters, which may be in another coordinate system.
+"""GeoJSON, GeoPackage and shapefile polygons over georeferenced rasters, which may be in another coordinate system.
 
-RFC 7946 (https://datatracker.ietf.org/doc/html/rfc7946), with the ``crs`` that QGIS and GDAL still write, and OGC's
-GeoPackage (https://www.geopackage.org/spec/). Pixels are a polygon's if their middle is in it: rasterio's ``rasterize``
-with ``all_touched=False``; later features are on top.
+RFC 7946 (https://datatracker.ietf.org/doc/html/rfc7946), with the ``crs`` that QGIS and GDAL still write, OGC's
+GeoPackage (https://www.geopackage.org/spec/), and ESRI's shapefiles. Pixels are a polygon's if their middle is in it:
+rasterio's ``rasterize`` with ``all_touched=False``; later features are on top.
 """
 
 from collections.abc import Sequence
@@ -22,11 +22,12 @@ from ..class_table import table_of_values
 from ..export import IGNORED, UNLABELLED, Drawn, Export, ExportError, Labels, Window, whole_map
 from ..notes import Notes
 from ..picture_index import Labelled, PictureIndex
+from ..shapefiles import read_shapefile, shapefiles
 from ..source import Source
 from ..splitting import split_of
 from ..vector_layers import Layer, read_layers, vector_files
 
-SUMMARY = "GeoJSON or GeoPackage polygons over georeferenced rasters (GeoTIFF) beside them or in --images"
+SUMMARY = "GeoJSON, GeoPackage or shapefile polygons over georeferenced rasters (GeoTIFF) beside them or in --images"
 # Pixels of a raster that is drawn as one, so that not a pixel depends on how it is cut.
 _WHOLE = 1 << 28
 
@@ -54,7 +55,7 @@ class _Areas(NamedTuple):
 
 def recognise(source: Source) -> str | None:
     """What tells that it is polygons over rasters."""
-    files = vector_files(source)
+    files = [*vector_files(source), *shapefiles(source)]
     return f"{files[0]} holds features" if files else None
 
 
@@ -66,8 +67,9 @@ def read(source: Source) -> Export:
     """
     notes, index = Notes(), PictureIndex(source)
     layers = [layer for name in vector_files(source) for layer in read_layers(source, name, notes)]
+    layers += [layer for name in shapefiles(source) if (layer := read_shapefile(source, name, notes)).geometries]
     if not layers:
-        raise ExportError(f"{source.root} has no GeoJSON or GeoPackage file with polygons.")
+        raise ExportError(f"{source.root} has no GeoJSON, GeoPackage or shapefile with polygons.")
     said = [_values(source, layer, notes) for layer in layers]
     named = list(dict.fromkeys(value for values in said for value in values if value is not None))
     table, places = table_of_values(source, named, " and ".join(layer.source for layer in layers[:3]))

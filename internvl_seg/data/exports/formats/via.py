@@ -1,6 +1,7 @@
-"""VGG Image Annotator's projects and JSON exports, of its versions 1 and 2; the pictures lie elsewhere.
+"""VGG Image Annotator's projects, JSON exports and tables, of its versions 1 to 3; the pictures lie elsewhere.
 
-The layout is that which via.js writes (https://gitlab.com/vgg/via). It draws no masks; its COCO export, whose polygons
+The layout is that which via.js writes (https://gitlab.com/vgg/via); what version 3 and tables have is brought into that
+of version 2 by :mod:`~..via_projects` and :mod:`~..via_tables`. It draws no masks; its COCO export, whose polygons
 COCO's own rasteriser draws, has circles and ellipses as polygons with a point every 5 degrees, and so have they here,
 ellipses turned as they are. Pictures without a region count as not labelled: a project lists all that were added. A
 pixel without a region in others is background.
@@ -25,8 +26,10 @@ from ..outlines import box_outline, ellipse_outline
 from ..picture_index import PictureIndex
 from ..source import Source, fitting_json
 from ..via_classes import Region, Regions, classes_of
+from ..via_projects import files_of_project, is_project
+from ..via_tables import files_of_table, via_tables
 
-SUMMARY = "VGG Image Annotator 1 and 2: project or JSON export; the pictures by --images FOLDER"
+SUMMARY = "VGG Image Annotator 1 to 3: project, JSON or CSV export; the pictures by --images FOLDER"
 _NAME = "via"
 # VIA's COCO export rounds to as many decimals.
 _DECIMALS = 3
@@ -36,7 +39,10 @@ def recognise(source: Source) -> str | None:
     """What tells that files are VGG Image Annotator's."""
     name = fitting_json(source, _fits)
     if name is None:
-        return None
+        tables = via_tables(source)
+        return f"{tables[0]} has the columns of its table" if tables else None
+    if is_project(source.json(name)):
+        return f"{name} has 'attribute', 'file', 'view' and 'metadata', as projects of version 3"
     project = "_via_img_metadata" in source.json(name)
     return f"{name} has {repr('_via_img_metadata') if project else 'files with regions and their sizes in bytes'}"
 
@@ -44,7 +50,7 @@ def recognise(source: Source) -> str | None:
 def _fits(found: Any) -> bool:
     if not isinstance(found, dict) or not found:
         return False
-    if isinstance(found.get("_via_img_metadata"), dict):
+    if isinstance(found.get("_via_img_metadata"), dict) or is_project(found):
         return True
     first = next(iter(found.values()))
     return isinstance(first, dict) and {"filename", "size", "regions"} <= first.keys()
@@ -74,9 +80,15 @@ def read(source: Source) -> Export:
         if not _fits(content):
             notes.add("JSON files that are not VGG Image Annotator's are left out", name)
             continue
-        attributes |= _attributes(content, name)
-        entries = content.get("_via_img_metadata", content)
-        files += [_file(as_mapping(entry, f"{key!r} of {name}"), name, notes) for key, entry in entries.items()]
+        files += _files(_entries(content, name, attributes, notes), name, notes)
+    of_json = bool(files)
+    for name in via_tables(source):
+        if of_json:
+            notes.add("Tables beside JSON files, which hold the same, are left out", name)
+            continue
+        found_in = files_of_table(source, name, notes)
+        attributes |= found_in.attributes
+        files += _files(found_in.entries, name, notes)
     regions = [region for file in files for region in file.regions]
     labels, names = classes_of(Regions(regions, attributes), [label.name for label in given_classes(source)], notes)
     place = {label: i for i, label in enumerate(names)}
@@ -100,6 +112,21 @@ def read(source: Source) -> Export:
         drawer = labels_of(mine, file.where) if file.regions else None
         named_pictures.add(path, Annotated(picture, path, drawer, source=file.where))
     return named_pictures.export(_NAME, recognise(source), source, [ClassLabel(name) for name in names])
+
+
+def _entries(content: dict[str, Any], name: str, attributes: dict[str, Any], notes: Notes) -> dict[str, Any]:
+    """The pictures of a JSON file; adds what it says of the attributes of regions to others."""
+    if is_project(content):
+        found = files_of_project(content, name, notes)
+        attributes |= found.attributes
+        return found.entries
+    attributes |= _attributes(content, name)
+    entries: dict[str, Any] = content.get("_via_img_metadata", content)
+    return entries
+
+
+def _files(entries: dict[str, Any], name: str, notes: Notes) -> list[_File]:
+    return [_file(as_mapping(entry, f"{key!r} of {name}"), name, notes) for key, entry in entries.items()]
 
 
 def _attributes(content: dict[str, Any], name: str) -> dict[str, Any]:

@@ -240,3 +240,16 @@ def test_pictures_are_found_by_addresses_on_the_web(tmp_path: Path, named: str) 
     written(tmp_path / "a.json", of(entry([SQUARE]), images=[{"id": 5, "file_name": named, "width": 30, "height": 20}]))
     export = coco.read(Source(tmp_path))
     assert [each.name for each in export.pictures] == ["images/my photo"]
+
+
+@pytest.mark.parametrize("name", ["panoptic_val.json", "val.json"])
+def test_a_split_without_a_label_beside_panoptic_ones(folder: Path, name: str) -> None:
+    """Nothing in it tells that it is panoptic: it alone was converted, as background."""
+    written(folder / "panoptic_train.json", of({"image_id": 5, "file_name": "a.png", "segments_info": []}))
+    written(folder / name, of())
+    with pytest.raises(ExportError, match="panoptic format"):
+        coco.read(Source(folder))
+    # A split without a label beside objects is one of theirs, unless its name says panoptic.
+    written(folder / "train.json", of(entry([[1, 1, 5, 1, 5, 5]], 7, 5)))
+    notes = " ".join(coco.read(Source(folder)).notes)
+    assert ("COCO files beside those of the objects, left out: 2" in notes) == ("panoptic" in name)

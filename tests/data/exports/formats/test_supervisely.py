@@ -51,6 +51,14 @@ def bitmap(data: Any, origin: Any = (5, 6)) -> dict[str, Any]:
     return {**thing("dog", "bitmap"), "bitmap": {"data": data, "origin": list(origin)}}
 
 
+def alpha(title: str, values: Any, origin: Any = (0, 0), key: str = "bitmap") -> dict[str, Any]:
+    """As ``AlphaMask.data_2_base64`` of the SDK's geometry/alpha_mask.py writes it: greys, of which 0 is clear."""
+    data = io.BytesIO()
+    Image.fromarray(values).save(data, format="PNG", transparency=0, optimize=0)
+    figure = {"classTitle": title, "geometryType": "alpha_mask", "shape": "alpha_mask"}
+    return {**figure, key: {"data": packed(data.getvalue()), "origin": list(origin)}}
+
+
 def read(folder: Path, content: Any) -> Any:
     written(folder / "meta.json", META)
     written(folder / "ds" / "ann" / "a.jpg.json", content)
@@ -63,6 +71,19 @@ def test_figures_are_as_its_sdk_draws_them(tmp_path: Path, case: int) -> None:
     answer = ANSWERS["supervisely"][case]
     export = read(tmp_path, annotation([{"classTitle": "cat", **answer["object"]}]))
     np.testing.assert_array_equal(ids(export, "ds/a") == 0, pixels(answer["rows"]))
+
+
+@pytest.mark.parametrize("key", ["bitmap", "alpha_mask"])
+def test_alpha_masks_count_where_they_are_not_transparent(tmp_path: Path, key: str) -> None:
+    values = np.random.default_rng(0).integers(0, 3, (7, 9), dtype=np.uint8) * 100
+    export = read(tmp_path, annotation([alpha("dog", values, (5, 6), key)]))
+    expected = np.zeros((20, 30), np.bool_)
+    expected[6:13, 5:14] = values > 0
+    np.testing.assert_array_equal(ids(export, "ds/a") == 1, expected)
+    assert list(export.notes) == [
+        "Classes of figures that are no areas are left out: 1; the first is meta.json, 'nose'.",
+        "Alpha masks count where they are not wholly transparent: 1; the first is object 1 of ds/ann/a.jpg.json.",
+    ]
 
 
 def test_data_sets_with_pictures_of_one_name(tmp_path: Path) -> None:

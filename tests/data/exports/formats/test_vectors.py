@@ -224,8 +224,14 @@ def test_rasters_apart_without_a_georeference_or_a_polygon(tmp_path: Path) -> No
             collection(({"type": "Polygon", "coordinates": [[[0, 0], [1, float("nan")], [1, 0], [0, 0]]]}, {})),
             "no number",
         ),
-        (collection(({"type": "Point", "coordinates": [9, 50]}, {})), "no GeoJSON or GeoPackage file with polygons"),
-        (collection(({"type": "Polygon", "coordinates": [[[9, 50], [9, 51], [9, 50]]]}, {})), "file with polygons"),
+        (
+            collection(({"type": "Point", "coordinates": [9, 50]}, {})),
+            "no GeoJSON, GeoPackage or shapefile with polygons",
+        ),
+        (
+            collection(({"type": "Polygon", "coordinates": [[[9, 50], [9, 51], [9, 50]]]}, {})),
+            "shapefile with polygons",
+        ),
         ({"type": "FeatureCollection", "features": [3]}, "feature 0 of a.geojson is '3'"),
     ],
 )
@@ -272,7 +278,7 @@ def geopackage(path: Path, blob: bytes | None, table: str = "TABLE t (fid, geom,
 def test_a_view_may_be_without_an_end(folder: Path) -> None:
     endless = "VIEW t AS WITH RECURSIVE n(geom) AS (SELECT 1 UNION ALL SELECT geom + 1 FROM n) SELECT * FROM n"
     geopackage(folder / "a.gpkg", None, endless)
-    with pytest.raises(ExportError, match="file with polygons"):
+    with pytest.raises(ExportError, match="shapefile with polygons"):
         vectors.read(Source(folder))
 
 

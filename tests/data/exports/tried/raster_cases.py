@@ -115,16 +115,17 @@ def _geojson(root: Path) -> Answer:
     """Houses and roads in degrees, over rasters in metres that lie side by side."""
     features, places = [], []
     for i in range(5):
-        places.append(_place(test_vectors.TRANSFORM, 40 * i, 0))
+        places.append(place_at(test_vectors.TRANSFORM, 40 * i, 0))
         for geometry, kind in ((test_vectors.ROAD, "road"), (test_vectors.HOUSE, "house")):
             features.append((test_vectors.in_degrees(_moved(geometry, 40 * i)), {"class": kind}))
     written(root / "in/labels.geojson", test_vectors.collection(*features))
     back = transform_geom("EPSG:4326", test_vectors.UTM, [geometry for geometry, _ in features])
     values = [1 if values["class"] == "house" else 2 for _, values in features]
-    return Answer(_burnt(root, places, list(zip(back, values, strict=True))), ["background", "house", "road"])
+    return Answer(burnt(root, places, list(zip(back, values, strict=True))), ["background", "house", "road"])
 
 
-def _place(first: Affine, east: float, north: float) -> Affine:
+def place_at(first: Affine, east: float, north: float) -> Affine:
+    """A place beside another."""
     return Affine(first.a, first.b, first.c + east, first.d, first.e, first.f + north)
 
 
@@ -143,11 +144,11 @@ def _geopackage(root: Path) -> Answer:
     ]
     back = transform_geom("EPSG:4326", test_vectors.UTM, outlines)
     wide = Affine(60, 0, test_vectors.CORNER[0] - 60, 0, -60, test_vectors.CORNER[1] + 1500)
-    places = [_place(wide, -90 * i, 40 * i) for i in range(5)]
-    return Answer(_burnt(root, places, [(back[0], 1), (back[1], 2)]), ["background", "house", "road"])
+    places = [place_at(wide, -90 * i, 40 * i) for i in range(5)]
+    return Answer(burnt(root, places, [(back[0], 1), (back[1], 2)]), ["background", "house", "road"])
 
 
-def _burnt(root: Path, places: list[Affine], pairs: list[tuple[Any, int]]) -> dict[str, Ids]:
+def burnt(root: Path, places: list[Affine], pairs: list[tuple[Any, int]]) -> dict[str, Ids]:
     """Write a raster at each place; gives what one call of rasterio draws on each."""
     masks = {}
     for i, place in enumerate(places):
