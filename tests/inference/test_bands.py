@@ -51,3 +51,12 @@ def test_the_first_three_bands_are_drawn_from_their_2nd_to_their_98th_percentile
     grey = draw_bands(Pixels(values[..., :1].astype(np.float32), np.arange(101)[None] > 0))[0]
     assert (grey[..., 0] == grey[..., 2]).all()
     assert grey[0].tolist() == [0, 0, 0]
+
+
+def test_arrays_are_of_as_many_bands_as_the_model_takes() -> None:
+    grey, two = np.arange(6.0).reshape(2, 3), np.arange(12, dtype=np.int16).reshape(2, 3, 2)
+    assert np.array_equal(BandReader((1,)).of_array(grey), grey[..., None])
+    assert np.array_equal(BandReader((1, 2)).of_array(two), two)
+    for array in (grey, two[..., :1], two[None], two[:0]):
+        with pytest.raises(ImageError, match=r"An array is \(.*; the model takes \(H, W, 2\)"):
+            BandReader((1, 2)).of_array(array)

@@ -65,6 +65,14 @@ def test_groups_are_not_cut_and_no_fold_is_empty(sizes: list[int], folds: int, i
         assert (np.diff(fold_of) >= 0).all()
 
 
+@pytest.mark.parametrize("in_turn", [True, False])
+def test_folds_are_of_about_equal_size(in_turn: bool) -> None:
+    assert np.bincount(_deal([[i] for i in range(10)], 5, 10, in_turn)).tolist() == [2] * 5
+    assert np.bincount(_deal([[i] for i in range(11)], 3, 11, in_turn)).max() == 4
+    large_first = [list(range(6)), *([i] for i in range(6, 12))]
+    assert np.bincount(_deal(large_first, 2, 12, False)).tolist() == [6, 6]
+
+
 def task(val: list[str], test: list[str] | None = None, is_dense: bool = True) -> Any:
     def infos(dataset: list[str]) -> list[dict[str, str]]:
         return [{"img_path": path} for path in dataset]

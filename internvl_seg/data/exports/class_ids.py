@@ -111,7 +111,6 @@ def _coloured(classes: Sequence[ClassLabel]) -> tuple[ClassLabel, ...]:
     if (0, 0, 0) not in taken:
         of_nothing = next((i for i, label in enumerate(classes) if label.name.lower() in _BACKGROUNDS), None)
         if of_nothing is not None and classes[of_nothing].colour is None:
-            taken.add((0, 0, 0))
             classes = [
                 label._replace(colour=(0, 0, 0)) if i == of_nothing else label for i, label in enumerate(classes)
             ]

@@ -9,9 +9,6 @@ from PIL import Image
 
 from .export import ExportError
 
-# Of a picture in one piece; more are not made by labelling tools.
-_MOST_PIXELS = 1 << 30
-
 
 def read_ids(path: Path) -> NDArray[Any]:
     """Ids from a PNG of one channel of up to 16 bits, or of RGBA, of which red is the lowest 8 bits.
@@ -25,17 +22,11 @@ def read_ids(path: Path) -> NDArray[Any]:
     Raises:
         ExportError: It cannot be read, or has other channels.
     """
-    previous = Image.MAX_IMAGE_PIXELS
     try:
-        with Image.open(path, formats=["PNG"]) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise ExportError(f"{path} has {image.width} x {image.height} pixels, which fill the memory.")
-            Image.MAX_IMAGE_PIXELS = None
+        with Image.open(path, formats=["PNG"]) as image:  # It refuses what has more pixels than a mask needs.
             values = np.asarray(image)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
         raise ExportError(f"{path} is no PNG that can be read: {error}. Export it again.") from error
-    finally:
-        Image.MAX_IMAGE_PIXELS = previous
     if values.ndim == 3 and values.shape[2] == 4:
         red, green, blue = (values[..., i].astype(np.uint32) for i in range(3))
         return red | green << 8 | blue << 16

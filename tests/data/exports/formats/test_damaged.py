@@ -215,6 +215,7 @@ def test_only_refusals_leave_a_reader(folders: Callable[[str], Path], name: str,
 @pytest.mark.parametrize("data", [b"{", b"\xff\xfe\0", b"[" * 200_000, b"[1, 2]", b"{}", b"null", b""])
 def test_what_is_no_json_or_of_another_kind_is_named(folders: Callable[[str], Path], name: str, data: bytes) -> None:
     module, at, _, _ = EXPORTS[name]
+    (folders(name) / at).parent.mkdir(parents=True, exist_ok=True)
     (folders(name) / at).write_bytes(data)
     _, words = refusal(lambda: read_all(module, Source(folders(name))))
     assert not words or Path(at).name in words or str(folders(name)) in words

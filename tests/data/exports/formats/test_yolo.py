@@ -207,15 +207,17 @@ def test_without_a_yaml_the_classes_may_lie_beside_and_first_files_be_empty(tmp_
     assert "The classes are those of classes.txt." in export.notes
 
 
-def test_pictures_that_a_list_names_and_that_are_not_there_are_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("folder", ["", "lists/"])
+def test_pictures_that_a_list_names_and_that_are_not_there_are_told(tmp_path: Path, folder: str) -> None:
     picture(tmp_path / "images" / "a.jpg")
+    picture(tmp_path / "images" / "b.jpg")
     written(tmp_path / "labels" / "a.txt", BIG)
-    written(tmp_path / "train.txt", "/content/images/a.jpg\n\n/content/images/gone.jpg\n")
-    written(tmp_path / "data.yaml", "train: train.txt\nnames: [road]\n")
-    notes = yolo.read(Source(tmp_path)).notes
-    assert any(
-        "lists that are not here, left out: 1; the first is /content/images/gone.jpg in train" in n for n in notes
-    )
+    written(tmp_path / f"{folder}train.txt", "/content/images/a.jpg\n\n/content/images/gone.jpg\n")
+    written(tmp_path / "data.yaml", f"train: /content/{folder}train.txt\nnames: [road]\n")
+    export = yolo.read(Source(tmp_path))
+    assert [(each.name, each.split) for each in export.pictures] == [("images/a", "train")]
+    words = f"lists that are not here, left out: 1; the first is /content/images/gone.jpg in {folder}train"
+    assert any(words in note for note in export.notes)
 
 
 @pytest.mark.parametrize("names", ["[road, tree, car]", "{0: road, 1: tree, 2: car}"])
