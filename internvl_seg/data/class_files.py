@@ -52,6 +52,7 @@ _COLUMNS = frozenset(
     }
 )
 _CHANNELS = 3
+_MOST = 2**16
 _HEX_DIGITS = 6
 _HEX_LIKE = (3, 4, 6, 8)
 _EXPECTED = "#rrggbb, or three whole numbers from 0 to 255"
@@ -89,6 +90,8 @@ def read_class_file(path: Path) -> list[tuple[str, Colour | None]]:
                 f"{where}:{number} is empty, between names: is it an id without a name? Lines are ids, from 0 up. Name "
                 f"the class, or take the line away ({PAGE})."
             )
+    if len(kept) > _MOST:
+        raise ClassFileError(f"{where} has {len(kept)} lines; masks of 16 bits have {_MOST} ids. Is it another file?")
     classes = [_read_line(line, f"{where}:{number}") for number, line in _without_numbers(kept, where)]
     _check_header(kept, classes, where)
     _check_alpha(kept, classes, where)

@@ -1,9 +1,8 @@
 """Classes of an export by their names."""
 
-import re
-
 from .colour_tables import read_classes
 from .export import MOST_CLASSES, ClassLabel, ExportError
+from .fields import is_count
 from .source import Source
 
 
@@ -66,14 +65,6 @@ def given_classes(source: Source) -> tuple[ClassLabel, ...]:
     return tuple(read_classes(source.classes)) if source.classes is not None else ()
 
 
-def hex_colour(text: str) -> tuple[int, int, int] | None:
-    """RGB of ``#rrggbb``; None if it is none."""
-    if not re.fullmatch(r"#?[0-9A-Fa-f]{6}", text):
-        return None
-    red, green, blue = bytes.fromhex(text.removeprefix("#"))
-    return red, green, blue
-
-
 def table_of_values(source: Source, values: list[str], where: object) -> tuple[ClassTable, dict[str, int]]:
     """Classes of which labels say a text or a number.
 
@@ -100,7 +91,7 @@ def table_of_values(source: Source, values: list[str], where: object) -> tuple[C
     names = table.names()
     if any(value in table for value in values):
         return table, {value: table.add(value) for value in sorted(values, key=_numbers_first)}
-    numbers = [int(value) if value.isdecimal() else -1 for value in values]
+    numbers = [int(value) if is_count(value) else -1 for value in values]
     first = 0 if 0 in numbers else 1
     for value, number in zip(values, numbers, strict=True):
         if not 0 <= number - first < len(names):
@@ -112,4 +103,4 @@ def table_of_values(source: Source, values: list[str], where: object) -> tuple[C
 
 
 def _numbers_first(value: str) -> tuple[int, float, str]:
-    return (0, int(value), value) if value.isdecimal() else (1, 0, value)
+    return (0, int(value), value) if is_count(value) else (1, 0, value)

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from collections import Counter
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -58,7 +59,7 @@ def read_classes(path: Path) -> list[ClassLabel]:
         except FolderError as error:
             raise ExportError(str(error)) from error
     names = [label.name for label in found]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    if twice := next((name for name, number in Counter(names).items() if number > 1), None):
         raise ExportError(f"{path} names {twice!r} twice. Every class has a name of its own.")
     return found
 
@@ -128,17 +129,24 @@ def _of_json(text: str, path: Path) -> list[ClassLabel]:
             else (one, None)
             for one in content
         ]
-    found = [ClassLabel(name, _any_colour(value)) for name, value in rows if isinstance(name, str)]
+    found = [ClassLabel(name, _any_colour(value)) for name, value in rows if isinstance(name, str) and name.strip()]
     if not rows or len(found) < len(rows):
         raise ExportError(f'{path} is no table of classes. Expected {{"name": [red, green, blue], ...}}.')
     return found
 
 
+def hex_colour(text: str) -> tuple[int, int, int] | None:
+    """RGB of ``#rrggbb``; None if it is none."""
+    if not re.fullmatch(r"#?[0-9A-Fa-f]{6}", text):
+        return None
+    red, green, blue = bytes.fromhex(text.removeprefix("#"))
+    return red, green, blue
+
+
 def _any_colour(value: Any) -> tuple[int, int, int] | None:
     if isinstance(value, str):
-        if found := re.fullmatch(r"#?([0-9a-fA-F]{6})", value.strip()):
-            red, green, blue = bytes.fromhex(found[1])
-            return red, green, blue
+        if (colour := hex_colour(value.strip())) is not None:
+            return colour
         value = re.findall(r"\d+", value)
     return _colour(value) if isinstance(value, (list, tuple)) else None
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from .class_table import hex_colour
+from .colour_tables import hex_colour
 from .export import MOST_CLASSES, ClassLabel, ExportError
 
 _SHOWN = 60
@@ -86,6 +86,11 @@ def check_size(stored: tuple[int, int], size: tuple[int, int], what: str) -> Non
 def as_colour(value: Any) -> tuple[int, int, int] | None:
     """RGB from '#rrggbb' or '#rrggbbaa'; None if it is no such text."""
     return hex_colour(value[:7]) if isinstance(value, str) and len(value) in (7, 9) else None
+
+
+def is_count(text: str) -> bool:
+    """Whether a text is a whole number from 0 on of at most 18 digits, which fit into 64 bits."""
+    return text.isdecimal() and len(text) <= 18
 
 
 def check_classes(classes: Sequence[ClassLabel], where: object) -> tuple[ClassLabel, ...]:

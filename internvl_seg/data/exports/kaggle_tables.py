@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .export import ExportError
+from .fields import is_count
 from .picture_index import PictureIndex
 from .pictures import Picture
 from .run_lengths import mask_of_pairs, whole_numbers
@@ -129,7 +130,7 @@ def are_relative(texts: Iterable[str]) -> bool:
 
 
 def _falls(starts: list[str]) -> bool:
-    numbers = [int(start) for start in starts if start.isdecimal()]
+    numbers = [int(start) for start in starts if is_count(start)]
     return any(after < before for before, after in pairwise(numbers))
 
 

@@ -200,8 +200,7 @@ def count_values(
         counts: dict[int, int] = {}
         try:
             with Picture(path, path.name) as mask:
-                for top in range(0, mask.size[0], _ROWS):
-                    part = Window(top, 0, min(_ROWS, mask.size[0] - top), mask.size[1])
+                for part in _parts(mask):
                     for value, number in _counted(read(mask, part, path)):
                         counts[value] = counts.get(value, 0) + number
         except ExportError as error:
@@ -215,10 +214,8 @@ def is_coloured(paths: Iterable[Path]) -> bool:
     """Whether one of some masks has colours, not ids: channels that differ."""
     for path in paths:
         with suppress(ExportError), Picture(path, path.name) as mask:
-            if mask.bands >= 3:
-                pixels = mask.read()
-                if not (np.array_equal(pixels[0], pixels[1]) and np.array_equal(pixels[0], pixels[2])):
-                    return True
+            if mask.bands >= 3 and any((pixels[1:3] != pixels[:1]).any() for pixels in map(mask.read, _parts(mask))):
+                return True
     return False
 
 
@@ -230,10 +227,18 @@ def has_colours_by_number(paths: Iterable[Path], known: Set[tuple[int, int, int]
         with suppress(ExportError), Picture(path, path.name) as mask:
             if mask.colour_table() is None:
                 return False
-            if not codes.issuperset(np.unique(read_colours(mask, Window(0, 0, *mask.size), path)[0]).tolist()):
-                return False
+            for part in _parts(mask):
+                if not codes.issuperset(np.unique(read_colours(mask, part, path)[0]).tolist()):
+                    return False
             found = True
     return found
+
+
+def _parts(mask: Picture) -> Iterator[Window]:
+    """Windows of whole rows, one after the other: masks of maps do not fit into memory."""
+    height, width = mask.size
+    for top in range(0, height, _ROWS):
+        yield Window(top, 0, min(_ROWS, height - top), width)
 
 
 def _counted(values: NDArray[np.int64]) -> list[tuple[int, int]]:

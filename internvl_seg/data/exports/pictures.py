@@ -237,6 +237,8 @@ def _as_export_error(complaint: str) -> Iterator[None]:
     try:
         with gdal(complaint):
             yield
+    except MemoryError as error:
+        raise ExportError(f"{complaint}: it takes more memory than there is ({error}). Is it damaged?") from error
     except RasterError as error:
         raise ExportError(
             f"{str(error).rstrip('.')}. Copy it or export it again, as PNG or TIFF, or take it away."

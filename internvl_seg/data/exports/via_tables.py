@@ -10,7 +10,7 @@ import json
 from typing import Any
 
 from .export import ExportError
-from .fields import as_list, as_mapping
+from .fields import as_list, as_mapping, is_count
 from .notes import Notes
 from .source import Source
 from .via_projects import ViaFiles, files_of_project
@@ -67,7 +67,7 @@ def files_of_table(source: Source, name: str, notes: Notes) -> ViaFiles:
             raise ExportError(f"{what} has {len(fields)} fields, and {len(_COLUMNS)} were expected. Export it again.")
         # A comma in the name of a file is as bare as those between fields.
         named, fields = ",".join(fields[: 1 - len(_COLUMNS)]), fields[1 - len(_COLUMNS) :]
-        size = int(fields[0]) if fields[0].strip().lstrip("-").isdecimal() else -1
+        size = int(fields[0]) if is_count(fields[0].strip().lstrip("-")) else -1
         entry = entries.setdefault(f"{named}{size}", {"filename": named, "size": size, "regions": []})
         shape = as_mapping(_json(fields[4], what), f"'region_shape_attributes' of {what}")
         if shape:

@@ -9,11 +9,13 @@ import yaml
 from .class_table import ClassTable, given_classes
 from .colour_tables import read_classes
 from .export import ExportError, Split
+from .fields import is_count
 from .notes import Notes
 from .picture_index import PictureIndex
 from .source import Source
 from .splitting import split_in, split_of
 
+_MOST_BYTES = 2**20
 # Beside labels where there is no YAML file: of LabelImg and Label Studio, and of Darknet.
 _NAMES = ("classes.txt", "obj.names")
 
@@ -95,6 +97,8 @@ def read_layout(source: Source, index: PictureIndex, notes: Notes) -> Layout:
 
 
 def _load(source: Source, name: str) -> Any:
+    if source.path(name).stat().st_size > _MOST_BYTES:
+        return None  # Reading takes 5 s per MB.
     try:
         return yaml.safe_load(source.path(name).read_bytes())
     except (yaml.YAMLError, ValueError, RecursionError):
@@ -126,7 +130,7 @@ def _split_of_key(key: object) -> Split | None:
 
 
 def _is_class(number: Any, name: Any) -> bool:
-    return isinstance(number, int | str) and str(number).isdecimal() and isinstance(name, str | int | float)
+    return isinstance(number, int | str) and is_count(str(number)) and isinstance(name, str | int | float)
 
 
 def _of_yaml(

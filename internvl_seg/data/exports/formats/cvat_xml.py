@@ -13,10 +13,12 @@ from xml.etree.ElementTree import Element
 import numpy as np
 from numpy.typing import NDArray
 
-from ..class_table import ClassTable, hex_colour
+from ..class_table import ClassTable
 from ..coco_polygon import coco_polygon
+from ..colour_tables import hex_colour
 from ..drawing import Patch, Shape, check_reach, labels_of, opencv_ellipse
 from ..export import Export, ExportError
+from ..fields import is_count
 from ..notes import Notes
 from ..outlines import turned_box
 from ..picture_index import Labelled, PictureIndex
@@ -108,7 +110,7 @@ def _read_labels(root: Element, table: ClassTable) -> None:
 
 def _size(element: Element) -> tuple[int, int] | None:
     height, width = element.get("height", ""), element.get("width", "")
-    return (int(height), int(width)) if height.isdecimal() and width.isdecimal() else None
+    return (int(height), int(width)) if is_count(height) and is_count(width) else None
 
 
 def _shapes(picture: _Picture, table: ClassTable, notes: Notes) -> list[Shape]:
@@ -125,7 +127,7 @@ def _shapes(picture: _Picture, table: ClassTable, notes: Notes) -> list[Shape]:
         pixels = _outline(element, what, picture.size, notes)
         if pixels is not None:
             height = element.get("z_order", "0")
-            if not height.lstrip("-").isdecimal():
+            if not is_count(height.lstrip("-")):
                 raise ExportError(f"The z_order of {what} is {height!r}: a whole number was expected.")
             ordered.append((int(height), Shape(table.add(name), pixels)))
     return [shape for _, shape in sorted(ordered, key=lambda pair: pair[0])]

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from ..class_table import ClassTable, given_classes, table_of_values
 from ..drawing import Patch, Shape, labels_of
 from ..export import Export, ExportError
+from ..fields import is_count
 from ..kaggle_tables import are_relative, columns_of, finder, from_the_first_pixel, go_the_other_way, group_of
 from ..notes import Notes
 from ..picture_index import Labelled, PictureIndex
@@ -207,4 +208,4 @@ def _rows(source: Source, name: str) -> Iterator[_Row]:
 
 def _whole(text: str) -> int:
     number = text.strip().removesuffix(".0")
-    return int(number) if number.isdecimal() else 0
+    return int(number) if is_count(number) else 0

@@ -18,6 +18,7 @@ from ..class_table import ClassTable
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of
 from ..export import Export, ExportError
+from ..fields import is_count
 from ..inline_images import png_mask
 from ..notes import Notes
 from ..picture_index import Labelled, PictureIndex
@@ -129,7 +130,7 @@ class _Masks:
 def _size(root: Element) -> tuple[int, int] | None:
     """What the file says of the picture; files of the web page say nothing, or 0."""
     height, width = ((root.findtext(f"imagesize/{key}") or "").strip() for key in ("nrows", "ncols"))
-    return (int(height), int(width)) if height.isdecimal() and width.isdecimal() and int(height) * int(width) else None
+    return (int(height), int(width)) if is_count(height) and is_count(width) and int(height) * int(width) else None
 
 
 def _object(

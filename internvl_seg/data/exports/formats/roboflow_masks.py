@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 from ...class_files import read_lines
 from ...folder_errors import FolderError
 from ..export import Annotated, ClassLabel, Export, ExportError
+from ..fields import is_count
 from ..mask_files import MaskFile, values_to_classes
 from ..picture_index import is_picture
 from ..source import Source
@@ -79,10 +80,9 @@ def _read_table(source: Source, name: str) -> dict[int, str]:
         raise ExportError(str(error)) from error
     except csv.Error as error:
         raise ExportError(f"{source.path(name)} is no CSV: {error}. Export it again.") from error
-    try:
-        found = {int(row[0]): row[1] for row in rows[1:] if row}
-    except (ValueError, IndexError):
-        found = {}
+    lines = [row for row in rows[1:] if row]
+    whole = all(len(row) > 1 and is_count(row[0]) for row in lines)
+    found = {int(row[0]): row[1] for row in lines} if whole else {}
     if not found or len(set(found.values())) < len(found):
         raise ExportError(
             f"{source.path(name)} is no table of pixel values and classes: {rows[:2]}. Expected 'Pixel Value, Class' "

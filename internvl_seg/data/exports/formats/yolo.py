@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ..drawing import Patch, Shape, draw, opencv_polygon
 from ..export import Drawn, Export, ExportError, Labels, whole_map
+from ..fields import is_count
 from ..notes import Notes
 from ..picture_index import Labelled, PictureIndex
 from ..source import Source
@@ -39,7 +40,7 @@ def recognise(source: Source) -> str | None:
         if not source.path(name).stat().st_size:
             continue  # A picture without an object.
         fields = source.path(name).read_bytes()[:4096].decode("utf-8-sig", "replace").partition("\n")[0].split()
-        if len(fields) > _BOX and fields[0].isdecimal() and all(_is_number(field) for field in fields[:-1]):
+        if len(fields) > _BOX and is_count(fields[0]) and all(_is_number(field) for field in fields[:-1]):
             return f"{name} has a class and a polygon a line"
     return None
 
