@@ -13,6 +13,10 @@ class LayoutError(RuntimeError):
     """A data set is missing, half unpacked, or not laid out as it was published."""
 
 
+class NoImagesError(LayoutError):
+    """A data set has not a single image."""
+
+
 def some(names: Collection[str]) -> str:
     """The first few of some names."""
     first = sorted(names)[:3]
