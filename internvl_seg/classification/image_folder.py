@@ -10,7 +10,7 @@ from mmpretrain.registry import DATASETS
 from ..data.class_files import ClassFileError, read_lines
 from ..data.image_lists import ImageListError, read_image_list
 from ..data.image_tree import ImageTree, find_tree, folders_of
-from .layout import Label, LayoutError, NoImagesError, some, sort_by_folder
+from .layout import Label, LayoutError, some, sort_by_folder
 
 LAYOUT = "SPLIT/CLASS/IMAGE, with train and others such as val or test for SPLIT, and the same classes in each"
 NAMES = "classes.txt"
@@ -49,7 +49,7 @@ class ImageFolder(BaseDataset):
         self.tree = train if split == train_split else _open(data_root, split)
         self._folders = sorted(folders_of(train.images()))
         if not self._folders:
-            raise NoImagesError(f"{train.where} has no folder with images. Expected {LAYOUT}.")
+            raise LayoutError(f"{train.where} has no folder with images. Expected {LAYOUT}.", is_empty=True)
         names = _read_names(Path(data_root).expanduser() / NAMES, self._folders)
         classes = tuple(names.get(folder, folder) for folder in self._folders)
         self._list = Path(data_root).expanduser() / ann_file if ann_file else None
@@ -102,5 +102,5 @@ def _open(root: str, split: str) -> ImageTree:
     tree = find_tree(Path(root).expanduser() / split)
     if tree is None or not tree.images():
         what = "no such folder or archive" if tree is None else "no image in it"
-        raise NoImagesError(f"{Path(root) / split}: there is {what}. Expected {LAYOUT}.")
+        raise LayoutError(f"{Path(root) / split}: there is {what}. Expected {LAYOUT}.", is_empty=True)
     return tree

@@ -153,7 +153,9 @@ def seems_whole(tail: bytes, header: Header) -> bool:
 
 
 def check_claims(path: str) -> None:
-    """Refuse a PNG of which a part says that it is longer than the whole file: OpenCV takes memory for it, up to 2 GiB.
+    """Refuse a file without content, and a PNG of which a part says that it is longer than the whole file.
+
+    OpenCV takes memory for such a part, up to 2 GiB.
 
     Raises:
         ValueError: It is one.
@@ -161,6 +163,8 @@ def check_claims(path: str) -> None:
     """
     with open_file(path) as file:
         length = file.seek(0, 2)
+        if not length:
+            raise ValueError("the file has no content")
         file.seek(0)
         is_png = file.read(len(_PNG)) == _PNG
         while is_png and len(start := file.read(8)) == 8:

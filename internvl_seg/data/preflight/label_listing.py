@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpretrain.registry import DATASETS
 
-from ...classification.layout import LayoutError, NoImagesError
+from ...classification.layout import LayoutError
 from ..archives import ArchiveError
 from ..folder_pairs import UNREAD
 from ..image_tree import ImageTree, folders_of
@@ -52,10 +52,9 @@ def _list(leaf: Leaf, split: str) -> Listing:
         infos = [dataset.get_data_info(i) for i in range(len(dataset))]
         if not infos:
             findings.append(Finding.of("no_image", split, [f"{leaf.key} names no image"], _FOLDERS))
-    except NoImagesError as error:
-        findings.append(Finding.of("no_image", split, [str(error)], _FOLDERS))
     except (LayoutError, ArchiveError) as error:
-        findings.append(Finding.of("folder", split, [str(error)], _FOLDERS))
+        kind = "no_image" if isinstance(error, LayoutError) and error.is_empty else "folder"
+        findings.append(Finding.of(kind, split, [f"{leaf.key}: {error}"], _FOLDERS))
     except (OSError, ValueError, TypeError, LookupError, AssertionError) as error:  # Of data sets of other packages.
         told = f"{leaf.key} cannot list its images: {type(error).__name__}: {str(error).strip() or 'no message'}"
         findings.append(Finding.of("folder", split, [told], _FOLDERS))

@@ -95,7 +95,7 @@ def leak() -> None:
 
 # By fault: how it is made, the kind that is found, and what is said of it.
 FAULTS: dict[str, tuple[Fault, str, str]] = {
-    "without content": (lambda: BEE.write_bytes(b""), "unreadable", "train/bee/1.png"),
+    "without content": (lambda: BEE.write_bytes(b""), "unreadable", "train/bee/1.png: the file has no content"),
     "cut": (lambda: cut(BEE), "unreadable", "train/bee/1.png: it is cut off"),
     "JPEG cut": (cut_jpeg, "unreadable", "train/bee/1.jpg: image file is truncated"),
     "a page in its place": (lambda: BEE.write_text("<html>404</html>"), "unreadable", "train/bee/1.png"),
