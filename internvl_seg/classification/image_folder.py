@@ -46,10 +46,10 @@ class ImageFolder(BaseDataset):
         self.split = split
         train = _open(data_root, train_split)
         # A large folder is walked through once.
-        self._tree = train if split == train_split else _open(data_root, split)
+        self.tree = train if split == train_split else _open(data_root, split)
         self._folders = sorted(folders_of(train.images()))
         if not self._folders:
-            raise LayoutError(f"{train.where} has no folder with images. Expected {LAYOUT}.")
+            raise LayoutError(f"{train.where} has no folder with images. Expected {LAYOUT}.", is_empty=True)
         names = _read_names(Path(data_root).expanduser() / NAMES, self._folders)
         classes = tuple(names.get(folder, folder) for folder in self._folders)
         self._list = Path(data_root).expanduser() / ann_file if ann_file else None
@@ -58,18 +58,18 @@ class ImageFolder(BaseDataset):
     def load_data_list(self) -> list[dict[str, Any]]:
         """List and label the images."""
         if self._list is not None:
-            self._tree = _listed(self._tree, self._list)
+            self.tree = _listed(self.tree, self._list)
         classes = {folder: number for number, folder in enumerate(self._folders)}
-        there = folders_of(self._tree.images())
+        there = folders_of(self.tree.images())
         if unknown := there.keys() - classes.keys():
             raise LayoutError(
-                f"{self._tree.where} has images of {some(unknown)}, of which there are none to train on. "
+                f"{self.tree.where} has images of {some(unknown)}, of which there are none to train on. "
                 f"Expected {LAYOUT}."
             )
         # A class may have no image to be tested with.
         labels: dict[str, Label] = {name: classes[name] for name in sorted(there)}
-        found = sort_by_folder(self._tree, labels, LAYOUT)
-        del self._tree  # It is listed once; workers need no copy.
+        found = sort_by_folder(self.tree, labels, LAYOUT)
+        del self.tree  # It is listed once; workers need no copy.
         return [{"img_path": path, "gt_label": label} for path, label in found]
 
 
@@ -102,5 +102,5 @@ def _open(root: str, split: str) -> ImageTree:
     tree = find_tree(Path(root).expanduser() / split)
     if tree is None or not tree.images():
         what = "no such folder or archive" if tree is None else "no image in it"
-        raise LayoutError(f"{Path(root) / split}: there is {what}. Expected {LAYOUT}.")
+        raise LayoutError(f"{Path(root) / split}: there is {what}. Expected {LAYOUT}.", is_empty=True)
     return tree

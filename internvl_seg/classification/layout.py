@@ -10,7 +10,16 @@ Label: TypeAlias = int | list[int]
 
 
 class LayoutError(RuntimeError):
-    """A data set is missing, half unpacked, or not laid out as it was published."""
+    """A data set is missing, half unpacked, or not laid out as it was published.
+
+    Args:
+        message: What was found, where, and what was expected.
+        is_empty: Whether there is not a single image.
+    """
+
+    def __init__(self, message: str, is_empty: bool = False) -> None:
+        super().__init__(message)
+        self.is_empty = is_empty
 
 
 def some(names: Collection[str]) -> str:

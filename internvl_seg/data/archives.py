@@ -78,6 +78,12 @@ def list_archive(path: Path) -> dict[str, str]:
     return found
 
 
+def file_of(path: str) -> str:
+    """The file on the disk that a path reads: the archive, if it is one into an archive."""
+    kind, _, rest = path.partition("://")
+    return rest.partition("::")[0] if kind in _KINDS and rest else path
+
+
 def _zip_names(path: Path) -> list[str]:
     with zipfile.ZipFile(path) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]

@@ -17,7 +17,7 @@ _LOSSY = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 _LABELS = (".json", ".geojson", ".gpkg", ".xml")
 _TEXT = (".csv", ".txt")
 # Formats of pictures that cameras, microscopes and programs write.
-_UNREAD = frozenset(
+UNREAD = frozenset(
     {
         *(".heic", ".heif", ".hif", ".avif", ".jxl", ".psd", ".exr", ".npy", ".npz", ".svg", ".pdf"),
         *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),
@@ -77,7 +77,7 @@ class PairedFolders:
         """Pictures in the folder of the images that are left out, as their formats are not read."""
         if self.img_suffix is not None:
             return []
-        unread = tuple(sorted(_UNREAD - set(_suffixes(None))))
+        unread = tuple(sorted(UNREAD - set(_suffixes(None))))
         return [name for name in self._files if name.lower().endswith(unread)]
 
     @cached_property
@@ -192,7 +192,7 @@ class PairedFolders:
 
     def _unread_beside(self, masks: Path) -> Path | None:
         """A file with the name of an image in a format that is not read."""
-        stems, unread = set(self.stems.values()), tuple(sorted(_UNREAD))
+        stems, unread = set(self.stems.values()), tuple(sorted(UNREAD))
         return next((masks / name for name in _scan(masks) if _stem(name, unread) in stems), None)
 
     def _labels_beside(self, masks: Path) -> Path | None:

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from mmengine import fileio
 from PIL import Image
@@ -32,7 +32,7 @@ class ImageTree:
         return {
             name.removeprefix(start): path
             for name, path in sorted(self.files.items())
-            if name.startswith(start) and PurePosixPath(name).suffix.lower() in formats
+            if name.startswith(start) and os.path.splitext(name)[1].lower() in formats
         }
 
     def unwrapped(self, keep: Container[str]) -> "ImageTree":

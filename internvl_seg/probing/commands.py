@@ -146,7 +146,7 @@ def probe(
     with explaining(config):
         selection = plan_selection(settings.select, task)
     # Without classes that fit the head, nothing of the labels can be said.
-    if task.is_dense and not dry_run and task.classes:
+    if not dry_run and task.classes:
         words = ["python", "tools/probe.py", str(config.filename)]
         words += [*(("--work-dir", work_dir) if work_dir else ()), *(("--resume",) if resume else ())]
         words += [*(["--stream"] if stream else ()), *(("--select-on", select_on) if select_on else ())]

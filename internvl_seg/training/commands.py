@@ -152,7 +152,7 @@ def train(
     if amp:
         _enable_amp(config)
     is_first = _is_first(launcher)
-    if is_segmentation(config) and is_first:
+    if is_first:
         with explaining(config):
             given = {"--work-dir": work_dir, "--resume": resume, "--amp": amp}
             check_data_of_training(config, given, options, allow)
@@ -271,7 +271,7 @@ def evaluate(
     weights = Path(checkpoint).expanduser()
     if not weights.is_file():
         raise ConfigError(f"There is no checkpoint {os.fspath(checkpoint)!r} (looked from {Path.cwd()}).")
-    if is_segmentation(config) and scored and _is_first(launcher):
+    if scored and _is_first(launcher):
         with explaining(config):
             given = {"--work-dir": work_dir, "--out": out, "--submit": submit, "--show-dir": show_dir, "--tta": tta}
             check_data_of_test(config, checkpoint, given, options, allow)

@@ -12,6 +12,7 @@ from mmengine.config import Config
 from mmpretrain.registry import DATASETS, MODELS
 
 from internvl_seg import InternViT, export_encoder
+from internvl_seg.data.preflight import DatasetError
 from internvl_seg.training import ConfigError, evaluate
 from internvl_seg.training.config import load_config, python_text
 from tools import test as tool
@@ -176,7 +177,7 @@ def test_some_of_them(
 def test_damage_is_told_with_its_place_in_the_config(small: tuple[Copies, Path]) -> None:
     copies, config = small
     (copies.root / f"imagenet-r/{WNID[JELLYFISH]}/1.jpg").unlink()
-    with pytest.raises(ConfigError, match=r"test_dataloader\.dataset\.datasets\[3\].*has 1 images, expected 2"):
+    with pytest.raises(DatasetError, match=r"test_dataloader\.dataset\.datasets\[3\].*has 1 images, expected 2"):
         evaluate(config, copies.root / "intern_vit_head.pth", work_dir=str(copies.root / "out"))
 
 

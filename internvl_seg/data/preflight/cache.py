@@ -9,10 +9,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from ..archives import file_of
 from ..writing import whole_file
 
-# All that is kept; the longest unused goes first.
-_MOST_BYTES = 256 * 2**20
+# All that is kept, of which ImageNet has a quarter; the longest unused goes first.
+_MOST_BYTES = 2**30
 # Entries beside those of the files at hand, as of other lists of one folder.
 _MOST_OTHERS = 100_000
 # A file that is this young may change again without its time or size telling.
@@ -33,7 +34,7 @@ def state_of(path: str) -> list[int] | None:
     A file that is put in the place of another may have its size and time, but not the time at which that was done.
     """
     with suppress(OSError, ValueError):
-        found = os.stat(path)
+        found = os.stat(file_of(path))
         return [found.st_size, found.st_mtime_ns, found.st_ctime_ns]
     return None
 
@@ -51,7 +52,9 @@ class Cache:
     """
 
     def __init__(self, folder: Path | None, steps: str, paths: Iterable[str]) -> None:
-        absolute = {path: path if os.path.isabs(path) else os.path.abspath(path) for path in paths}
+        absolute = {
+            path: path if os.path.isabs(path) or file_of(path) != path else os.path.abspath(path) for path in paths
+        }
         self._name_of = absolute
         self._states = {path: state_of(path) for path in absolute}
         self._entries: dict[str, Any] = {}
@@ -59,7 +62,7 @@ class Cache:
         self._file: Path | None = None
         if folder is None or not absolute:
             return
-        shared = os.path.commonpath({os.path.dirname(path) for path in absolute.values()})
+        shared = os.path.commonpath({os.path.dirname(file_of(path)) for path in absolute.values()})
         self._file = folder / (hashlib.blake2b(f"{steps}\n{shared}".encode(), digest_size=16).hexdigest() + ".json")
         self._entries = _read(self._file)
 

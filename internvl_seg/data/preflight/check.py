@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import Progress
 
+from ..confusion import IGNORED
 from .cache import default_folder
 from .findings import Finding
 from .image_rules import find_in_images
+from .label_listing import count_images, find_in_labels, list_labels
 from .label_rules import find_strange_labels
 from .listing import list_files
 from .mask_rules import Counts, count, find_in_masks
@@ -34,10 +36,10 @@ class Histogram:
     Attributes:
         split: 'train', 'val' or 'test'.
         classes: Names, C of them.
-        pixels: (C,), of each class.
-        images: (C,), with a pixel of it.
+        pixels: (C,), of each class; empty where whole images have labels.
+        images: (C,), of each class, or with a pixel of it.
         ignored: Number of pixels that are ignored.
-        total: Number of images read.
+        total: Number of images, of those read where pixels have labels.
     """
 
     split: str
@@ -54,7 +56,7 @@ class Report:
 
     Attributes:
         findings: Faults, errors first.
-        histograms: Of every split that has masks.
+        histograms: Of every split that has masks, or labels of whole images.
         images: Number of images read.
         seconds: How long it took.
     """
@@ -69,6 +71,11 @@ def _histogram(counts: Counts, images: int) -> Histogram:
     return Histogram(counts.split, counts.classes, counts.pixels, counts.images, counts.skipped, images)
 
 
+def _of_images(parts: list[Looked], images: NDArray[np.int64]) -> Histogram:
+    listing, total = parts[0].listing, sum(len(part.listing.infos) for part in parts)
+    return Histogram(listing.split, listing.classes, np.empty(0, np.int64), images, 0, total)
+
+
 def check_dataset(
     config: Config,
     *,
@@ -79,7 +86,7 @@ def check_dataset(
     cache: Path | None = None,
     console: Console | None = None,
 ) -> Report:
-    """Look at every image and mask of a config's data sets, and at what the config says of them.
+    """Look at every image and mask or label of a config's data sets, and at what the config says of them.
 
     Args:
         config: The config.
@@ -96,21 +103,17 @@ def check_dataset(
         Findings and the histogram of the classes.
 
     Raises:
-        DatasetError: The config's model labels images, not pixels, or the sample has no image.
+        DatasetError: The sample has no image.
     """
     if sample is not None and sample < 1:
         raise DatasetError(f"--sample {sample}: nothing would be looked at. Take 1 or more, or leave it out for all.")
-    if config.get("default_scope") == "mmpretrain":
-        raise DatasetError(
-            f"{config.filename} is for image labels; this looks at masks. tools/train.py and tools/test.py check "
-            "folders of images when they list them."
-        )
     start = time.perf_counter()
     command = command or Command(("python", "tools/train.py", str(config.filename)))
-    listings = list_files(config, splits)
+    is_dense = config.get("default_scope") != "mmpretrain"
+    listings = (list_files if is_dense else list_labels)(config, splits)
     findings = [finding for listing in listings for finding in listing.findings]
     findings += check_settings(config, listings, command)
-    ignored = most_ignored(ignored_labels(config))
+    ignored = most_ignored(ignored_labels(config)) if is_dense else IGNORED
     bar = Progress(
         console=console or Console(quiet=True), transient=True, disable=not (console and console.is_terminal)
     )
@@ -119,12 +122,18 @@ def check_dataset(
     histograms = []
     for split in dict.fromkeys(listing.split for listing in listings):
         parts: list[Looked] = [part for part in looked if part.listing.split == split]
+        findings += find_in_images(parts)
+        if not is_dense:
+            images = count_images(parts)
+            findings += find_in_labels(parts, images)
+            histograms.append(_of_images(parts, images))
+            continue
         counts = count(parts, ignored)
-        findings += find_in_images(parts) + find_in_masks(parts, counts, complete=sample is None)
+        findings += find_in_masks(parts, counts, complete=sample is None)
         findings += find_strange_labels(config, counts, command)
         if counts.masks:
             histograms.append(_histogram(counts, sum(len(part.pairs) for part in parts)))
     findings += find_between_splits(looked)
     findings.sort(key=lambda finding: finding.severity)
-    images = sum(len(part.pairs) for part in looked)
-    return Report(tuple(findings), tuple(histograms), images, time.perf_counter() - start)
+    number = sum(len(part.pairs) for part in looked)
+    return Report(tuple(findings), tuple(histograms), number, time.perf_counter() - start)

@@ -1,8 +1,8 @@
 """What there is to know of an image or a mask, read once, with the pipeline's own code."""
 
 import hashlib
+import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..masks import ColouredMaskError, LabelError
-from .header import DAMAGED, Header, check_claims, find_damage, read_ends, read_header, seems_whole
+from .header import DAMAGED, Header, check_claims, find_damage, open_file, read_ends, read_header, seems_whole
 from .loading import Loader
 
 # A histogram of OpenCV is of fp32, which holds whole numbers up to here.
@@ -81,7 +81,7 @@ class MaskFacts:
 def look_at_image(path: str) -> ImageFacts:
     """What the file says, without decoding it."""
     try:
-        with Path(path).open("rb") as file:
+        with open_file(path) as file:
             start, tail, length = read_ends(file)
             stamp = hashlib.blake2b(start + tail + str(length).encode(), digest_size=8).hexdigest()
             try:
@@ -101,7 +101,7 @@ def decode_image(known: ImageFacts, loader: Loader, info: dict[str, Any]) -> Ima
         loader: The pipeline's steps.
         info: The sample.
     """
-    path, header = Path(info["img_path"]), known.header
+    path, header = info["img_path"], known.header
     try:
         check_claims(path)
         image = loader.image(info)
@@ -129,9 +129,9 @@ def read_mask(loader: Loader, info: dict[str, Any]) -> MaskFacts:
         loader: The pipeline's steps.
         info: The sample.
     """
-    path, header = Path(info["seg_map_path"]), Header()
+    path, header = info["seg_map_path"], Header()
     try:
-        with path.open("rb") as file:
+        with open_file(path) as file:
             header = read_header(file)
     except (Image.DecompressionBombError, *DAMAGED):
         pass
@@ -171,14 +171,14 @@ def count_ids(mask: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]
     return ids.astype(np.int64), counts.astype(np.int64)
 
 
-def _problem(error: Exception, path: Path, header: Header) -> tuple[str, str]:
+def _problem(error: Exception, path: str, header: Header) -> tuple[str, str]:
     """The kind of a finding, and its words, for what a loading step raised."""
     chain: list[BaseException] = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
         chain.append(cause)
     if any(isinstance(cause, Image.DecompressionBombError) for cause in chain):
         return "large_image", " ".join(str(chain[-1]).partition(", could be")[0].split())
-    said = " ".join(str(error).replace(str(path), path.name).split()) or type(error).__name__
+    said = " ".join(str(error).replace(path, os.path.basename(path)).split()) or type(error).__name__
     if _OPENCV_LIMIT in said:
         return "large_image", "more pixels than OpenCV opens, which are 2^30"
     if header.format:
@@ -188,7 +188,7 @@ def _problem(error: Exception, path: Path, header: Header) -> tuple[str, str]:
     return "unreadable", said
 
 
-def _is_cut(path: Path, header: Header, image: NDArray[Any]) -> bool:
+def _is_cut(path: str, header: Header, image: NDArray[Any]) -> bool:
     """Whether a file of more than 8 bits was read as if it had 8, whatever dtype the values have now."""
     if header.bits <= _NARROW:
         return False
@@ -196,7 +196,8 @@ def _is_cut(path: Path, header: Header, image: NDArray[Any]) -> bool:
         return True
     if header.is_float or image.max(initial=0) > 255 or (image.dtype.kind == "f" and (image % 1).any()):
         return False
-    stored = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    with open_file(path) as file:
+        stored = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     # A step that chooses bands says nothing of the others.
     if stored is None or np.atleast_3d(stored).shape[2] > np.atleast_3d(image).shape[2]:
         return False

@@ -75,7 +75,7 @@ KINDS: dict[str, Kind] = {
     ),
     "skipped_image": Kind(
         "warning",
-        "pictures among the images in formats that are not read, and so are left out",
+        "pictures among the images that are left out: their formats are not read, or they are in no class folder",
         "convert them to PNG, TIFF or JPEG, or take them away",
     ),
     "missing_image": Kind(
@@ -193,15 +193,20 @@ KINDS: dict[str, Kind] = {
     ),
     "unseen_class": Kind(
         "warning",
-        "classes of which no training image has a pixel",
+        "classes that no training image shows",
         "check the order and the number of the classes; what is never seen is never predicted",
         unit=_CLASSES,
     ),
     "unscored_class": Kind(
         "warning",
-        "classes of which no image that is scored has a pixel, though there are images enough",
+        "classes that no image that is scored shows, though there are images enough",
         "check the split and the order of the classes; such a class has no score",
         unit=_CLASSES,
+    ),
+    "contradicting_labels": Kind(
+        "error",
+        "images with the same pixels in several classes of one split",
+        "keep each picture in the class that it shows, and take the others away",
     ),
     "overlap": Kind(
         "error",

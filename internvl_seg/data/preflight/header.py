@@ -1,12 +1,15 @@
 """What an image file says of itself without being decoded, and whether it goes to its end."""
 
+import io
 import struct
 import zlib
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
+from mmengine import fileio
 from PIL import ExifTags, Image, TiffImagePlugin, UnidentifiedImageError
+
+from ..archives import file_of
 
 _PNG, _TIFF = b"\x89PNG\r\n\x1a\n", (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BITS, _BANDS, _FORMAT, _WIDTH, _LENGTH = 258, 277, 339, 256, 257
@@ -51,6 +54,11 @@ class Header:
         name = "floating-point numbers of " if self.is_float else ""
         bands = f"{self.bands} band{'s' if self.bands != 1 else ''} of {name}{self.bits} bits" if self.bands else ""
         return ", ".join(part for part in (self.format, bands) if part) or "an unknown format"
+
+
+def open_file(path: str) -> BinaryIO:
+    """A file, or one in an archive, which is read whole."""
+    return io.BytesIO(fileio.get(path)) if file_of(path) != path else open(path, "rb")
 
 
 def read_header(file: BinaryIO) -> Header:
@@ -144,15 +152,19 @@ def seems_whole(tail: bytes, header: Header) -> bool:
     return (header.format == "PNG" and b"IEND" in tail) or (header.format in ("JPEG", "MPO") and b"\xff\xd9" in tail)
 
 
-def check_claims(path: Path) -> None:
-    """Refuse a PNG of which a part says that it is longer than the whole file: OpenCV takes memory for it, up to 2 GiB.
+def check_claims(path: str) -> None:
+    """Refuse a file without content, and a PNG of which a part says that it is longer than the whole file.
+
+    OpenCV takes memory for such a part, up to 2 GiB.
 
     Raises:
         ValueError: It is one.
         OSError: It cannot be read.
     """
-    with path.open("rb") as file:
+    with open_file(path) as file:
         length = file.seek(0, 2)
+        if not length:
+            raise ValueError("the file has no content")
         file.seek(0)
         is_png = file.read(len(_PNG)) == _PNG
         while is_png and len(start := file.read(8)) == 8:
@@ -162,21 +174,22 @@ def check_claims(path: Path) -> None:
             file.seek(part + 4, 1)
 
 
-def find_damage(path: Path, header: Header) -> str:
+def find_damage(path: str, header: Header) -> str:
     """What is damaged or missing in a file that a decoder read without a word; '' if nothing is.
 
     OpenCV fills what is cut off with grey. Marks and checksums are looked at; where a format has none, Pillow decodes.
     """
     if header.format == "PNG":
-        return _png_damage(path.read_bytes())
+        with open_file(path) as file:
+            return _png_damage(file.read())
     if not header.format:
         return ""
     if header.format == "JPEG":
-        with path.open("rb") as file:
+        with open_file(path) as file:
             if seems_whole(read_ends(file)[1], header):
                 return ""
     try:
-        with Image.open(path) as image:
+        with open_file(path) as file, Image.open(file) as image:
             image.load()
     except Image.DecompressionBombError:
         return ""  # Pillow opens no more; the reader did.

@@ -22,7 +22,8 @@ def find_in_images(parts: list[Looked]) -> list[Finding]:
     cases: dict[str, list[str]] = defaultdict(list)
     told: set[tuple[str, str]] = set()
     for part in parts:
-        scaling = Scaling(part.listing.pipeline)
+        # A classifier scales and crops whatever comes.
+        scaling = Scaling(part.listing.pipeline) if part.listing.is_dense else None
         kinds = {pair.image.header.sort: pair.image for pair in part.pairs if pair.image and pair.image.shape}
         for pair in part.pairs:
             for path, facts in ((pair.image_path, pair.image), (pair.mask_path, pair.mask)):
@@ -32,28 +33,29 @@ def find_in_images(parts: list[Looked]) -> list[Finding]:
                     "unsupported_image",
                     "unsupported_mask",
                 ):
-                    name = os.path.basename(path)
-                    case = facts.problem, facts.told.replace(name, "")
+                    name = part.listing.name_of(path)
+                    case = facts.problem, facts.told.replace(os.path.basename(path), "")
                     cases[facts.problem].append(f"{name}: {'the same' if case in told else facts.told}")
                     told.add(case)
             if pair.image is not None:
                 # Images that were not decoded are read as those of their kind that were.
                 alike = kinds.get(pair.image.header.sort, pair.image)
                 _look_at_kind(pair, pair.image, alike, cases)
-                _look_at_size(pair, pair.image, scaling, cases)
+                if scaling is not None:
+                    _look_at_size(pair, pair.image, scaling, cases)
     advice = {"unsupported_mask": swapped(parts, "unsupported_mask")}
     return [Finding.of(kind, parts[0].listing.split, found, advice.get(kind, "")) for kind, found in cases.items()]
 
 
 def _look_at_kind(pair: Pair, image: ImageFacts, alike: ImageFacts, cases: dict[str, list[str]]) -> None:
-    header, name = image.header, os.path.basename(pair.image_path)
+    header, name = image.header, pair.name
     as_colours = alike.shape[2:] == (3,)
     kinds = {
         "grayscale_image": header.mode in ("1", "L", "LA") and header.bands <= 2 and as_colours,
         "alpha_image": header.has_alpha and as_colours,
         "cmyk_image": header.mode == "CMYK" and as_colours,
         "wide_image": alike.is_cut,
-        "rotated_image": header.orientation > 1,
+        "rotated_image": header.orientation > 1 and not pair.labels,  # Only masks would have to turn with it.
     }
     for kind, is_so in kinds.items():
         if is_so:
@@ -61,7 +63,7 @@ def _look_at_kind(pair: Pair, image: ImageFacts, alike: ImageFacts, cases: dict[
 
 
 def _look_at_size(pair: Pair, image: ImageFacts, scaling: Scaling, cases: dict[str, list[str]]) -> None:
-    name, mask, size = os.path.basename(pair.image_path), pair.mask, image.size
+    name, mask, size = pair.name, pair.mask, image.size
     if not all(size) or image.problem:
         return
     if mask is not None and mask.shape and mask.shape[:2] != size:

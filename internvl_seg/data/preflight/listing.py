@@ -1,7 +1,7 @@
 """Which images and masks a config's data sets name."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -47,6 +47,7 @@ class Listing:
         pipeline: Config of its transforms.
         loader: Those that read files.
         findings: What was found while listing.
+        root: Where names of files begin in a data set of image labels; None in one of masks.
     """
 
     split: str
@@ -58,6 +59,19 @@ class Listing:
     pipeline: list[dict[str, Any]]
     loader: Loader
     findings: list[Finding] = field(default_factory=list)
+    root: str | None = None
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether pixels have labels, not whole images."""
+        return self.root is None
+
+    def name_of(self, path: str) -> str:
+        """What a file is called where people read of it."""
+        if self.root is None:
+            return os.path.basename(path)
+        inside = path.rpartition("::")[2]  # Of an archive.
+        return inside.removeprefix(f"{self.root}/") if self.root else inside
 
     @property
     def files(self) -> list[tuple[str, str]]:
@@ -99,12 +113,23 @@ def list_files(config: Config, splits: Iterable[str]) -> list[Listing]:
         One entry per data set.
     """
     init_default_scope("mmseg")
+    return list_each(config, splits, _list)
+
+
+def list_each(config: Config, splits: Iterable[str], list_one: Callable[[Leaf, str], Listing]) -> list[Listing]:
+    """List the data sets of a config's loaders, each set of files once.
+
+    Args:
+        config: The config.
+        splits: Which of 'train', 'val' and 'test', in this order.
+        list_one: Lists a data set of a split.
+    """
     listings: list[Listing] = []
     seen: list[Listing] = []
     for split in splits:
         loader = config.get(f"{split}_dataloader")
         for leaf in leaves(loader["dataset"], f"{split}_dataloader.dataset") if loader else ():
-            listing = _list(leaf, split)
+            listing = list_one(leaf, split)
             if listing.findings or not any(map(listing.repeats, seen)):  # Validation and test are often the same.
                 listings.append(listing)
                 seen.append(listing)

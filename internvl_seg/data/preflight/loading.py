@@ -35,7 +35,10 @@ def nested(pipeline: Any) -> Iterator[dict[str, Any]]:
 def class_of(step: dict[str, Any]) -> Any:
     """The class that a step of a pipeline is an object of; None if its name is not known."""
     kind = step.get("type")
-    return TRANSFORMS.get(kind) if isinstance(kind, str) else kind
+    if not isinstance(kind, str):
+        return kind
+    with TRANSFORMS.switch_scope_and_registry(None) as registry:  # MMPretrain's, for its data sets.
+        return registry.get(kind)
 
 
 def _reads_masks(step: dict[str, Any]) -> bool:

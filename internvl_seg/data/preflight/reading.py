@@ -2,13 +2,14 @@
 
 import itertools
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 from rich.progress import Progress
 
 from ...common.library_noise import quiet_opencv
@@ -34,12 +35,16 @@ class Pair:
         mask_path: Of the mask; '' in a set without masks.
         image: Facts of the image.
         mask: Facts of the mask.
+        name: What the image is called where people read of it.
+        labels: Of the image as a whole; none where its pixels have labels.
     """
 
     image_path: str
     mask_path: str
     image: ImageFacts | None
     mask: MaskFacts | None
+    name: str
+    labels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -53,6 +58,12 @@ class Looked:
 
     listing: Listing
     pairs: list[Pair]
+
+
+def labels_of(info: Info) -> tuple[int, ...]:
+    """The classes that an image shows, if it has labels as a whole."""
+    label = info.get("gt_label", ())
+    return (label,) if isinstance(label, int) else tuple(np.ravel(label).astype(int).tolist())
 
 
 def evenly(count: int, number: int | None) -> list[int]:
@@ -94,8 +105,12 @@ class Reader:
                 raise
         looked = []
         for listing, infos, known, ids in zip(listings, chosen, images, masks, strict=True):
-            paths = [(info["img_path"], info.get("seg_map_path") or "") for info in infos]
-            looked.append(Looked(listing, [Pair(*both, known.get(both[0]), ids.get(both[1])) for both in paths]))
+            pairs = []
+            for info in infos:
+                image, mask = info["img_path"], info.get("seg_map_path") or ""
+                name, labels = listing.name_of(image), labels_of(info)
+                pairs.append(Pair(image, mask, known.get(image), ids.get(mask), name, labels))
+            looked.append(Looked(listing, pairs))
         return looked
 
     def _read_images(
@@ -174,11 +189,15 @@ class Reader:
 
 
 def _copies(listings: list[Listing], known: list[dict[str, ImageFacts]]) -> set[str]:
-    """Stamps of files of a training set that may be in another one, too."""
+    """Stamps of files of a training set that may be in another one, too, or in two classes of one set."""
+    twice: set[str] = set()
     stamps: dict[bool, set[str]] = defaultdict(set)
     for listing, facts in zip(listings, known, strict=True):
         stamps[listing.split == "train"] |= {fact.stamp for fact in facts.values()}
-    return stamps[True] & stamps[False]
+        if not listing.is_dense:
+            numbers = Counter(fact.stamp for fact in facts.values())
+            twice |= {stamp for stamp, number in numbers.items() if number > 1}
+    return stamps[True] & stamps[False] | twice
 
 
 def _to_decode(facts: Mapping[str, ImageFacts], spread: list[int], copies: set[str]) -> set[str]:

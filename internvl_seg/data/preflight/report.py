@@ -11,19 +11,20 @@ from .findings import KINDS
 
 
 def _table(histogram: Histogram) -> Table:
-    labelled = int(histogram.pixels.sum())
-    total = labelled + histogram.ignored
-    images = counted(histogram.total, "image")
-    title = f"{histogram.split}: {images}, {histogram.ignored / max(total, 1):.1%} of all pixels ignored"
+    is_dense = histogram.pixels.size > 0
+    counts = histogram.pixels if is_dense else histogram.images
+    labelled = int(counts.sum())
+    title = f"{histogram.split}: {counted(histogram.total, 'image')}"
+    if is_dense:
+        title += f", {histogram.ignored / max(labelled + histogram.ignored, 1):.1%} of all pixels ignored"
     table = Table("class", title=title)
-    for name in ("pixels", "share", "images"):
+    for name in ("pixels", "share", "images") if is_dense else ("images", "share"):
         table.add_column(name, justify="right")
     table.add_column("")
-    highest = int(histogram.pixels.max(initial=1))
-    for name, pixels, images in zip(histogram.classes, histogram.pixels, histogram.images, strict=True):
-        share = f"{pixels / max(labelled, 1):.2%}"
-        bar = ProgressBar(total=highest, completed=int(pixels), width=24)
-        table.add_row(escape(name), f"{pixels:,}", share, str(images), bar)
+    highest = int(counts.max(initial=1))
+    for name, number, images in zip(histogram.classes, counts, histogram.images, strict=True):
+        numbers = [f"{number:,}", f"{number / max(labelled, 1):.2%}", *([str(images)] if is_dense else [])]
+        table.add_row(escape(name), *numbers, ProgressBar(total=highest, completed=int(number), width=24))
     return table
 
 

@@ -15,7 +15,7 @@ from .pasting import Command
 
 def heads(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
     """The heads of a config's model with their keys."""
-    for key in ("decode_head", "auxiliary_head"):
+    for key in ("decode_head", "auxiliary_head", "head"):
         found = config.model.get(key)
         several = isinstance(found, (list, tuple))
         for i, head in enumerate(found if several else [found] if found else []):
@@ -76,7 +76,15 @@ def options_to_ignore(config: Config, label: int) -> dict[str, Any] | None:
 
 def options_for_classes(config: Config, number: int) -> dict[str, Any]:
     """The options that give all heads another number of classes."""
-    return {f"{key}.num_classes": number for key, head in heads(config) if head.get("num_classes") != number}
+    return {f"{key}.num_classes": number for key, head in _sized(config) if head.get("num_classes") != number}
+
+
+def _sized(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The heads, and what else of a model is told the number of classes."""
+    yield from heads(config)
+    preprocessor = config.model.get("data_preprocessor") or {}
+    if preprocessor.get("num_classes") is not None:
+        yield "model.data_preprocessor", preprocessor  # It mixes labels.
 
 
 def check_settings(config: Config, listings: list[Listing], command: Command) -> list[Finding]:
@@ -88,7 +96,7 @@ def check_settings(config: Config, listings: list[Listing], command: Command) ->
         command: What is run, for the advice.
     """
     findings = []
-    labels = ignored_labels(config)
+    labels = ignored_labels(config) if all(listing.is_dense for listing in listings) else {}
     if len(set(labels.values())) > 1:
         cases = [f"{key} = {value}" for key, value in labels.items()]
         # The odd ones first: they are what is to be changed.
@@ -99,10 +107,10 @@ def check_settings(config: Config, listings: list[Listing], command: Command) ->
         classes = next(listing.classes for listing in listings if listing.split == split)
         wrong = [
             f"{key}.num_classes = {head['num_classes']}, the {split} set has {len(classes)}"
-            for key, head in heads(config)
+            for key, head in _sized(config)
             if head.get("num_classes", len(classes)) != len(classes)
         ]
-        if wrong:
+        if wrong and classes:  # There are none of a set that could not be listed.
             mend = "set num_classes of every head to the number of the data set's classes"
             options = options_for_classes(config, len(classes))
             if len(classes) > 1:

@@ -1,7 +1,5 @@
 """What is wrong between data sets: images that are in two of them, and classes that do not agree."""
 
-import os
-
 from .findings import Finding
 from .reading import Looked
 
@@ -26,7 +24,7 @@ def _overlap(looked: list[Looked]) -> list[Finding]:
     for part in looked:
         split = part.listing.split
         named = [
-            (pair.image.digest, os.path.basename(pair.image_path))
+            (pair.image.digest, pair.name)
             for pair in part.pairs
             if pair.image is not None and pair.image.digest and not pair.image.is_blank
         ]
@@ -48,8 +46,9 @@ def _overlap(looked: list[Looked]) -> list[Finding]:
 def _classes(looked: list[Looked]) -> list[Finding]:
     """Data sets whose classes are not those of the first one."""
     findings: dict[str, list[str]] = {}
-    for part in looked[1:]:
-        first, other = looked[0].listing, part.listing
+    listed = [part.listing for part in looked if part.listing.classes]  # None where listing failed.
+    for other in listed[1:]:
+        first = listed[0]
         if other.classes == first.classes:
             continue
         moved = {name for name in other.classes if name in first.classes} and [

@@ -401,8 +401,8 @@ def test_every_kind_is_provoked_and_documented() -> None:
             "unsupported_mask",
         ),
         *("folder", "trained_images"),
-        # In test_folders.py and test_advice.py.
-        *("listed_image", "skipped_image", "object_partly_ignored"),
+        # In test_folders.py, test_advice.py and test_image_labels.py.
+        *("listed_image", "contradicting_labels", "skipped_image", "object_partly_ignored"),
     }
     assert FAULTS.keys() | elsewhere == KINDS.keys()
     page = (Path(__file__).resolve().parents[3] / "docs/preflight.md").read_text()
