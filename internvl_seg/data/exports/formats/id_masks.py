@@ -163,8 +163,8 @@ def _ids(
             if left[0] == 0 and first.lower() in _LEFT_OVER:
                 raise ExportError(
                     f"The masks hold ids from 0 to {top}, and {len(named)} classes are named, of which {first!r} is "
-                    f"the first: either {top} is no class or 0 is none. Write 'void' into a line of its own, after the last "
-                    f"name if {top} is void, before the first if ids begin with 1: {ASK}."
+                    f"the first: either {top} is no class or 0 is none. Write 'void' into a line of its own, after the "
+                    f"last name if {top} is void, before the first if ids begin with 1: {ASK}."
                 )
             notes.append(
                 f"Ids begin with 1, as the highest is {top} of {len(named)} classes; 0 is not labelled. If {top} is "
