@@ -159,10 +159,10 @@ def _ids(
                 )
             return tuple(named), places | {i: i for i in range(len(named))}, notes
         if left[-1] == len(named):
-            first, top = named[0].name, left[-1]
-            if left[0] == 0 and first.lower() in _LEFT_OVER:
+            zeroth, top = named[0].name, left[-1]
+            if left[0] == 0 and zeroth.lower() in _LEFT_OVER:
                 raise ExportError(
-                    f"The masks hold ids from 0 to {top}, and {len(named)} classes are named, of which {first!r} is "
+                    f"The masks hold ids from 0 to {top}, and {len(named)} classes are named, of which {zeroth!r} is "
                     f"the first: either {top} is no class or 0 is none. Write 'void' into a line of its own, after the "
                     f"last name if {top} is void, before the first if ids begin with 1: {ASK}."
                 )
