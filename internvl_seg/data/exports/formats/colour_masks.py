@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..colour_tables import NO_CLASS, find_class_file, read_classes
 from ..export import UNLABELLED, ClassLabel, Export, ExportError, Window
-from ..mask_files import ASK, Colours, MaskFile, count_values, has_colours_by_number, read_colours
+from ..mask_files import Colours, MaskFile, count_values, has_colours_by_number, read_colours
 from ..pictures import Picture
 from ..plain_masks import PlainMasks, are_coloured, find_masks, no_masks
 from ..source import Source
