@@ -11,6 +11,7 @@ import argparse
 from pathlib import Path
 
 from internvl_seg.common.tools import exit_on, run_tool
+from internvl_seg.data.folder_errors import FolderError
 from internvl_seg.data.own_words import OwnWordsError
 from internvl_seg.training import ConfigError
 from internvl_seg.training.config import add_options
@@ -24,7 +25,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file for the numbers")
     add_options(parser)
     args = parser.parse_args()
-    with exit_on(ConfigError, OwnWordsError):
+    with exit_on(ConfigError, FolderError, OwnWordsError):
         measure(args.config, options=args.cfg_options, json=args.json)
 
 

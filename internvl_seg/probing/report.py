@@ -45,6 +45,8 @@ _DPI = 120
 # CSS pixels per inch of a figure: below the first its letters are too small, above the second needlessly large.
 _LEAST_SCALE, _MOST_SCALE = 62, 104
 _MIXUPS_SHOWN = 15
+# What tables and figures are of, but for those of the chosen heads on other images.
+_ON = ", on the validation images"
 _COMPARED = 3
 
 
@@ -124,9 +126,15 @@ def _headline(report: Report) -> str:
         chosen = f"The best of {count} heads, chosen by this very score: expect less on other images."
     else:
         shown, on = reported.score, f"on {reported.images}"
+        # Of folds several heads may have been chosen, the one that is named here is that of all of them.
+        others = (
+            "No image was scored by a head in whose choice it had a part."
+            if len(reported.chosen) > 1
+            else "These images had no part in the choice of the head."
+        )
         chosen = (
-            "These images had no part in the choice of the head. On the validation images, on which the best of "
-            f"{count} heads was chosen, this one has {score_of(best):.2f} %; so have all tables and figures below."
+            f"{others} The head that is named here is the best of {count} on all validation images, where it has "
+            f"{score_of(best):.2f} %; what is below says which images it is of."
         )
     if failed:
         chosen += f" {told}"
@@ -214,16 +222,18 @@ def _body(report: Report) -> str:
         [
             _headline(report),
             _section("Chosen heads on other images", *reported_table(report.reported, report.results, report.metric)),
-            _section("Best head per block", *(best_table(report.results, report.metric) if there else [])),
-            _section("Repeated heads", *repeats_table(report.results, report.metric)),
-            _section("Blocks and learning rates", *(_curves(report) if there else [])),
-            _section("Classes", *(_per_class(report) if there else [])),
-            _section(f"Confusion of the best head{of_whom}, in % of each true class", *_confusion(report)),
-            _section("Examples", *_named(report.pictures)),
+            _section(f"Best head per block{_ON}", *(best_table(report.results, report.metric) if there else [])),
+            _section(f"Repeated heads{_ON}", *repeats_table(report.results, report.metric)),
+            _section(f"Blocks and learning rates{_ON}", *(_curves(report) if there else [])),
+            _section(f"Classes{_ON}", *(_per_class(report) if there else [])),
+            _section(f"Confusion of the best head{of_whom}, in % of each true class{_ON}", *_confusion(report)),
+            _section(f"Examples{_ON}", *_named(report.pictures)),
             _section("Features as colours", *_features(report)),
-            _section("Few images", _picture("score by images", draw_few_shot(groups, report.metric)) if few else ""),
+            _section(
+                f"Few images{_ON}", _picture("score by images", draw_few_shot(groups, report.metric)) if few else ""
+            ),
             _section("Time", *_timing(report)),
-            _section("All heads", all_heads_table(report.results)),
+            _section(f"All heads{_ON}", all_heads_table(report.results)),
             _section("To repeat it", facts, config),
         ]
     )

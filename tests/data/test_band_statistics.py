@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +121,14 @@ def test_after_an_error_no_bar_is_left(images: list[np.ndarray], tmp_path: Path)
         shown = console.file.getvalue()  # type: ignore[attr-defined]
         # What a terminal shows is taken away again by moving up and erasing the line.
         assert shown.rstrip().endswith("\x1b[2K") if is_terminal else not shown
+
+
+def test_the_tool_says_in_a_line_that_the_folder_holds_no_image(tmp_path: Path) -> None:
+    for folder in ("images", "annotations"):
+        (tmp_path / folder / "train").mkdir(parents=True)
+    config = {"train_dataloader": {"dataset": {**dataset(tmp_path), "pipeline": [LOAD]}}}
+    (tmp_path / "config.py").write_text("\n".join(f"{name} = {value!r}" for name, value in config.items()))
+    tool = [sys.executable, str(Path(__file__).parents[2] / "tools/measure_bands.py"), str(tmp_path / "config.py")]
+    ended = subprocess.run(tool, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("NoImageError: ")

@@ -82,7 +82,13 @@ def png() -> bytes:
 
 def test_a_bare_report_has_the_heads_and_no_empty_section(report: Report, tmp_path: Path) -> None:
     page = written(report, tmp_path)
-    always = ["Best head per block", "Repeated heads", "Blocks and learning rates", "Classes", "All heads"]
+    always = [
+        "Best head per block, on the validation images",
+        "Repeated heads, on the validation images",
+        "Blocks and learning rates, on the validation images",
+        "Classes, on the validation images",
+        "All heads, on the validation images",
+    ]
     assert page.sections() == always
     assert page.open == []
     cells = {cell for row in page.rows for cell in row}
@@ -100,7 +106,11 @@ def test_the_headline_is_of_images_that_had_no_part_in_the_choice(report: Report
     assert page.sections()[0] == "Chosen heads on other images"
     assert ("p", "39.50 % mIoU") in page.words
     assert ("p", "on the test images") in page.words
-    assert any("this one has 43.00 %" in said for _, said in page.words)
+    assert any("on all validation images, where it has 43.00 %" in said for _, said in page.words)
+    assert any("These images had no part in the choice" in said for _, said in page.words)
+    folds = replace(one, images="2 folds of the validation images", chosen=("some head", "another"))
+    told = written(replace(report, reported={"vit<s>": folds, "": folds}), tmp_path).words
+    assert any("No image was scored by a head in whose choice it had a part" in said for _, said in told)
     best = "vit<s>_linear_block1_adamw_lr0.01_wd0.01_seed2"
     assert ["vit<s>", best, "43.00", "39.50", "the test images"] in page.rows
     page = written(replace(report, reported={"vit<s>": None, "": None}), tmp_path)
@@ -141,16 +151,16 @@ def test_everything_is_on_the_page_and_nothing_elsewhere(report: Report, tmp_pat
     )
     page = written(full, tmp_path)
     assert page.sections() == [
-        "Best head per block",
-        "Repeated heads",
-        "Blocks and learning rates",
-        "Classes",
-        "Confusion of the best head, in % of each true class",
-        "Examples",
+        "Best head per block, on the validation images",
+        "Repeated heads, on the validation images",
+        "Blocks and learning rates, on the validation images",
+        "Classes, on the validation images",
+        "Confusion of the best head, in % of each true class, on the validation images",
+        "Examples, on the validation images",
         "Features as colours",
-        "Few images",
+        "Few images, on the validation images",
         "Time",
-        "All heads",
+        "All heads, on the validation images",
         "To repeat it",
     ]
     assert ["features", "30.0", "75.0"] in page.rows
@@ -217,7 +227,10 @@ def test_several_encoders_and_kinds(tmp_path: Path) -> None:
     ]
     assert ["accuracy in %", "b: MLP, AdamW, block 0", "a: linear, AdamW, block 0"] in rows
     confused = Report("t", "top-1", results, CLASSES, np.eye(3, dtype=np.int64))
-    assert "Confusion of the best head (b), in % of each true class" in written(confused, tmp_path).sections()
+    assert (
+        "Confusion of the best head (b), in % of each true class, on the validation images"
+        in written(confused, tmp_path).sections()
+    )
 
 
 def diverged(**fields: object) -> HeadResult:
@@ -239,7 +252,7 @@ def test_heads_that_diverged_are_told_and_are_in_no_figure(report: Report, tmp_p
 def test_heads_that_all_diverged_have_a_page(tmp_path: Path) -> None:
     heads = [diverged(), diverged(lr=1.0)]
     page = written(Report("t", "mIoU", heads, CLASSES), tmp_path)
-    assert page.sections() == ["All heads"]
+    assert page.sections() == ["All heads, on the validation images"]
     assert ("p", "no score") in page.words
     assert [row[0] for row in page.rows[-2:]] == ["diverged", "diverged"]
 

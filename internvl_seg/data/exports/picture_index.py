@@ -125,8 +125,8 @@ class PictureIndex:
         """
         if not found:
             raise ExportError(
-                f"None of the labelled pictures is in {self.below}, which has {len(self.files)} pictures. Put them "
-                "there, or give their folder with --images."
+                f"None of the labelled pictures is in {self.below}, which has {len(self.files)} pictures. Give their "
+                "folder with --images, or take the folder that holds labels and pictures for SOURCE."
             )
         stems = {file: PurePosixPath(file).with_suffix("").as_posix() for file in found}
         often = Counter(stem.casefold() for stem in stems.values())

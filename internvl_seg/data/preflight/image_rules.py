@@ -11,6 +11,12 @@ from .scale import Scaling, Size
 
 # Training at more than this many times another size than the image's own is worth a word.
 _MOST_SCALING = 2.0
+# There is nothing to cut where all are made larger.
+_ENLARGED = (
+    "nothing, if it is meant so, as with pre-trained weights that have seen larger things; to see images at their own "
+    "resolution, take the data sets of configs/_base_/datasets/folder_tiles_504x504.py, or set another scale in the "
+    "pipeline"
+)
 
 
 def find_in_images(parts: list[Looked]) -> list[Finding]:
@@ -44,7 +50,11 @@ def find_in_images(parts: list[Looked]) -> list[Finding]:
                 if scaling is not None:
                     _look_at_size(pair, pair.image, scaling, cases)
     advice = {"unsupported_mask": swapped(parts, "unsupported_mask")}
-    return [Finding.of(kind, parts[0].listing.split, found, advice.get(kind, "")) for kind, found in cases.items()]
+    if all(case.endswith("larger") for case in cases["scaled_image"]):
+        advice["scaled_image"] = _ENLARGED
+    return [
+        Finding.of(kind, parts[0].listing.split, found, advice.get(kind, "")) for kind, found in cases.items() if found
+    ]
 
 
 def _look_at_kind(pair: Pair, image: ImageFacts, alike: ImageFacts, cases: dict[str, list[str]]) -> None:

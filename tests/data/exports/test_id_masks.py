@@ -114,6 +114,26 @@ def test_ids_from_one_up(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, np.maximum(ids, 1) - 1)
 
 
+def test_one_id_more_than_classes_that_begin_with_background_is_asked_about(tmp_path: Path) -> None:
+    """The same files as in the preflight's ``void_label``: 0 has a name, so that nothing may be shifted in silence."""
+    ids, file = random_ids(0, 4), tmp_path / "names.txt"
+    file.write_text("background\nroof\ntree\n")
+    with pytest.raises(
+        ExportError, match=r"ids from 0 to 3, and 3 classes .* 'background' .* after the last name if 3"
+    ):
+        ids_of(tmp_path / "1", ids, classes=file)
+    file.write_text("background\nroof\ntree\nvoid\n")
+    prepared, found = ids_of(tmp_path / "2", ids, classes=file)
+    np.testing.assert_array_equal(found, np.array([0, 1, 2, 255])[ids])
+    assert names(prepared) == ["background", "roof", "tree"]
+    file.write_text("void\nbackground\nroof\ntree\n")
+    prepared, found = ids_of(tmp_path / "3", ids, classes=file)
+    np.testing.assert_array_equal(found, np.array([255, 0, 1, 2])[ids])
+    file.write_text("background\nroof\ntree\n")
+    _, found = ids_of(tmp_path / "4", np.maximum(ids, 1), classes=file)  # 0 is nowhere, so there is no doubt.
+    np.testing.assert_array_equal(found, np.maximum(ids, 1) - 1)
+
+
 def test_the_value_that_a_raster_calls_none_is_ignored(tmp_path: Path) -> None:
     ids = random_ids(0, 4)
     save(tmp_path / "in/images/a.jpg", 0)

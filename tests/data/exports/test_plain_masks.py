@@ -113,7 +113,10 @@ def test_colours_without_a_table_are_listed(tmp_path: Path) -> None:
     save(tmp_path / "in/masks/a.png", COLOURS[np.zeros(SIZE, int)])
     save(tmp_path / "in/images/b.jpg", 0)
     save(tmp_path / "in/masks/b.png", COLOURS[np.ones(SIZE, int)])
-    with pytest.raises(ExportError, match=r"Which colour is which class\?.*\n  #000000  50\.00 %.*\n  #804000  50"):
+    with pytest.raises(
+        ExportError,
+        match=r"Which colour is which class\?.*road #804000, and give it.*\n  #000000  50\.00 %.*\n  #804000  50",
+    ):
         make(tmp_path / "in", tmp_path / "out")
 
 

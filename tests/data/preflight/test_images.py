@@ -188,7 +188,8 @@ def test_a_picture_that_training_would_scale(size: tuple[int, int], told: str) -
     Path("config.py").write_text(text)
     report = check()
     assert f"d.png: {before}x{before} becomes {after}x{after}, {told}" in found(report)["scaled_image"]
-    assert "--tile" in next(finding.mend for finding in report.findings if finding.kind == "scaled_image")
+    mend = next(finding.mend for finding in report.findings if finding.kind == "scaled_image")
+    assert ("--tile" in mend) == (after < before), "What is made larger is not to be cut."
 
 
 def test_ids_are_counted_as_numpy_counts_them(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..colour_tables import NO_CLASS, find_class_file, read_classes
 from ..export import UNLABELLED, ClassLabel, Export, ExportError, Window
-from ..mask_files import ASK, Colours, MaskFile, count_values, has_colours_by_number, read_colours
+from ..mask_files import Colours, MaskFile, count_values, has_colours_by_number, read_colours
 from ..pictures import Picture
 from ..plain_masks import PlainMasks, are_coloured, find_masks, no_masks
 from ..source import Source
@@ -90,8 +90,8 @@ def _ask(masks: PlainMasks) -> str:
     lines = "\n".join(f"  #{code:06x}  {100 * counts[code] / total:.2f} % of the pixels" for code in most[:_SHOWN])
     more = f"\n  and {len(most) - _SHOWN} more: edges are smooth or the file is lossy" if len(most) > _SHOWN else ""
     return (
-        f"Which colour is which class? Write a name before each colour that is a class into a file, such as road "
-        f"#804000, and name it: {ASK}. {len(masks.sample)} of {len(masks.masks)} masks have\n{lines}{more}"
+        "Which colour is which class? Write a file with a line for each class, its name and its colour, such as road "
+        f"#804000, and give it with --classes FILE. {len(masks.sample)} of {len(masks.masks)} masks have\n{lines}{more}"
     )
 
 

@@ -21,6 +21,10 @@ _HALF = 128
 _NEAR = 64
 # Ids that are more than this many times as high as there are of them are greys to look at.
 _SPARSE = 4
+# Names of what is left over: a class, if it is the first of names, that has id 0.
+_LEFT_OVER = frozenset(
+    {*NO_CLASS, "background", "_background_", "__background__", "bg", "other", "others", "rest", "clutter"}
+)
 
 
 def recognise(source: Source) -> str | None:
@@ -155,7 +159,17 @@ def _ids(
                 )
             return tuple(named), places | {i: i for i in range(len(named))}, notes
         if left[-1] == len(named):
-            notes.append(f"Ids begin with 1, as the highest is {left[-1]} of {len(named)} classes; 0 is not labelled.")
+            zeroth, top = named[0].name, left[-1]
+            if left[0] == 0 and zeroth.lower() in _LEFT_OVER:
+                raise ExportError(
+                    f"The masks hold ids from 0 to {top}, and {len(named)} classes are named, of which {zeroth!r} is "
+                    f"the first: either {top} is no class or 0 is none. Write 'void' into a line of its own, after the "
+                    f"last name if {top} is void, before the first if ids begin with 1: {ASK}."
+                )
+            notes.append(
+                f"Ids begin with 1, as the highest is {top} of {len(named)} classes; 0 is not labelled. If {top} is "
+                "void instead, write 'void' into a line after the last name."
+            )
             return tuple(named), places | {0: UNLABELLED} | {i + 1: i for i in range(len(named))}, notes
         raise ExportError(
             f"{len(named)} classes are named, and the masks hold {_listed(left, counts)}. Ids are lines of the file, "
