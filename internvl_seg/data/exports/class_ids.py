@@ -15,6 +15,11 @@ BACKGROUND = "background"
 _BACKGROUNDS = frozenset({"background", "_background_", "bg", "__background__"})
 
 
+def is_background(name: str) -> bool:
+    """Whether tools call the class of what is nothing else by a name."""
+    return name.lower() in _BACKGROUNDS
+
+
 class ClassIds(NamedTuple):
     """What the ids in masks mean.
 

@@ -39,7 +39,15 @@ class Pairs(NamedTuple):
     several: dict[str, list[str]]
 
 
-class _Named(NamedTuple):
+class Named(NamedTuple):
+    """What the words in a path say of a file.
+
+    Attributes:
+        key: The path in lower case without them, and without the suffix.
+        is_mask: Whether one of them says mask.
+        signature: Those that do, with the suffix.
+    """
+
     key: str
     is_mask: bool
     signature: str
@@ -61,10 +69,10 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
         masks: Files, of which those that such a word calls masks are.
         pictures: Files of the pictures, where they lie elsewhere; None where they are among ``masks``.
     """
-    named = _named_all(masks)
-    elsewhere = _named_all(pictures or ())
+    named = named_files(masks)
+    elsewhere = named_files(pictures or ())
     if pictures is None:
-        if not _have_pairs(named) and _have_pairs(whole := _named_all(masks, whole_stems=True)):
+        if not _have_pairs(named) and _have_pairs(whole := named_files(masks, whole_stems=True)):
             named = whole
         elsewhere = {name: one for name, one in named.items() if not one.is_mask}
         if any(one.is_mask for one in named.values()):
@@ -165,7 +173,7 @@ def _beside_lossy(names: Iterable[str]) -> set[str]:
     return masks
 
 
-def _named_all(names: Iterable[str], *, whole_stems: bool = False) -> dict[str, _Named]:
+def named_files(names: Iterable[str], *, whole_stems: bool = False) -> dict[str, Named]:
     """Pictures among some files; folders that all files share, such as that of an archive, say nothing of any.
 
     Args:
@@ -180,14 +188,14 @@ def _named_all(names: Iterable[str], *, whole_stems: bool = False) -> dict[str, 
     return {name: _named(PurePosixPath(*path.parts[shared:]), whole_stems) for name, path in paths.items()}
 
 
-def _have_pairs(named: Mapping[str, _Named]) -> bool:
+def _have_pairs(named: Mapping[str, Named]) -> bool:
     """Whether some files are masks of others by their names."""
     return not {one.key for one in named.values() if one.is_mask}.isdisjoint(
         one.key for one in named.values() if not one.is_mask
     )
 
 
-def _named(path: PurePosixPath, whole_stems: bool) -> _Named:
+def _named(path: PurePosixPath, whole_stems: bool) -> Named:
     parts, signature, is_mask = [], [], False
     for part in path.parts[:-1]:
         cleaned, word = _cleaned(part, _MASK)
@@ -202,7 +210,7 @@ def _named(path: PurePosixPath, whole_stems: bool) -> _Named:
     is_mask = is_mask or bool(word)
     if not word:
         stem, _ = _cleaned(stem, _PICTURE, is_file=not whole_stems)
-    return _Named("/".join([*parts, stem]), is_mask, "/".join([*filter(None, signature), word, path.suffix]))
+    return Named("/".join([*parts, stem]), is_mask, "/".join([*filter(None, signature), word, path.suffix]))
 
 
 def _cleaned(part: str, words: str, is_file: bool = False) -> tuple[str, str]:
