@@ -18,20 +18,21 @@ _LOOKED_AT = 24
 _ROWS = 512
 
 
-def united(parts: Sequence[tuple[int, Path]]) -> Labels:
+def united(parts: Sequence[tuple[int, Path]], base: int = UNLABELLED) -> Labels:
     """Labels that are several masks of two values on each other.
 
     Args:
         parts: The place of the class and the file of each, in the order in which they are drawn; the last is on top.
+        base: What pixels are that are black in all.
     """
     files = [(place, MaskFile(path, _converting(path))) for place, path in parts]
 
     def labels(size: tuple[int, int], window: Window) -> Drawn:
-        ids = np.full((window.height, window.width), UNLABELLED, np.uint8)
+        ids = np.full((window.height, window.width), base, np.uint8)
         twice = np.zeros(ids.shape, np.bool_)
         for place, file in files:
             mask = file(size, window).ids > 0
-            twice |= mask & (ids != place) & (ids != UNLABELLED)
+            twice |= mask & (ids != place) & (ids != base)
             ids[mask] = place
         return Drawn(ids, int(np.count_nonzero(twice)))
 
