@@ -1,13 +1,15 @@
 """Folders of published data sets that are pictures and masks as such: each picture finds its mask, and its split."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from internvl_seg.data.exports.pairs import find_pairs
 
-from .prepared import make, masks, random_ids, save
+from .prepared import make, masks, names, random_ids, save
 
 # Of each set: a picture, its mask, and what else lies there; {} is a name.
 LAYOUTS = {
@@ -77,6 +79,30 @@ def test_a_picture_finds_its_mask(tmp_path: Path, layout: str) -> None:
         assert split == "train"
         (which,) = (one for one in expected if one in of[stem])
         np.testing.assert_array_equal(ids, expected[which])
+
+
+@pytest.mark.parametrize("palette", [True, False])
+def test_the_classes_of_mapillary_vistas_are_in_its_config(tmp_path: Path, palette: bool) -> None:
+    colours = [[165, 42, 42], [0, 192, 0], [196, 196, 196]]
+    labels = [
+        {"name": f"object--{i}", "readable": str(i), "color": colour, "evaluate": True}
+        for i, colour in enumerate(colours)
+    ]
+    ids = random_ids(0, 3)
+    for version in ("1.2", "2.0"):
+        mask = Image.fromarray(ids if version == "1.2" else ids[::-1])
+        if palette:
+            mask.putpalette([part for colour in colours for part in colour])
+        (tmp_path / f"in/training/v{version}/labels").mkdir(parents=True)
+        mask.save(tmp_path / f"in/training/v{version}/labels/a.png")
+        config = {"labels": labels, "version": version, "mapping": "public", "folder_name": "vistas"}
+        (tmp_path / f"in/config_v{version}.json").write_text(json.dumps(config))
+    (tmp_path / "in/config.json").write_text('{"labels": ["a"]}')
+    save(tmp_path / "in/training/images/a.jpg", 0)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert names(prepared) == ["object--0", "object--1", "object--2"]
+    assert prepared.ids.classes[1].colour == (0, 192, 0)
+    np.testing.assert_array_equal(masks(tmp_path / "out")["train/a"], ids)
 
 
 @pytest.mark.parametrize(

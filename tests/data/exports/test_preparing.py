@@ -236,7 +236,7 @@ def test_what_claims_pixels_twice_and_a_set_without_training_are_told(tmp_path: 
     notes = report(prepared)["notes"]
     assert f"{claimed} pixels are claimed by objects of different classes; the one drawn last has them." in notes
     assert any(note.startswith("No picture is for training, so nothing can be trained: --split") for note in notes)
-    assert "No training picture has a pixel of 'background', 'a', 'b'." in notes
+    assert not any("No training picture has" in note for note in notes)
 
 
 def test_the_report_is_json(tmp_path: Path) -> None:
