@@ -17,13 +17,14 @@ from PIL import Image
 from tests.data.exports.formats import test_damaged, test_damaged_shapes
 from tests.data.exports.formats.test_coco import SQUARE, entry, of
 from tests.data.exports.formats.test_cvat_xml import xml
+from tests.data.exports.formats.test_geopackages import geopackage
 from tests.data.exports.formats.test_hasty import image, label, project
 from tests.data.exports.formats.test_label_studio import annotation, brush, task
 from tests.data.exports.formats.test_labelme import record, shape
 from tests.data.exports.formats.test_segments_ai import IDS
 from tests.data.exports.formats.test_supervisely import META, bitmap
 from tests.data.exports.formats.test_supervisely import annotation as figures
-from tests.data.exports.formats.test_vectors import geopackage, raster
+from tests.data.exports.formats.test_vectors import raster
 from tests.data.exports.formats.test_via import file, region
 from tests.data.exports.formats.test_via import project as via_project
 from tests.data.exports.formats.test_yolo import BIG, YAML

@@ -15,6 +15,11 @@ BACKGROUND = "background"
 _BACKGROUNDS = frozenset({"background", "_background_", "bg", "__background__"})
 
 
+def is_background(name: str) -> bool:
+    """Whether tools call the class of what is nothing else by a name."""
+    return name.lower() in _BACKGROUNDS
+
+
 class ClassIds(NamedTuple):
     """What the ids in masks mean.
 
@@ -46,7 +51,7 @@ def class_ids(export: Export, unlabelled: Unlabelled | None, named: Sequence[Cla
     """
     if not export.classes:
         raise ExportError(f"The export ({export.why}) names no class. Name them in a file: --classes FILE.")
-    given, places, notes = _in_order(export.classes, named)
+    given, places, notes = _without_void(*_in_order(export.classes, named))
     kind = unlabelled or export.unlabelled
     background = next((i for i, label in enumerate(given) if label.name.lower() in _BACKGROUNDS), None)
     shift = 0
@@ -95,6 +100,22 @@ def _in_order(
     if unseen:
         notes.append(f"--classes names {_some(unseen)}, which the export does not have.")
     return ordered, places, tuple(notes)
+
+
+def _without_void(
+    classes: tuple[ClassLabel, ...], places: dict[int, int], notes: tuple[str, ...]
+) -> tuple[tuple[ClassLabel, ...], dict[int, int], tuple[str, ...]]:
+    """The same without classes that are called as none, such as 'void', whose objects are ignored."""
+    void = [label.name for label in classes if label.name.lower() in NO_CLASS]
+    kept = [i for i, label in enumerate(classes) if label.name not in void]
+    if not void or not kept:
+        return classes, places, notes
+    new = {old: i for i, old in enumerate(kept)}
+    told = (
+        f"{_some(void)} {'is no class: its' if len(void) == 1 else 'are no classes: their'} pixels are ignored (255)."
+    )
+    left = {place: new[old] for place, old in places.items() if old in new}
+    return tuple(classes[i] for i in kept), left, (*notes, told)
 
 
 def _them(names: Sequence[str]) -> str:

@@ -37,13 +37,8 @@ class _Found(NamedTuple):
 
 def coco_files(source: Source) -> list[str]:
     """The JSON files with pictures, annotations and categories, sorted."""
-    names = [name for name in source.of_suffix(".json") if _has_marks(source, name)]
+    names = [name for name in source.of_suffix(".json") if source.holds(name, *_MARKS)]
     return [name for name in names if is_coco(source.json(name))]
-
-
-def _has_marks(source: Source, name: str) -> bool:
-    content = source.path(name).read_bytes()
-    return all(mark in content for mark in _MARKS)
 
 
 def is_coco(data: Any) -> bool:

@@ -18,6 +18,7 @@ _NAMES = re.compile(
     r"(labelmap\.txt|class_dict.*\.csv|.*colou?r.*\.(txt|csv|json)|classes\.(txt|csv|json)|_?classes.*\.csv|"
     r"(class|label)(es|s|_?names)?\.(txt|csv|json)|palette\.(txt|csv|json))"
 )
+_CONFIG = re.compile(r"config(?:[-_]v?[\d.]*\d)?\.json")
 # What a table calls pixels that have no class.
 NO_CLASS = frozenset({"void", "ignore", "ignored", "__ignore__", "unlabelled", "unlabeled", "unlabelled area"})
 # What JSON calls the name of a class.
@@ -28,7 +29,19 @@ _FIRST = re.compile(r"\s*(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\d{1,3})[\s,;]+(\D.*?)
 def find_class_file(source: Source) -> str | None:
     """The file beside masks that most likely names their classes; None if there is none."""
     found = [name for name in source.files if _NAMES.fullmatch(PurePosixPath(name).name.lower())]
-    return min(found, key=lambda name: (name.count("/"), "map" not in name, len(name), name)) if found else None
+    if not found:
+        return next((name for name in source.files if _is_config_of_labels(source, name)), None)
+    return min(found, key=lambda name: (name.count("/"), "map" not in name, len(name), name))
+
+
+def _is_config_of_labels(source: Source, name: str) -> bool:
+    """Whether a file is such as Mapillary Vistas' ``config_v1.2.json``, whose name may be that of anything."""
+    if not _CONFIG.fullmatch(PurePosixPath(name).name.lower()) or not source.holds(name, b'"labels"', b'"color"'):
+        return False
+    try:
+        return bool(read_classes(source.path(name)))
+    except ExportError:
+        return False
 
 
 def read_classes(path: Path) -> list[ClassLabel]:
@@ -117,7 +130,8 @@ def _of_json(text: str, path: Path) -> list[ClassLabel]:
         lists = [
             value for value in content.values() if isinstance(value, list) and value and isinstance(value[0], dict)
         ]
-        inside = content.get("classes", next(iter(content.values()), None) if len(content) == 1 else None)
+        single = next(iter(content.values()), None) if len(content) == 1 else None
+        inside = content.get("classes", content.get("labels", single))
         if isinstance(inside, list) and (len(content) == 1 or [inside] == lists):
             content = inside
     if isinstance(content, dict):

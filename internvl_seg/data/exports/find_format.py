@@ -13,7 +13,7 @@ from .plain_masks import no_masks
 from .source import Source
 
 # Asked when no other format claims an export: any folder of masks is one of theirs.
-_ANY_FOLDER = ("colour_masks", "id_masks")
+_ANY_FOLDER = ("class_masks", "colour_masks", "id_masks")
 # Formats whose files another one's readers would take for their own, too.
 _INSTEAD_OF = {
     "roboflow_coco": ("coco",),
@@ -21,6 +21,9 @@ _INSTEAD_OF = {
     "cvat_colours": ("cityscapes",),
     "hasty": ("coco",),
     "segments_ai": ("coco",),
+    # Whose table holds the same objects.
+    "object_masks": ("kaggle_rle",),
+    "class_masks": ("colour_masks", "id_masks"),
     "colour_masks": ("id_masks",),
 }
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")

@@ -4,6 +4,7 @@ The columns are those of the competitions' train.csv; the order of the pixels is
 public notebooks have, such as "Run Length Decoding - Quick Start" of Sartorius (``img.reshape(shape)``).
 """
 
+import json
 import re
 from collections.abc import Callable, Iterable
 from itertools import pairwise
@@ -18,6 +19,7 @@ from .picture_index import PictureIndex
 from .pictures import Picture
 from .run_lengths import mask_of_pairs, whole_numbers
 
+_SEPARATORS = (",", ";", "\t")
 _RUNS = ("encodedpixels", "encoded_pixels", "rle_mask", "rle_encoding", "rle", "encoding")
 _BOTH = ("image_label", "imageid_classid", "image_id_class_id")
 _PICTURES = ("imageid", "image_id", "image", "id", "img", "filename", "file_name", "image_name")
@@ -84,6 +86,24 @@ def columns_of(header: Iterable[str]) -> Columns | None:
     if runs is None:
         return None
     return Columns(runs, _first(names, _PICTURES), _first(names, _CLASSES), both, size, "")
+
+
+def header_of(start: bytes) -> tuple[list[str], Columns, str] | None:
+    """The names of a table's columns, what they are, and what parts them: a comma, a semicolon or a tab.
+
+    Args:
+        start: The first bytes of the file, in UTF-8 or UTF-16.
+
+    Returns:
+        None if it is no table of run lengths.
+    """
+    encoding = json.detect_encoding(start)
+    line = re.split(r"[\r\n]", start.decode(encoding, "replace").removeprefix("\ufeff"), maxsplit=1)[0]
+    for separator in _SEPARATORS:
+        names = line.split(separator)
+        if (columns := columns_of(names)) is not None:
+            return names, columns, separator
+    return None
 
 
 def _first(names: list[str], wanted: Iterable[str]) -> int | None:

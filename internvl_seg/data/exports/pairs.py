@@ -15,6 +15,11 @@ _MASK = (
     r"targets?|labelids?|label_?images?|mask_?images?|semantics?|semantic[-_ ]?(?:masks?|labels?|segmentations?)"
 )
 _PICTURE = r"images?|imgs?|pictures?|photos?|jpegimages|rgb|inputs?|sat|ortho|tiles|top"
+# Words that say so of folders where no other does: sat/ and map/, Train_X and Train_Y, KITTI's image_2.
+_WEAK_MASK = r"maps?|y|labs?|labell?ed|label[-_]?imgs?|label_images_semantic|lbl_?imgs?"
+_WEAK_PICTURE = r"x|sat(?:ellite)?|originals?|orig|(?:org|orig|original|raw)[-_ ]?(?:images?|imgs?)|images?[-_]\d|raw"
+# Folders of versions, such as v1.2 of Mapillary Vistas, say nothing.
+_VERSION = re.compile(r"v\d+(?:\.\d+)+")
 _KINDS = r"(?:[-_ ]?(?:png|tif|tiff|jpg|bmp|dir|raw|all|id|ids|colou?rs?|colou?red|rgb|vis|tr|ts))?"
 _NUMBER = re.compile(r"(.[-_ .]masks?)[-_ ]?\d+$")
 _SPLITS = "|".join(sorted(SPLIT_WORDS, key=len, reverse=True))
@@ -39,7 +44,15 @@ class Pairs(NamedTuple):
     several: dict[str, list[str]]
 
 
-class _Named(NamedTuple):
+class Named(NamedTuple):
+    """What the words in a path say of a file.
+
+    Attributes:
+        key: The path in lower case without them, and without the suffix.
+        is_mask: Whether one of them says mask.
+        signature: Those that do, with the suffix.
+    """
+
     key: str
     is_mask: bool
     signature: str
@@ -61,17 +74,33 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
         masks: Files, of which those that such a word calls masks are.
         pictures: Files of the pictures, where they lie elsewhere; None where they are among ``masks``.
     """
-    named = _named_all(masks)
-    elsewhere = _named_all(pictures or ())
-    if pictures is None:
-        if not _have_pairs(named) and _have_pairs(whole := _named_all(masks, whole_stems=True)):
-            named = whole
-        elsewhere = {name: one for name, one in named.items() if not one.is_mask}
-        if any(one.is_mask for one in named.values()):
-            named = {name: one for name, one in named.items() if one.is_mask}
-        else:
-            named = {name: one for name, one in named.items() if name in _beside_lossy(named)}
-            elsewhere = {name: one for name, one in elsewhere.items() if name not in named}
+    if pictures is not None:
+        return _paired(named_files(masks), named_files(pictures))
+    files = list(masks)
+    named = named_files(files)
+    if not _have_pairs(named) and _have_pairs(whole := named_files(files, whole_stems=True)):
+        named = whole
+    found = _paired(*_apart(named))
+    if found.found:
+        return found
+    weak = named_files(files, weak=True)
+    by_weak = _paired(*_apart(weak))
+    # An equal name in folders of other names is too little where the words may mean something else.
+    alike = all(weak[mask].key.startswith(weak[picture].key) for picture, mask in by_weak.found)
+    return by_weak if by_weak.found and alike else found
+
+
+def _apart(named: Mapping[str, Named]) -> tuple[dict[str, Named], dict[str, Named]]:
+    """The masks among some files, and the pictures."""
+    masks = {name for name, one in named.items() if one.is_mask} or _beside_lossy(named)
+    return (
+        {name: one for name, one in named.items() if name in masks},
+        {name: one for name, one in named.items() if name not in masks},
+    )
+
+
+def _paired(named: Mapping[str, Named], elsewhere: Mapping[str, Named]) -> Pairs:
+    """The masks of pictures."""
     by_key: dict[str, list[str]] = {}
     for name, one in named.items():
         by_key.setdefault(one.key, []).append(name)
@@ -112,13 +141,14 @@ def find_pairs(masks: Iterable[str], pictures: Iterable[str] | None = None) -> P
         )
         for name, found in pairs.items()
     }
-    used = set(chosen.values())
+    several = {name: parts for name, found in pairs.items() if len(parts := _numbered(found)) > 1}
+    used = {*chosen.values(), *(mask for parts in several.values() for mask in parts)}
     return Pairs(
         sorted(chosen.items()),
         sorted(name for name in elsewhere if name not in pairs),
         sorted(mask for found in left.values() for mask in found),
         sorted({mask for found in pairs.values() for mask in found} - used),
-        {name: masks for name, found in pairs.items() if len(masks := _numbered(found)) > 1},
+        several,
     )
 
 
@@ -165,35 +195,39 @@ def _beside_lossy(names: Iterable[str]) -> set[str]:
     return masks
 
 
-def _named_all(names: Iterable[str], *, whole_stems: bool = False) -> dict[str, _Named]:
+def named_files(names: Iterable[str], *, whole_stems: bool = False, weak: bool = False) -> dict[str, Named]:
     """Pictures among some files; folders that all files share, such as that of an archive, say nothing of any.
 
     Args:
         names: The files.
         whole_stems: Whether files may be called as what they are and nothing else, such as ``x/image.png``.
+        weak: Whether folders may be called by words that may mean other things, too, such as ``map``.
     """
     paths = {name: PurePosixPath(name.lower()) for name in names if is_picture(name)}
     folders = [path.parts[:-1] for path in paths.values()]
     shared = 0
     while folders and len({folder[: shared + 1] for folder in folders}) == 1 and len(folders[0]) > shared:
         shared += 1
-    return {name: _named(PurePosixPath(*path.parts[shared:]), whole_stems) for name, path in paths.items()}
+    return {name: _named(PurePosixPath(*path.parts[shared:]), whole_stems, weak) for name, path in paths.items()}
 
 
-def _have_pairs(named: Mapping[str, _Named]) -> bool:
+def _have_pairs(named: Mapping[str, Named]) -> bool:
     """Whether some files are masks of others by their names."""
     return not {one.key for one in named.values() if one.is_mask}.isdisjoint(
         one.key for one in named.values() if not one.is_mask
     )
 
 
-def _named(path: PurePosixPath, whole_stems: bool) -> _Named:
+def _named(path: PurePosixPath, whole_stems: bool, weak: bool) -> Named:
     parts, signature, is_mask = [], [], False
+    of_masks, of_pictures = ((_WEAK_MASK, _MASK), (_WEAK_PICTURE, _PICTURE)) if weak else ((_MASK,), (_PICTURE,))
     for part in path.parts[:-1]:
-        cleaned, word = _cleaned(part, _MASK)
+        if weak and _VERSION.fullmatch(part):
+            continue
+        cleaned, word = _first_cleaned(part, of_masks)
         is_mask = is_mask or bool(word)
         if not word:
-            cleaned, _ = _cleaned(part, _PICTURE)
+            cleaned, _ = _first_cleaned(part, of_pictures)
         signature.append(word)
         if cleaned:
             parts.append(cleaned)
@@ -202,17 +236,24 @@ def _named(path: PurePosixPath, whole_stems: bool) -> _Named:
     is_mask = is_mask or bool(word)
     if not word:
         stem, _ = _cleaned(stem, _PICTURE, is_file=not whole_stems)
-    return _Named("/".join([*parts, stem]), is_mask, "/".join([*filter(None, signature), word, path.suffix]))
+    return Named("/".join([*parts, stem]), is_mask, "/".join([*filter(None, signature), word, path.suffix]))
+
+
+def _first_cleaned(part: str, kinds: Iterable[str]) -> tuple[str, str]:
+    """A folder's name as :func:`_cleaned` gives it for the first of some kinds of words of which it has one."""
+    return next((found for words in kinds if (found := _cleaned(part, words))[1]), (part, ""))
 
 
 def _cleaned(part: str, words: str, is_file: bool = False) -> tuple[str, str]:
     """A name without one of some words in it, and the word; '' if there is none."""
     if not is_file and re.fullmatch(rf"(?:{words}){_KINDS}", part):
         return "", part
+    # A folder semantic_drone_dataset holds pictures, too.
+    no_first = "" if is_file else r"(?!semantic[-_ .])"
     for pattern in (
         rf"(?P<rest>.+)[-_ .](?P<word>(?:{words}){_KINDS})",
         rf"(?P<rest>{_SPLITS})(?P<word>{words})",
-        rf"(?P<word>{words})[-_ .](?P<rest>.+)",
+        rf"{no_first}(?P<word>{words})[-_ .](?P<rest>.+)",
     ):
         if found := re.fullmatch(pattern, part):
             return found["rest"], found["word"]

@@ -23,11 +23,13 @@ class PlainMasks(NamedTuple):
         pairs: Their names.
         masks: Paths of the masks of pictures, in the order of the pairs.
         of_picture: Path of each picture.
+        several: Paths of the masks of each picture that has more than one, which are called alike but for a number.
     """
 
     pairs: Pairs
     masks: list[Path]
     of_picture: Callable[[str], Path]
+    several: dict[str, list[Path]]
 
     @property
     def sample(self) -> list[Path]:
@@ -54,8 +56,15 @@ class PlainMasks(NamedTuple):
             )
         return found
 
-    def annotated(self, labels: Callable[[Path], Labels]) -> tuple[Annotated, ...]:
-        """All pictures, with the labels of their masks."""
+    def annotated(
+        self, labels: Callable[[Path], Labels], unite: Callable[[list[Path]], Labels] | None = None
+    ) -> tuple[Annotated, ...]:
+        """All pictures, with the labels of their masks.
+
+        Args:
+            labels: Those of a mask.
+            unite: Those of several masks of one picture; None where that is an error of the picture.
+        """
         masks = dict(zip((picture for picture, _ in self.pairs.found), self.masks, strict=True))
         pictures = sorted([*masks, *self.pairs.without_mask])
         often = Counter(masks.values())
@@ -66,8 +75,8 @@ class PlainMasks(NamedTuple):
             name = stem if counts[stem] == 1 else file
             source = str(mask) if mask else file
             drawn = labels(mask) if mask else None
-            if file in self.pairs.several:
-                drawn = _refusing(file, self.pairs.several[file])
+            if (parts := self.several.get(file)) is not None:
+                drawn = unite(parts) if unite else _refusing(file, self.pairs.several[file])
             # Pictures of one mask, such as a scene in other bands, show the same.
             group = str(mask) if mask and often[mask] > 1 else None
             found.append(Annotated(self.of_picture(file), name, drawn, split_of_folders(file), group, source))
@@ -86,13 +95,16 @@ def _refusing(file: str, masks: list[str]) -> Labels:
 
 def find_masks(source: Source) -> PlainMasks:
     """The pictures and masks of a folder."""
-    if source.images is None:
-        pairs = find_pairs(source.files)
-        return PlainMasks(pairs, [source.path(mask) for _, mask in pairs.found], source.path)
     images = source.images
-    inside = os.path.relpath(os.path.realpath(images), os.path.realpath(source.folder)) + "/"
-    pairs = find_pairs([name for name in source.files if not name.startswith(inside)], scan_folder(images))
-    return PlainMasks(pairs, [source.path(mask) for _, mask in pairs.found], lambda name: images / name)
+    if images is None:
+        pairs = find_pairs(source.files)
+    else:
+        inside = os.path.relpath(os.path.realpath(images), os.path.realpath(source.folder)) + "/"
+        pairs = find_pairs([name for name in source.files if not name.startswith(inside)], scan_folder(images))
+    several = {name: [source.path(mask) for mask in parts] for name, parts in pairs.several.items()}
+    return PlainMasks(
+        pairs, [source.path(mask) for _, mask in pairs.found], (images or source.folder).__truediv__, several
+    )
 
 
 def are_coloured(masks: PlainMasks) -> bool:

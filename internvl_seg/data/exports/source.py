@@ -49,6 +49,14 @@ class Source:
         """A file's path."""
         return self.folder / name
 
+    def holds(self, name: str, *marks: bytes) -> bool:
+        """Whether a file of text, in whichever encoding, holds some marks, so that it is worth while to parse it."""
+        try:
+            content = as_utf8(self.path(name).read_bytes())
+        except UnicodeDecodeError:
+            return False
+        return all(mark in content for mark in marks)
+
     def json(self, name: str) -> Any:
         """What a JSON file holds; those of the last few calls are read once.
 
@@ -62,6 +70,19 @@ class Source:
         return self._json[name]
 
 
+def as_utf8(content: bytes) -> bytes:
+    """A text that begins with plain letters or a mark, in UTF-8 also where it is in UTF-16 or UTF-32.
+
+    Args:
+        content: What a file holds; UTF-8, or no text, is given back as it is.
+
+    Raises:
+        UnicodeDecodeError: It begins as UTF-16 or UTF-32 and is none.
+    """
+    encoding = json.detect_encoding(content)
+    return content if encoding.startswith("utf-8") else content.decode(encoding).encode()
+
+
 def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
@@ -69,7 +90,7 @@ def read_json(path: Path) -> Any:
         ExportError: It cannot be read, or is no JSON.
     """
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        return json.loads(as_utf8(path.read_bytes()).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ExportError(f"{path} is no JSON: {error}. Export it again.") from error
     except OSError as error:

@@ -46,7 +46,7 @@ class Layer:
 
 def vector_files(source: Source) -> list[str]:
     """GeoPackage files, and GeoJSON ones of either suffix."""
-    plain = (name for name in source.of_suffix(".json") if b'"FeatureCollection"' in source.path(name).read_bytes())
+    plain = (name for name in source.of_suffix(".json") if source.holds(name, b'"FeatureCollection"'))
     return sorted([*source.of_suffix(".geojson", ".gpkg"), *plain])
 
 

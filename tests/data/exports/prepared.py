@@ -69,3 +69,13 @@ def save(path: Path, pixels: Any, **options: Any) -> Path:
         pixels = np.random.default_rng(pixels).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
     Image.fromarray(np.asarray(pixels)).save(path, **options)
     return path
+
+
+def folder(root: Path, count: int = 6, size: tuple[int, int] = SIZE) -> dict[str, NDArray[np.uint8]]:
+    """Pictures with masks of ids."""
+    found = {}
+    for i in range(count):
+        save(root / f"images/p{i}.png", np.random.default_rng(i).integers(0, 256, (*size, 3), dtype=np.uint8))
+        found[f"p{i}"] = random_ids(i, 3, size)
+        save(root / f"masks/p{i}.png", found[f"p{i}"])
+    return found

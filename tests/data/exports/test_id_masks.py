@@ -172,3 +172,31 @@ def test_values_that_cannot_be_told(tmp_path: Path, pixels: Any, classes: str | 
         options["classes"] = tmp_path / "names.txt"
     with pytest.raises(ExportError, match=message):
         ids_of(tmp_path, pixels, ".tif", **options)
+
+
+@pytest.mark.parametrize("high", [255, 65535])
+def test_masks_of_0_and_1_among_those_of_0_and_255_are_of_the_same_classes(tmp_path: Path, high: int) -> None:
+    """Of two people, of whom one has saved them to be looked at: 255 was ignored, half of the objects."""
+    for number, top in enumerate((1, high, 1, high)):
+        save(tmp_path / f"in/images/p{number}.jpg", number)
+        pixels = random_ids(number, 2).astype(np.uint16 if top > 255 else np.uint8) * top
+        save(tmp_path / f"in/masks/p{number}.png", pixels)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert names(prepared) == ["background", "object"]
+    for number in range(4):
+        np.testing.assert_array_equal(masks(tmp_path / "out")[f"train/p{number}"], random_ids(number, 2))
+    assert f"Some masks hold 0 and 1, others 0 and {high}, and none both" in " ".join(prepared.export.notes)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_255_beside_0_and_1_in_one_mask_is_ignored(tmp_path: Path, alone: bool) -> None:
+    """Also where others are ignored as a whole, or have a border and no object."""
+    ids = random_ids(0, 2)
+    ids[3] = 255
+    other = random_ids(1, 2) * np.uint8(255)
+    for number, pixels in enumerate((random_ids(0, 2), other | 255) if alone else (ids, other)):
+        save(tmp_path / f"in/images/p{number}.jpg", number)
+        save(tmp_path / f"in/masks/p{number}.png", pixels)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    assert "Values 255 are ignored (255)." in prepared.export.notes
+    assert (masks(tmp_path / "out")["train/p1"][other == 255] == 255).all()

@@ -86,7 +86,11 @@ def test_roboflow_masks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("classes", "theirs"),
-    [(loveda._CLASSES, LoveDADataset), (cityscapes._CLASSES, CityscapesDataset), (isprs._CLASSES, PotsdamDataset)],
+    [
+        (loveda._CLASSES, LoveDADataset),
+        (cityscapes.TRAINED_CLASSES, CityscapesDataset),
+        (isprs._CLASSES, PotsdamDataset),
+    ],
 )
 def test_colours_are_those_that_mmsegmentation_has(classes: Any, theirs: Any) -> None:
     assert [list(entry[-1]) for entry in classes] == [list(colour) for colour in theirs.METAINFO["palette"]]

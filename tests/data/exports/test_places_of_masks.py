@@ -67,12 +67,33 @@ def test_named_pictures_have_masks_in_a_folder_of_any_name(tmp_path: Path, insid
         np.testing.assert_array_equal(masks(tmp_path / "out")[f"train/n{number}"], random_ids(number, 3))
 
 
-def test_masks_of_an_object_each_are_not_chosen_from(tmp_path: Path) -> None:
+def lesions(root: Path, high: int = 255, count: int = 2) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
     """As BUSI's pictures with more than one lesion: 'benign (4)_mask.png' and 'benign (4)_mask_1.png'."""
+    found = {}
     for number in range(COUNT):
-        save(tmp_path / f"in/benign ({number}).png", number)
-        save(tmp_path / f"in/benign ({number})_mask.png", random_ids(number, 2) * 255)
-    save(tmp_path / "in/benign (1)_mask_1.png", random_ids(9, 2) * 255)
+        save(root / f"benign ({number}).png", number)
+        found[f"train/benign ({number})"] = random_ids(number, count)
+        save(root / f"benign ({number})_mask.png", random_ids(number, count) * np.uint8(high))
+    save(root / "benign (1)_mask_1.png", random_ids(9, count) * np.uint8(high))
+    return found
+
+
+@pytest.mark.parametrize("high", [1, 255])
+def test_masks_of_two_values_of_an_object_each_are_united(tmp_path: Path, high: int) -> None:
+    expected = lesions(tmp_path / "in", high)
+    expected["train/benign (1)"] |= random_ids(9, 2)
+    prepared = make(tmp_path / "in", tmp_path / "out")
+    found = masks(tmp_path / "out")
+    assert found.keys() == expected.keys()
+    for name, ids in expected.items():
+        np.testing.assert_array_equal(found[name], ids)
+    text = " ".join(prepared.export.notes)
+    assert "1 pictures have several masks, which are united; the first is benign (1).png." in text
+    assert "not used" not in text
+
+
+def test_masks_of_ids_of_an_object_each_are_not_chosen_from(tmp_path: Path) -> None:
+    lesions(tmp_path / "in", 1, 3)
     prepared = make(tmp_path / "in", tmp_path / "out")
     assert set(masks(tmp_path / "out")) == {"train/benign (0)", "train/benign (2)"}
     ((name, words),) = prepared.failed.items()

@@ -29,6 +29,8 @@ FORMATS: tuple[str, ...] = (
     "loveda",
     "isprs",
     "vectors",
+    "object_masks",
+    "class_masks",
     "colour_masks",
     "id_masks",
 )

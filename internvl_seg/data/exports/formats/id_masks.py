@@ -8,15 +8,14 @@ from numpy.typing import NDArray
 
 from ..class_ids import BACKGROUND
 from ..colour_tables import NO_CLASS, find_class_file, read_classes
-from ..export import IGNORED, MOST_CLASSES, UNLABELLED, ClassLabel, Export, ExportError, Window
+from ..export import IGNORED, MOST_CLASSES, UNLABELLED, ClassLabel, Export, ExportError, Labels, Window
 from ..mask_files import ASK, TRANSPARENT, Convert, MaskFile, count_values, is_coloured, read_values, values_to_classes
 from ..pictures import Picture
 from ..plain_masks import PlainMasks, find_masks, no_masks
 from ..source import Source
+from ..united_masks import HALF, LOSSY, united
 
 SUMMARY = "any folder of pictures and masks of class ids (PNG, TIFF, BMP; 0/255; from 1 up; 8 to 32 bits)"
-_LOSSY = frozenset({".jpg", ".jpeg", ".webp"})
-_HALF = 128
 # Values of a lossy file of two are near 0 and 255.
 _NEAR = 64
 # Ids that are more than this many times as high as there are of them are greys to look at.
@@ -25,6 +24,8 @@ _SPARSE = 4
 _LEFT_OVER = frozenset(
     {*NO_CLASS, "background", "_background_", "__background__", "bg", "other", "others", "rest", "clutter"}
 )
+# White, of 8 and of 16 bits.
+_HIGH = frozenset({255, 65535})
 
 
 def recognise(source: Source) -> str | None:
@@ -46,27 +47,45 @@ def read(source: Source) -> Export:
         raise no_masks(source)
     named, notes = _names(source), masks.notes()
     why = recognise(source) or ""
-    if all(path.suffix.lower() in _LOSSY for path in masks.masks):
+    if all(path.suffix.lower() in LOSSY for path in masks.masks):
         two = _two(named)
-        counts = _count(masks)
+        counts, _ = _count(masks)
         near = sum(number for value, number in counts.items() if not _NEAR <= value < 256 - _NEAR)
         if near < 0.98 * sum(counts.values()):
             raise ExportError(
                 f"The masks are {masks.masks[0].suffix} files with {len(counts)} values, most not near 0 or 255: "
                 "lossy files do not keep ids. Export them as PNG."
             )
-        notes.append(f"The masks are lossy files with {len(counts)} values: from {_HALF} up is {two[1].name!r}.")
-        pictures = masks.annotated(lambda mask: MaskFile(mask, _threshold(mask)))
+        notes.append(f"The masks are lossy files with {len(counts)} values: from {HALF} up is {two[1].name!r}.")
+        pictures = masks.annotated(lambda mask: MaskFile(mask, _threshold(mask)), _of_objects)
+        notes += _several(masks)
         return Export("id_masks", why, two, pictures, "ignore", tuple(notes))
-    counts = _count(masks)
+    counts, kinds = _count(masks)
     try:
-        classes, places, said = _with_transparent(counts, named, _nodata(masks))
+        nodata = _nodata(masks)
+        mixed = None if nodata in _HIGH else _of_two_kinds(counts, kinds, named)
+        classes, places, said = mixed or _with_transparent(counts, named, nodata)
     except ExportError as error:
         raise ExportError(f"{masks.masks[0].parent}: {error}") from error
     classes, places, void = _without_void(classes, places)
     said += void
-    pictures = masks.annotated(lambda mask: MaskFile(mask, values_to_classes(places, mask)))
+    of_two = set(places.values()) == {0, 1} and places.get(0, 0) == 0
+    pictures = masks.annotated(
+        lambda mask: MaskFile(mask, values_to_classes(places, mask)), _of_objects if of_two else None
+    )
+    said += _several(masks) if of_two else []
     return Export("id_masks", why, classes, pictures, "ignore", (*notes, *said))
+
+
+def _of_objects(masks: list[Path]) -> Labels:
+    return united([(1, mask) for mask in masks], base=0)
+
+
+def _several(masks: PlainMasks) -> list[str]:
+    if not masks.several:
+        return []
+    first = next(iter(masks.several))
+    return [f"{len(masks.several)} pictures have several masks, which are united; the first is {first}."]
 
 
 def _names(source: Source) -> list[ClassLabel] | None:
@@ -76,19 +95,35 @@ def _names(source: Source) -> list[ClassLabel] | None:
     return read_classes(source.path(name)) if name else None
 
 
-def _count(masks: PlainMasks) -> dict[int, int]:
-    """How often each value occurs in all masks that can be read."""
+def _count(masks: PlainMasks) -> tuple[dict[int, int], set[tuple[bool, bool]]]:
+    """How often each value occurs in all masks that can be read, and which of 1 and the highest a mask has with 0."""
     counts: dict[int, int] = {}
-    failed = None
-    for _, found in count_values(masks.masks, read_values):
+    kinds, failed = set(), None
+    paths = dict.fromkeys([*masks.masks, *(mask for parts in masks.several.values() for mask in parts)])
+    for _, found in count_values(list(paths), read_values):
         if isinstance(found, ExportError):
             failed = failed or found
             continue
+        kinds.add((1 in found, 0 in found and not _HIGH.isdisjoint(found)))
         for value, number in found.items():
             counts[value] = counts.get(value, 0) + number
     if not counts:
         raise failed or ExportError("The masks hold no pixel.")
-    return counts
+    return counts, kinds
+
+
+def _of_two_kinds(
+    counts: dict[int, int], kinds: set[tuple[bool, bool]], named: list[ClassLabel] | None
+) -> tuple[tuple[ClassLabel, ...], dict[int, int], list[str]] | None:
+    """As :func:`_ids`, where some masks are of 0 and 1, and others of 0 and 255: None if they are not."""
+    high = _HIGH & counts.keys()
+    if not high or 1 not in counts or not counts.keys() <= {0, 1, TRANSPARENT} | high or len(named or ()) > 2:
+        return None
+    if (True, True) in kinds or (False, True) not in kinds:
+        return None
+    two = _two(named)
+    told = f"Some masks hold 0 and 1, others 0 and {_listed(high)}, and none both: all of these are {two[1].name!r}."
+    return two, {TRANSPARENT: UNLABELLED, 0: 0, 1: 1} | dict.fromkeys(high, 1), [told]
 
 
 def _nodata(masks: PlainMasks) -> int | None:
@@ -218,6 +253,6 @@ def _listed(values: Iterable[int], counts: dict[int, int] | None = None) -> str:
 
 def _threshold(where: Path) -> Convert:
     def convert(mask: Picture, window: Window) -> NDArray[np.uint8]:
-        return (read_values(mask, window, where) >= _HALF).astype(np.uint8)
+        return (read_values(mask, window, where) >= HALF).astype(np.uint8)
 
     return convert

@@ -20,11 +20,19 @@ from ..class_table import ClassTable, given_classes, table_of_values
 from ..drawing import Patch, Shape, labels_of
 from ..export import Export, ExportError
 from ..fields import is_count
-from ..kaggle_tables import are_relative, columns_of, finder, from_the_first_pixel, go_the_other_way, group_of
+from ..kaggle_tables import (
+    are_relative,
+    columns_of,
+    finder,
+    from_the_first_pixel,
+    go_the_other_way,
+    group_of,
+    header_of,
+)
 from ..notes import Notes
 from ..picture_index import Labelled, PictureIndex
 from ..run_lengths import mask_of_pairs
-from ..source import Source
+from ..source import Source, as_utf8
 
 SUMMARY = "Kaggle's run lengths: a CSV file with EncodedPixels (or rle_mask), the pictures beside it or --images"
 _ONE = "object"
@@ -163,20 +171,20 @@ def _is_submission(name: str) -> bool:
 def _runs_column(source: Source, name: str) -> str | None:
     """The column with run lengths, if a table has one."""
     with source.path(name).open("rb") as file:
-        header = file.readline(_LONGEST_HEADER).decode("utf-8-sig", "replace")
-    names = header.split(",")
-    columns = columns_of(names)
-    return None if columns is None else names[columns.runs].strip().strip('"')
+        header = header_of(file.read(_LONGEST_HEADER))
+    return None if header is None else header[0][header[1].runs].strip().strip('"')
 
 
 def _rows(source: Source, name: str) -> Iterator[_Row]:
+    content = source.path(name).read_bytes()
     try:
-        text = source.path(name).read_bytes().decode("utf-8-sig")
+        text = as_utf8(content).decode("utf-8-sig")
     except ValueError as error:
         raise ExportError(f"{source.path(name)} is no UTF-8: {error}. Save it as CSV in UTF-8.") from error
+    header = header_of(content[:_LONGEST_HEADER])
     longest = csv.field_size_limit(max(len(text), 1))  # A field may be as long as the file.
     try:
-        lines = list(csv.reader(io.StringIO(text, newline="")))
+        lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=header[2] if header else ","))
     except csv.Error as error:
         raise ExportError(f"{source.path(name)} is no CSV: {error}.") from error
     finally:

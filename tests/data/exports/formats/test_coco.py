@@ -17,6 +17,7 @@ from internvl_seg.data.exports.formats import coco
 from internvl_seg.data.exports.source import Source
 
 from ..making import by_name, drawn, ids, picture, written
+from ..prepared import make, masks, names, save
 
 SQUARE = [2, 2, 10, 2, 10, 10, 2, 10]
 CATEGORIES = [{"id": 44, "name": "cat", "supercategory": "animal"}, {"id": 7, "name": "dog"}]
@@ -255,3 +256,23 @@ def test_a_split_without_a_label_beside_panoptic_ones(folder: Path, name: str) -
     written(folder / "train.json", of(entry([[1, 1, 5, 1, 5, 5]], 7, 5)))
     notes = " ".join(coco.read(Source(folder)).notes)
     assert ("COCO files beside those of the objects, left out: 2" in notes) == ("panoptic" in name)
+
+
+@pytest.mark.parametrize("named", [None, "dog\nvoid\ncat\n"])
+@pytest.mark.parametrize("name", ["void", "ignore", "Unlabeled"])
+def test_objects_of_what_is_called_void_are_ignored(tmp_path: Path, name: str, named: str | None) -> None:
+    """As masks of a class that is called so; such objects were a class that was trained."""
+    save(tmp_path / "in/images/a.png", np.zeros((20, 30, 3), np.uint8))
+    categories = [*CATEGORIES, {"id": 30, "name": name}]
+    objects = (
+        entry([SQUARE]),
+        entry([[15, 2, 25, 2, 25, 8, 15, 8]], 30),
+        entry([[15, 10, 25, 10, 25, 18, 15, 18]], 44),
+    )
+    written(tmp_path / "in/a.json", of(*objects, categories=categories))
+    names_file = written(tmp_path / "names.txt", (named or "").replace("void", name)) if named else None
+    prepared = make(tmp_path / "in", tmp_path / "out", classes=names_file)
+    assert names(prepared) == ["background", "dog", "cat"]
+    found = masks(tmp_path / "out")["train/a"]
+    assert (found[4, 4], found[5, 20], found[15, 20], found[0, 0]) == (1, 255, 2, 0)
+    assert f"{name!r} is no class: its pixels are ignored (255)." in prepared.ids.notes

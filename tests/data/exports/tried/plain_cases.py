@@ -75,6 +75,32 @@ def _nested(root: Path) -> Answer:
     return Answer(maps | more, NUMBERED)
 
 
+def _a_mask_a_class(root: Path, mask: str) -> Answer:
+    """Masks overlap in a few rows, which the later class has."""
+    maps = _maps(root, "images/{}.jpg", 3)
+    for name, ids in maps.items():
+        ids[:4, :9] = 2
+        cat = ids == 1
+        cat[2:4, :9] = True
+        _save(root / "in" / mask.format("cat", name), cat * np.uint8(255))
+        _save(root / "in" / mask.format("dog", name), (ids == 2) * np.uint8(255))
+    return Answer(maps, ["background", "cat", "dog"])
+
+
+def _a_mask_an_object(root: Path) -> Answer:
+    maps = {}
+    for i in range(6):
+        name = f"{i:064x}"
+        noise(root / f"in/stage1_train/{name}/images/{name}.png", i)
+        maps[name] = np.zeros(GOLDEN_SIZE, np.uint8)
+        for number in range(3):
+            mask = np.zeros(GOLDEN_SIZE, np.uint8)
+            mask[2 + 5 * number : 6 + 5 * number, 3 + i : 12 + i] = 255
+            _save(root / f"in/stage1_train/{name}/masks/{number:064x}.png", mask)
+            maps[name] |= mask & 1
+    return Answer(maps, ["background", "nucleus"], ("--split", "0.7,0.3"))
+
+
 CASES = (
     Case(
         "colour_masks",
@@ -105,4 +131,25 @@ CASES = (
     ),
     Case("id_masks", "from 1 up, 0 is no data", "GDAL's no data value", AS_STORED, _from_one),
     Case("id_masks", "nested folders", "a common one", AS_STORED, _nested),
+    Case(
+        "class_masks",
+        "a folder a class",
+        "a common one",
+        AS_STORED,
+        lambda root: _a_mask_a_class(root, "masks/{}/{}.png"),
+    ),
+    Case(
+        "class_masks",
+        "an ending a class",
+        "names of IDRiD",
+        AS_STORED,
+        lambda root: _a_mask_a_class(root, "masks/{1}_{0}.tif"),
+    ),
+    Case(
+        "object_masks",
+        "Data Science Bowl 2018",
+        "stage1_train.zip of Kaggle",
+        AS_STORED,
+        _a_mask_an_object,
+    ),
 )
