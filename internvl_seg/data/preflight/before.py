@@ -13,6 +13,8 @@ from .pasting import Command
 
 # Of each data set so many images are decoded; of the others the files' heads are read, and of all the masks.
 PICTURES = 200
+# Of a classifier's data set so many images are looked at: the heads of ImageNet's 1.3 million would take minutes.
+LABELLED = 20_000
 
 
 def check_before_training(
@@ -31,7 +33,7 @@ def check_before_training(
 
     Args:
         config: The config.
-        sample: Look at so many images of each data set and their masks only.
+        sample: Look at so many images of each data set and their masks only; all if None, or 20,000 of a classifier's.
         options: What was put over the config's file, for the commands that are advised.
         splits: Which of 'train', 'val' and 'test' are read.
         allow: Kinds of findings that are as they should be.
@@ -45,6 +47,8 @@ def check_before_training(
         raise DatasetError(f"--allow {unknown[0]}: there is no such finding. There are: {', '.join(KINDS)}.")
     command = command or Command(("python", "tools/train.py", str(config.filename)), options or {})
     console = Console()
+    if sample is None and config.get("default_scope") == "mmpretrain":
+        sample = LABELLED
     report = check_dataset(config, splits=splits, sample=sample, pictures=PICTURES, command=command, console=console)
     errors = []
     for finding in report.findings:

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
-from internvl_seg.data.preflight import DatasetError, Report, check_before_training, check_dataset, print_report
+from internvl_seg.data.preflight import DatasetError, Report, before, check_before_training, check_dataset, print_report
 from internvl_seg.training.config import load_config
 
 from ...conftest import ROOT
@@ -240,3 +240,18 @@ def test_before_a_training_heads_are_read_and_a_sample_is_decoded(monkeypatch: p
     with pytest.raises(DatasetError, match="overlap: images with the same pixels"):
         check_before_training(loaded())
     check_before_training(loaded(), allow=["overlap"])
+
+
+def test_before_a_run_so_many_images_are_looked_at(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Classes are counted in all images all the same."""
+    read = count_reads(monkeypatch)
+    monkeypatch.setattr(before, "LABELLED", 2)
+    shutil.rmtree("photos/val/cat")
+    check_before_training(loaded())
+    assert read.count("look_at_image") == 4
+    told = capsys.readouterr().out
+    assert "unscored_class" in told
+    assert "cat" in told
+    assert "bee" not in told
