@@ -11,7 +11,7 @@ from rich.console import Console
 
 from internvl_seg.common.tools import exit_on, run_tool
 from internvl_seg.data.exports.commands import check_failures, parser, run
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.find_format import list_formats
 from internvl_seg.data.folder_lock import FolderInUseError
 from internvl_seg.visualization.prepared_sheets import write_prepared_sheets
@@ -23,7 +23,7 @@ def main() -> None:
     if args.list:
         print(list_formats())
         return
-    with exit_on(ExportError, FolderInUseError):
+    with exit_on(SourceError, FolderInUseError):
         prepared = run(args, Console())
         write_prepared_sheets(prepared.out, prepared.written, prepared.ids.classes)
         check_failures(prepared, args.skip_bad)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.exports.export import ClassLabel, ExportError
+from ..data.exports.export import ClassLabel, SourceError
 from ..data.exports.pictures import Picture
 from ..data.exports.preparation import Written
 from .contact_sheet import CELL, write_contact_sheets
@@ -43,7 +43,7 @@ def write_prepared_sheets(out: Path, written: Sequence[Written], classes: Sequen
         pictures = []
         for number, one in enumerate(chosen):
             path = Path(folder, f"{number}.png")
-            with suppress(ExportError):  # The place stays grey.
+            with suppress(SourceError):  # The place stays grey.
                 Image.fromarray(_tinted(out, one, palette)).save(path)
             pictures.append((f"{one.split}/{one.name}", path))
         return write_contact_sheets(pictures, out, _legend(written, classes))

@@ -14,7 +14,7 @@ from mmengine.registry import init_default_scope
 from internvl_seg.data.class_files import read_class_file
 from internvl_seg.data.exports.class_ids import class_ids
 from internvl_seg.data.exports.colour_tables import read_classes
-from internvl_seg.data.exports.export import ExportError, Window
+from internvl_seg.data.exports.export import SourceError, Window
 from internvl_seg.data.exports.find_format import find_format, known_formats
 from internvl_seg.data.exports.pictures import Picture
 from internvl_seg.data.exports.run_lengths import decode_counts, mask_of_runs
@@ -34,7 +34,7 @@ from .target import Target
 def read_export(name: str, folder: Path) -> None:
     """Read an export of a format, and draw all of its labels."""
     source = Source(folder)
-    with suppress(ExportError):  # What is damaged may look like nothing; its reader is to say why.
+    with suppress(SourceError):  # What is damaged may look like nothing; its reader is to say why.
         find_format(source)
     export = known_formats()[name].read(source)
     class_ids(export, None)

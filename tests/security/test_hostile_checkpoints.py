@@ -30,6 +30,7 @@ from internvl_seg.checkpoints.chat_model import find_vision_encoder, insert_enco
 from internvl_seg.checkpoints.errors import CheckpointError
 from internvl_seg.checkpoints.loading import read_weights
 from internvl_seg.checkpoints.reference import REFERENCE, hash_file, write_reference
+from internvl_seg.checkpoints.sources import open_source
 from internvl_seg.demo import _configure
 from internvl_seg.deployment.commands import export_encoder, export_segmentor
 from internvl_seg.inference.commands import infer
@@ -37,6 +38,7 @@ from internvl_seg.planning.commands import plan_memory
 from internvl_seg.probing import probe
 from internvl_seg.segmentation.timm_vit import TimmViT
 from internvl_seg.training import evaluate, replay_step, train
+from internvl_seg.training.checks.unread_bands import check_unread_bands
 
 from ..classification import small
 from ..conftest import ROOT
@@ -193,6 +195,15 @@ def _encoder() -> InternViT:
 
 # What reads files for all others is tried with everything.
 EVERYTHING = ("load_encoder", "convert_checkpoint", "mmengine's CheckpointLoader")
+
+
+def _bands(path: Path) -> None:
+    """It passes over a file that cannot be read: building the encoder says so."""
+    backbone = {"type": "InternViT", "frozen": True, "init_cfg": {"type": "Pretrained", "checkpoint": str(path)}}
+    assert not list(check_unread_bands(Config({"model": {"backbone": backbone}}), 4))
+    open_source(path)
+
+
 WAYS_IN: dict[str, Read] = {
     "load_encoder": load_encoder,
     "load_encoder of a folder": lambda path: load_encoder(_folder_of(path, "pytorch_model.bin")),
@@ -218,6 +229,7 @@ WAYS_IN: dict[str, Read] = {
     "the demo's encoder": lambda path: _configure(
         str(ROOT / "configs/hgsc_nest/encoder_linear_frozen_hgsc_nest-252x252.py"), None, str(path)
     ),
+    "the look at a frozen encoder's bands": _bands,
     "mmengine's load_checkpoint": lambda path: mmengine_checkpoint.load_checkpoint(nn.Module(), str(path)),
     "mmengine's CheckpointLoader": lambda path: mmengine_checkpoint.CheckpointLoader.load_checkpoint(str(path)),
     "Segmenter.from_checkpoint": lambda path: Segmenter.from_checkpoint("config.py", path, device="cpu"),
@@ -384,6 +396,7 @@ OPENS = {
     "segmentation/shared_encoder.py": "the file of a shared encoder",
     "segmentation/timm_weights.py": "TimmViT",
     "training/captured_step.py": "tools/train.py --replay",
+    "training/checks/unread_bands.py": "the look at a frozen encoder's bands",
     "training/resuming.py": "tools/train.py --resume",
     "training/last_checkpoint.py": "tools/train.py --resume",
     "training/loading.py": "mmengine's CheckpointLoader",

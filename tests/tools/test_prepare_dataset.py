@@ -84,7 +84,7 @@ def test_a_list_and_what_is_missing(tmp_path: Path) -> None:
     assert "cvat_masks" in done.stdout
     done = run_command("prepare_dataset.py", "nothing", "out", cwd=tmp_path)
     assert done.returncode == 1
-    assert "ExportError: SOURCE nothing is not there." in done.stderr
+    assert "SourceError: SOURCE nothing is not there." in done.stderr
     done = run_command("prepare_dataset.py", cwd=tmp_path)
     assert done.returncode == 1
     assert "Name the export and the folder to be made" in done.stderr

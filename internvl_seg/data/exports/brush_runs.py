@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .export import ExportError
+from .export import SourceError
 
 _HEADER = 32 + 5 + 4 * 4
 _CHANNELS = 4
@@ -29,7 +29,7 @@ def brush_alpha(runs: Any, size: tuple[int, int], what: str) -> NDArray[np.uint8
         (H, W).
 
     Raises:
-        ExportError: They are no bytes, for a picture of another size, or end before all values are there.
+        SourceError: They are no bytes, for a picture of another size, or end before all values are there.
     """
     stream = _bytes_of(runs, what)
     count = _CHANNELS * size[0] * size[1]
@@ -45,12 +45,12 @@ def brush_alpha(runs: Any, size: tuple[int, int], what: str) -> NDArray[np.uint8
 
     stored = read(0, 32) if bits >= _HEADER else -1
     if stored != count:
-        raise ExportError(
+        raise SourceError(
             f"The brush mask of {what} has {stored if bits >= _HEADER else 'no'} values, but {size[1]} x {size[0]} "
             f"pixels have {count}. Export with the pictures that were labelled, as they are."
         )
     if (word := read(32, 5) + 1) != 8:
-        raise ExportError(f"The brush mask of {what} has values of {word} bits, not 8. Export it again.")
+        raise SourceError(f"The brush mask of {what} has values of {word} bits, not 8. Export it again.")
     lengths = [read(37 + 4 * i, 4) + 1 for i in range(4)]
     values = np.zeros(count, np.uint8)
     at, done = _HEADER, 0
@@ -86,9 +86,9 @@ def _bytes_of(runs: Any, what: str) -> NDArray[np.uint8]:
     except (ValueError, TypeError, OverflowError):
         fine = False
     if not fine:
-        raise ExportError(f"The brush mask of {what} is {str(runs)[:60]!r}: a list of bytes was expected.")
+        raise SourceError(f"The brush mask of {what} is {str(runs)[:60]!r}: a list of bytes was expected.")
     return given.astype(np.uint8)
 
 
 def _refuse(what: str) -> None:
-    raise ExportError(f"The brush mask of {what} ends before all of its values. Export it again.")
+    raise SourceError(f"The brush mask of {what} ends before all of its values. Export it again.")

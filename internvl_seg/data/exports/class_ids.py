@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..palette import distinct_palette
 from .colour_tables import NO_CLASS
-from .export import IGNORED, MOST_CLASSES, UNLABELLED, ClassLabel, Export, ExportError, Unlabelled
+from .export import IGNORED, MOST_CLASSES, UNLABELLED, ClassLabel, Export, SourceError, Unlabelled
 
 BACKGROUND = "background"
 # As tools call the class of what is nothing else.
@@ -47,10 +47,10 @@ def class_ids(export: Export, unlabelled: Unlabelled | None, named: Sequence[Cla
             does not name are ignored, but for a background, which is put first.
 
     Raises:
-        ExportError: There are too many classes, none, or the file names none of the export's.
+        SourceError: There are too many classes, none, or the file names none of the export's.
     """
     if not export.classes:
-        raise ExportError(f"The export ({export.why}) names no class. Name them in a file: --classes FILE.")
+        raise SourceError(f"The export ({export.why}) names no class. Name them in a file: --classes FILE.")
     given, places, notes = _without_void(*_in_order(export.classes, named))
     kind = unlabelled or export.unlabelled
     background = next((i for i, label in enumerate(given) if label.name.lower() in _BACKGROUNDS), None)
@@ -59,7 +59,7 @@ def class_ids(export: Export, unlabelled: Unlabelled | None, named: Sequence[Cla
         colour = None if any(label.colour == (0, 0, 0) for label in given) else (0, 0, 0)
         given, shift, background = (ClassLabel(BACKGROUND, colour), *given), 1, 0
     if len(given) > MOST_CLASSES:
-        raise ExportError(
+        raise SourceError(
             f"The export ({export.why}) has {len(given)} classes; masks of 8 bits hold {MOST_CLASSES}. Choose some of "
             "them: --classes FILE, one name a line; the others are ignored."
         )
@@ -86,7 +86,7 @@ def _in_order(
     order = {label.name: i for i, label in enumerate(named)}
     places = {i: order[label.name] for i, label in enumerate(classes) if label.name in order}
     if not any(classes[i].name in known for i in places):
-        raise ExportError(
+        raise SourceError(
             f"--classes names {_some([label.name for label in named])}; the export has "
             f"{_some([label.name for label in classes])}, none of them. Write the names as they are in the export."
         )

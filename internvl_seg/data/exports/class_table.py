@@ -1,7 +1,7 @@
 """Classes of an export by their names."""
 
 from .colour_tables import read_classes
-from .export import MOST_CLASSES, ClassLabel, ExportError
+from .export import MOST_CLASSES, ClassLabel, SourceError
 from .fields import is_count
 from .source import Source
 
@@ -22,14 +22,14 @@ class ClassTable:
         """The place of a class, which is added if there is none of the name.
 
         Raises:
-            ExportError: There are more classes than masks of 8 bits hold, or the name is empty.
+            SourceError: There are more classes than masks of 8 bits hold, or the name is empty.
         """
         text = " ".join(str(name).split())
         if not text:
-            raise ExportError(f"{self._where} has a class without a name. Name it in the tool, and export again.")
+            raise SourceError(f"{self._where} has a class without a name. Name it in the tool, and export again.")
         if text not in self._places:
             if len(self._places) == MOST_CLASSES:
-                raise ExportError(
+                raise SourceError(
                     f"{self._where} has more than {MOST_CLASSES} classes; masks of 8 bits hold no more. Export those "
                     "that are to be trained."
                 )
@@ -49,10 +49,10 @@ class ClassTable:
         """The classes in order.
 
         Raises:
-            ExportError: There is none.
+            SourceError: There is none.
         """
         if not self._places:
-            raise ExportError(f"{self._where} names no class. Label something, and export again.")
+            raise SourceError(f"{self._where} names no class. Label something, and export again.")
         return tuple(ClassLabel(name, self._colours[name]) for name in self._places)
 
 
@@ -60,7 +60,7 @@ def given_classes(source: Source) -> tuple[ClassLabel, ...]:
     """The classes that the user names with ``--classes``; none if there is no such file.
 
     Raises:
-        ExportError: It cannot be read or names no class.
+        SourceError: It cannot be read or names no class.
     """
     return tuple(read_classes(source.classes)) if source.classes is not None else ()
 
@@ -80,7 +80,7 @@ def table_of_values(source: Source, values: list[str], where: object) -> tuple[C
         The classes, and the place of each value.
 
     Raises:
-        ExportError: No value is of a class of ``--classes``, or a number is of none.
+        SourceError: No value is of a class of ``--classes``, or a number is of none.
     """
     given = given_classes(source)
     table = ClassTable(source.classes or where)
@@ -95,7 +95,7 @@ def table_of_values(source: Source, values: list[str], where: object) -> tuple[C
     first = 0 if 0 in numbers else 1
     for value, number in zip(values, numbers, strict=True):
         if not 0 <= number - first < len(names):
-            raise ExportError(
+            raise SourceError(
                 f"{where} has class {value!r}, but {source.classes} (--classes) names {', '.join(names[:20])}. Add it "
                 "there, or give a file of the classes that are labelled."
             )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .class_table import ClassTable
 from .coco_polygon import coco_polygon
 from .drawing import Patch, Shape, labels_of, points_of
-from .export import Export, ExportError, Split
+from .export import Export, SourceError, Split
 from .notes import Notes
 from .picture_index import Labelled, PictureIndex
 from .run_lengths import coco_mask
@@ -65,7 +65,7 @@ def read_coco(
         placeholder: Whether a category 0 that nothing is labelled with, of Roboflow's, is left out.
 
     Raises:
-        ExportError: A file is not as COCO's are, or no picture is there, or no annotation has a mask.
+        SourceError: A file is not as COCO's are, or no picture is there, or no annotation has a mask.
     """
     index = PictureIndex(source)
     table = ClassTable(", ".join(files[:3]))
@@ -76,7 +76,7 @@ def read_coco(
     for name, of_category in zip(files, places, strict=True):
         masks += _read_file(source, name, index, of_category, found, notes)
     if not masks and any(source.json(name)["annotations"] for name in files):
-        raise ExportError(
+        raise SourceError(
             f"{source.path(files[0])} has boxes or points alone: no annotation has a polygon or a mask in its "
             "'segmentation'. Label outlines, or export them if they are labelled."
         )
@@ -118,7 +118,7 @@ def _categories(source: Source, name: str, table: ClassTable, without_zero: bool
         entries = [entry for entry in entries if not (entry["id"] == 0 and entry.get("supercategory") == "none")]
     by_id = sorted(entries, key=lambda entry: (str(type(entry["id"])), entry["id"]))
     if len({entry["id"] for entry in by_id}) < len(by_id):
-        raise ExportError(f"{source.path(name)} has two categories of one id. Export it again.")
+        raise SourceError(f"{source.path(name)} has two categories of one id. Export it again.")
     colours = (entry.get("color") for entry in by_id)
     return {
         entry["id"]: table.add(entry["name"], _colour(colour)) for entry, colour in zip(by_id, colours, strict=True)
@@ -149,7 +149,7 @@ def _read_file(
     for raw in data["images"]:
         entry = _entry(raw, ("id", "file_name"), f"an image of {name}")
         if entry["id"] in pictures:
-            raise ExportError(f"{source.path(name)} has two images of id {entry['id']!r}. Export it again.")
+            raise SourceError(f"{source.path(name)} has two images of id {entry['id']!r}. Export it again.")
         stated = str(entry["file_name"])
         file = index.find(stated, near, hints)
         if file is None:
@@ -168,7 +168,7 @@ def _read_file(
             notes.add("Annotations of a picture that their file has not, left out", what)
             continue
         if entry["category_id"] not in places:
-            raise ExportError(
+            raise SourceError(
                 f"{what} has category_id {entry['category_id']!r}, but the categories there are "
                 f"{', '.join(map(str, list(places)[:20]))}. Add it to the categories, or delete that annotation."
             )
@@ -189,7 +189,7 @@ def _shape(entry: dict[str, Any], place: int, said: tuple[int, int] | None, what
         notes.add("Annotations without a mask (boxes, points), left out", what)
         return None
     if not isinstance(stored, list):
-        raise ExportError(f"The segmentation of {what} is {str(stored)[:60]!r}: a list or run lengths were expected.")
+        raise SourceError(f"The segmentation of {what} is {str(stored)[:60]!r}: a list or run lengths were expected.")
     given = stored if isinstance(stored[0], list) else [stored]
     parts = [points_of(part, what) for part in given]
     kept = [part for part in parts if part.size >= _FEWEST]
@@ -224,7 +224,7 @@ def _is_whole(value: Any) -> TypeGuard[int]:
 def _entry(entry: Any, keys: Sequence[str], what: str) -> dict[str, Any]:
     """An entry of the file, of which some keys are needed; ids are numbers or text."""
     if not isinstance(entry, dict) or not all(isinstance(entry.get(key), str | int | float) for key in keys):
-        raise ExportError(
+        raise SourceError(
             f"{what[0].upper()}{what[1:]} is {str(entry)[:80]!r}: {' and '.join(keys)} were expected. Export it again."
         )
     return entry

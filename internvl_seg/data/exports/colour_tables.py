@@ -10,7 +10,7 @@ from typing import Any
 
 from ..class_files import read_class_file, read_lines
 from ..folder_errors import FolderError
-from .export import ClassLabel, ExportError
+from .export import ClassLabel, SourceError
 from .source import Source
 
 # Of files that name classes, the likeliest first.
@@ -40,7 +40,7 @@ def _is_config_of_labels(source: Source, name: str) -> bool:
         return False
     try:
         return bool(read_classes(source.path(name)))
-    except ExportError:
+    except SourceError:
         return False
 
 
@@ -52,14 +52,14 @@ def read_classes(path: Path) -> list[ClassLabel]:
             colour first, a CSV file with columns of names and colours, or JSON.
 
     Raises:
-        ExportError: It is none of these.
+        SourceError: It is none of these.
     """
     try:
         text = "\n".join(read_lines(path))
     except FileNotFoundError:
-        raise ExportError(f"{path} is not there. Name a file of class names, one a line.") from None
+        raise SourceError(f"{path} is not there. Name a file of class names, one a line.") from None
     except FolderError as error:
-        raise ExportError(str(error)) from error
+        raise SourceError(str(error)) from error
     if path.suffix.lower() == ".csv":
         found = _of_csv(text, path)
     elif path.suffix.lower() == ".json":
@@ -70,10 +70,10 @@ def read_classes(path: Path) -> list[ClassLabel]:
         try:
             found = [ClassLabel(*pair) for pair in read_class_file(path)]
         except FolderError as error:
-            raise ExportError(str(error)) from error
+            raise SourceError(str(error)) from error
     names = [label.name for label in found]
     if twice := next((name for name, number in Counter(names).items() if number > 1), None):
-        raise ExportError(f"{path} names {twice!r} twice. Every class has a name of its own.")
+        raise SourceError(f"{path} names {twice!r} twice. Every class has a name of its own.")
     return found
 
 
@@ -91,11 +91,11 @@ def _of_csv(text: str, path: Path) -> list[ClassLabel]:
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(map(str.strip, row))]
     except csv.Error as error:
-        raise ExportError(f"{path} is no CSV: {error}. Save it again.") from error
+        raise SourceError(f"{path} is no CSV: {error}. Save it again.") from error
     header = [cell.lower() for cell in rows[0]] if rows else []
     name = next((i for i, cell in enumerate(header) if re.fullmatch(r".*(name|class|label|category)s?", cell)), None)
     if name is None:
-        raise ExportError(
+        raise SourceError(
             f"{path}: no column of {header} is called name, class or label. Expected a first line such as name,r,g,b."
         )
     channels = [
@@ -111,12 +111,12 @@ def _of_csv(text: str, path: Path) -> list[ClassLabel]:
         elif single is not None and single < len(row):
             colour = _any_colour(row[single])
         if (None not in channels or single is not None) and colour is None:
-            raise ExportError(f"{path}: the line {','.join(row)!r} has no colour of three numbers from 0 to 255.")
+            raise SourceError(f"{path}: the line {','.join(row)!r} has no colour of three numbers from 0 to 255.")
         if name >= len(row) or not row[name]:
-            raise ExportError(f"{path}: the line {','.join(row)!r} has no name in the column {header[name]!r}. Add it.")
+            raise SourceError(f"{path}: the line {','.join(row)!r} has no name in the column {header[name]!r}. Add it.")
         found.append(ClassLabel(row[name], colour))
     if not found:
-        raise ExportError(f"{path} names no class below its first line.")
+        raise SourceError(f"{path} names no class below its first line.")
     return found
 
 
@@ -124,7 +124,7 @@ def _of_json(text: str, path: Path) -> list[ClassLabel]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ExportError(f"{path} is no JSON: {error}.") from error
+        raise SourceError(f"{path} is no JSON: {error}.") from error
     rows: list[tuple[Any, Any]] = []
     if isinstance(content, dict):
         lists = [
@@ -145,7 +145,7 @@ def _of_json(text: str, path: Path) -> list[ClassLabel]:
         ]
     found = [ClassLabel(name, _any_colour(value)) for name, value in rows if isinstance(name, str) and name.strip()]
     if not rows or len(found) < len(rows):
-        raise ExportError(f'{path} is no table of classes. Expected {{"name": [red, green, blue], ...}}.')
+        raise SourceError(f'{path} is no table of classes. Expected {{"name": [red, green, blue], ...}}.')
     return found
 
 

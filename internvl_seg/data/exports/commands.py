@@ -12,7 +12,7 @@ from rich.table import Table
 
 from ...common.words import counted
 from .colour_tables import read_classes
-from .export import ExportError
+from .export import SourceError
 from .find_format import find_format, list_formats
 from .planning import Options
 from .preparing import Prepared, check_out, prepare
@@ -62,15 +62,15 @@ def run(args: argparse.Namespace, console: Console) -> Prepared:
     """Prepare what the arguments say, print what was found, and write the report.
 
     Raises:
-        ExportError: It cannot be prepared.
+        SourceError: It cannot be prepared.
         FolderInUseError: Another run works in the folder.
         OSError: Something cannot be read or written.
     """
     if args.source is None or args.out is None:
-        raise ExportError("Name the export and the folder to be made: python tools/prepare_dataset.py SOURCE OUT.")
+        raise SourceError("Name the export and the folder to be made: python tools/prepare_dataset.py SOURCE OUT.")
     for what, path in (("SOURCE", args.source), ("--images", args.images), ("--classes", args.classes)):
         if path is not None and not path.exists():
-            raise ExportError(f"{what} {path} is not there.")
+            raise SourceError(f"{what} {path} is not there.")
     source = Source(args.source, args.classes, args.images, args.colour_distance)
     check_out(source, args.out)
     options = Options(
@@ -139,10 +139,10 @@ def check_failures(prepared: Prepared, skip: bool) -> None:
         skip: Whether that is as the user wants it.
 
     Raises:
-        ExportError: There are some, and it is not.
+        SourceError: There are some, and it is not.
     """
     if prepared.failed and not skip:
-        raise ExportError(
+        raise SourceError(
             f"{counted(len(prepared.failed), 'picture')} could not be prepared (report.md names them); all others are "
             "done. Mend them and run again, which goes on, or add --skip-bad."
         )

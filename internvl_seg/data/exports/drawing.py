@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from .export import UNLABELLED, Drawn, ExportError, Labels, whole_map
+from .export import UNLABELLED, Drawn, Labels, SourceError, whole_map
 
 # Pixels from the picture's corner that a point may lie; renderers walk along outlines, also outside of the picture.
 FARTHEST = 1_000_000
@@ -83,7 +83,7 @@ def labels_of(
 
     def paint(size: tuple[int, int]) -> Drawn:
         if said is not None and said != size:
-            raise ExportError(
+            raise SourceError(
                 f"{what} was labelled with {said[0]} rows and {said[1]} columns, but the picture has {size[0]} and "
                 f"{size[1]}. Put the picture that was labelled in its place, or export again with the pictures."
             )
@@ -110,7 +110,7 @@ def points_of(values: Any, what: str) -> NDArray[np.float64]:
         (N, 2), x and y.
 
     Raises:
-        ExportError: They are no pairs of numbers, or lie beyond all pictures.
+        SourceError: They are no pairs of numbers, or lie beyond all pictures.
     """
     try:
         points = np.array(values, np.float64)
@@ -119,7 +119,7 @@ def points_of(values: Any, what: str) -> NDArray[np.float64]:
     if points.size == 0:
         return np.zeros((0, 2))
     if points.size % 2 or points.ndim > 2 or (points.ndim == 2 and points.shape[1] != 2):
-        raise ExportError(f"The points of {what} are {str(values)[:60]!r}: pairs of x and y were expected.")
+        raise SourceError(f"The points of {what} are {str(values)[:60]!r}: pairs of x and y were expected.")
     check_reach(points, what)
     return points.reshape(-1, 2)
 
@@ -132,11 +132,11 @@ def check_reach(points: NDArray[np.float64], what: str) -> None:
         what: The annotation, for errors.
 
     Raises:
-        ExportError: One is no number or infinite, or lies very far away.
+        SourceError: One is no number or infinite, or lies very far away.
     """
     far = points[~(np.abs(points) <= FARTHEST)]
     if far.size:
-        raise ExportError(
+        raise SourceError(
             f"The points of {what} hold {far[0]:g}: pixels of a picture were expected, up to {FARTHEST} in size. "
             "Mend or delete that annotation, and export again."
         )

@@ -17,7 +17,7 @@ Unlabelled: TypeAlias = Literal["background", "ignore"]
 Split: TypeAlias = Literal["train", "val", "test"]
 
 
-class ExportError(RuntimeError):
+class SourceError(RuntimeError):
     """An export cannot be read; the message says which file, what was found there, and what to do."""
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .colour_tables import hex_colour
-from .export import MOST_CLASSES, ClassLabel, ExportError
+from .export import MOST_CLASSES, ClassLabel, SourceError
 
 _SHOWN = 60
 
@@ -18,7 +18,7 @@ def as_mapping(value: Any, what: str) -> dict[str, Any]:
         what: What it is, for the error: "'data' of task 7 of export.json".
 
     Raises:
-        ExportError: It is none.
+        SourceError: It is none.
     """
     return value if isinstance(value, dict) else _refuse(value, what, "a mapping ({...})")
 
@@ -74,10 +74,10 @@ def check_size(stored: tuple[int, int], size: tuple[int, int], what: str) -> Non
         what: The labels, for the error: "The labels in a.json".
 
     Raises:
-        ExportError: They differ.
+        SourceError: They differ.
     """
     if stored != size:
-        raise ExportError(
+        raise SourceError(
             f"{what} are for a picture of {stored[1]} x {stored[0]} pixels, but the picture has {size[1]} x {size[0]}. "
             "Take the pictures that were labelled, as they are."
         )
@@ -101,10 +101,10 @@ def check_classes(classes: Sequence[ClassLabel], where: object) -> tuple[ClassLa
         where: The export, for the error.
 
     Raises:
-        ExportError: There are too many.
+        SourceError: There are too many.
     """
     if len(classes) > MOST_CLASSES:
-        raise ExportError(
+        raise SourceError(
             f"{where} has {len(classes)} classes; masks of 8 bits hold {MOST_CLASSES}. Export those that are to be "
             "trained."
         )
@@ -119,4 +119,4 @@ def first_upper(what: str) -> str:
 def _refuse(value: Any, what: str, expected: str) -> Any:
     shown = str(value) if isinstance(value, bool | int | float | None) else repr(value)
     shown = shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]} ..."
-    raise ExportError(f"{first_upper(what)} is {shown}: {expected} was expected. Export it again.")
+    raise SourceError(f"{first_upper(what)} is {shown}: {expected} was expected. Export it again.")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from types import ModuleType
 
-from .export import ExportError
+from .export import SourceError
 from .formats import FORMATS
 from .picture_index import is_picture
 from .plain_masks import no_masks
@@ -68,15 +68,15 @@ def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, st
         name: The format that the user says it has; None to find out.
 
     Raises:
-        ExportError: There is no such format; no format claims the export, or more than one does.
+        SourceError: There is no such format; no format claims the export, or more than one does.
     """
     modules = known_formats()
     if name is not None:
         if name not in modules:
-            raise ExportError(f"--format {name} is not known. {_listed(modules)}")
+            raise SourceError(f"--format {name} is not known. {_listed(modules)}")
         return modules[name], modules[name].recognise(source) or f"--format {name}"
     if source.root.is_dir() and not source.files:
-        raise ExportError(f"{source.root} holds no file. Name the folder, or the file, that a labelling tool exported.")
+        raise SourceError(f"{source.root} holds no file. Name the folder, or the file, that a labelling tool exported.")
     _refuse_archive(source)
     claims = _claims(source, [name for name in modules if name not in _ANY_FOLDER])
     claims = claims or _claims(source, [name for name in modules if name in _ANY_FOLDER])
@@ -84,10 +84,10 @@ def find_format(source: Source, name: str | None = None) -> tuple[ModuleType, st
     left = {name: why for name, why in claims.items() if name not in covered}
     if not left:
         told = " ".join(["", *_hints(source)])
-        raise ExportError(f"{source.root} is no export of a known format.{told} {_listed(modules)}")
+        raise SourceError(f"{source.root} is no export of a known format.{told} {_listed(modules)}")
     if len(left) > 1:
         found = "; ".join(f"{name} ({why})" for name, why in left.items())
-        raise ExportError(
+        raise SourceError(
             f"{source.root} may be of {len(left)} formats: {found}. Say which by --format {' or --format '.join(left)}"
             ", or name the folder or file of one of them."
         )
@@ -120,13 +120,13 @@ def _refuse_archive(source: Source) -> None:
     """Refuse an archive, as tools on the web give one, where nothing else is there.
 
     Raises:
-        ExportError: It is one; the message says how to unpack it.
+        SourceError: It is one; the message says how to unpack it.
     """
     packed = [name for name in source.files if name.lower().endswith(_ARCHIVES)]
     if packed and len(packed) == len(source.files):
         name = packed[0]
         how = f"name the folder: unzip {name} -d FOLDER" if name.lower().endswith(".zip") else "name the folder"
-        raise ExportError(f"{source.path(name)} is an archive. Unpack it and {how}.")
+        raise SourceError(f"{source.path(name)} is an archive. Unpack it and {how}.")
 
 
 def _hints(source: Source) -> Iterator[str]:

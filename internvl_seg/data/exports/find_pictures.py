@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import PurePosixPath
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from .export import ExportError
+from .export import SourceError
 from .picture_index import PictureIndex
 
 # Label Studio puts eight hex digits before the names of files that are uploaded.
@@ -85,7 +85,7 @@ def by_stem(index: PictureIndex, leave_out: Collection[str] = ()) -> Callable[[s
         A function of that path and of who asks, for errors.
 
     Raises:
-        ExportError: By the function, if several could be meant.
+        SourceError: By the function, if several could be meant.
     """
     files: dict[str, list[str]] = {}
     for file in index.files:
@@ -97,7 +97,7 @@ def by_stem(index: PictureIndex, leave_out: Collection[str] = ()) -> Callable[[s
         whole = [file for file in found if f"/{PurePosixPath(file).with_suffix('')}".endswith(f"/{stem}")]
         if len(whole or found) > 1:
             first, second = (whole or found)[:2]
-            raise ExportError(
+            raise SourceError(
                 f"{what} may be that of {index.path(first)} or {index.path(second)}. Take one of them away, or name "
                 "the folder of those that were labelled: --images FOLDER."
             )

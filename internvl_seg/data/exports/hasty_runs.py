@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from .export import ExportError
+from .export import SourceError
 from .fields import as_list, as_mapping, as_whole
 from .run_lengths import mask_of_runs, whole_numbers
 
@@ -21,7 +21,7 @@ def reader_of_runs(entries: list[dict[str, Any]], file: str) -> Runs:
         file: Its name, for errors.
 
     Raises:
-        ExportError: A mask holds no whole numbers, or has no box.
+        SourceError: A mask holds no whole numbers, or has no box.
     """
     runs = pairs = True
     for entry in entries:
@@ -65,11 +65,11 @@ def box_of(label: dict[str, Any], what: str) -> tuple[int, int, int, int]:
         what: What it is, for errors.
 
     Raises:
-        ExportError: It has none.
+        SourceError: It has none.
     """
     numbers = as_list(label.get("bbox"), f"'bbox' of {what}")
     if len(numbers) != 4:
-        raise ExportError(
+        raise SourceError(
             f"The 'bbox' of {what} has {len(numbers)} numbers: left, top, right and bottom were expected."
         )
     left, top, right, bottom = (as_whole(number, f"'bbox' of {what}") for number in numbers)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .export import ExportError
+from .export import SourceError
 
 
 def read_ids(path: Path) -> NDArray[Any]:
@@ -20,16 +20,16 @@ def read_ids(path: Path) -> NDArray[Any]:
         (H, W).
 
     Raises:
-        ExportError: It cannot be read, or has other channels.
+        SourceError: It cannot be read, or has other channels.
     """
     try:
         with Image.open(path, formats=["PNG"]) as image:  # It refuses what has more pixels than a mask needs.
             values = np.asarray(image)
     except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ExportError(f"{path} is no PNG that can be read: {error}. Export it again.") from error
+        raise SourceError(f"{path} is no PNG that can be read: {error}. Export it again.") from error
     if values.ndim == 3 and values.shape[2] == 4:
         red, green, blue = (values[..., i].astype(np.uint32) for i in range(3))
         return red | green << 8 | blue << 16
     if values.ndim != 2:
-        raise ExportError(f"{path} has {values.shape[2]} channels: ids in one channel were expected. Export it again.")
+        raise SourceError(f"{path} has {values.shape[2]} channels: ids in one channel were expected. Export it again.")
     return values.astype(np.uint8) if values.dtype == np.bool_ else values

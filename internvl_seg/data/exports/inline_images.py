@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .export import ExportError
+from .export import SourceError
 
 # Bytes that a file of few pixels may have beside them: headers, colour tables, texts.
 _BESIDE = 1 << 20
@@ -24,7 +24,7 @@ def base64_bytes(value: Any, what: str) -> bytes:
         what: What it is, for errors: "'imageData' of a.json".
 
     Raises:
-        ExportError: It is no base64.
+        SourceError: It is no base64.
     """
     try:
         if not isinstance(value, str):
@@ -32,7 +32,7 @@ def base64_bytes(value: Any, what: str) -> bytes:
         text = value.partition(",")[2] if value.startswith("data:") else value
         return base64.b64decode("".join(text.split()), validate=True)
     except (ValueError, binascii.Error) as error:
-        raise ExportError(f"{what} is no base64: {error}. Export it again.") from error
+        raise SourceError(f"{what} is no base64: {error}. Export it again.") from error
 
 
 def inflate(packed: bytes, size: tuple[int, int], what: str) -> bytes:
@@ -44,21 +44,21 @@ def inflate(packed: bytes, size: tuple[int, int], what: str) -> bytes:
         what: What it is, for errors.
 
     Raises:
-        ExportError: They are damaged, cut off, or would be more than that.
+        SourceError: They are damaged, cut off, or would be more than that.
     """
     most = 8 * size[0] * size[1] + _BESIDE
     unpacker = zlib.decompressobj()
     try:
         unpacked = unpacker.decompress(packed, most)
     except zlib.error as error:
-        raise ExportError(f"{what} cannot be unpacked: {error}. Export it again.") from error
+        raise SourceError(f"{what} cannot be unpacked: {error}. Export it again.") from error
     if unpacker.unconsumed_tail:
-        raise ExportError(
+        raise SourceError(
             f"{what} unpacks to more than {most} bytes, which no image in a picture of {size[1]} x {size[0]} pixels "
             "needs. Delete that object, and export again."
         )
     if not unpacker.eof:
-        raise ExportError(f"{what} is cut off. Export it again.")
+        raise SourceError(f"{what} is cut off. Export it again.")
     return unpacked
 
 
@@ -72,13 +72,13 @@ def png_mask(data: bytes, size: tuple[int, int], what: str, *, exact: bool) -> N
         exact: Whether it has to have that size.
 
     Raises:
-        ExportError: It is no PNG, has another size, is damaged, or has colours but no transparency.
+        SourceError: It is no PNG, has another size, is damaged, or has colours but no transparency.
     """
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
             width, height = image.size
             if (height, width) != size if exact else height > size[0] or width > size[1]:
-                raise ExportError(
+                raise SourceError(
                     f"{what} has {width} x {height} pixels, but {'' if exact else 'at most '}{size[1]} x {size[0]} "
                     "were expected. Export with the pictures that were labelled, as they are."
                 )
@@ -86,7 +86,7 @@ def png_mask(data: bytes, size: tuple[int, int], what: str, *, exact: bool) -> N
                 return np.asarray(image.convert("RGBA").getchannel("A")) > 0
             values = np.asarray(image)
     except (OSError, ValueError, SyntaxError, EOFError, zlib.error, Image.DecompressionBombError) as error:
-        raise ExportError(f"{what} is no PNG that can be read: {error}. Export it again.") from error
+        raise SourceError(f"{what} is no PNG that can be read: {error}. Export it again.") from error
     if values.ndim != 2:
-        raise ExportError(f"{what} has colours and no transparency, so that its pixels tell nothing. Export it again.")
+        raise SourceError(f"{what} has colours and no transparency, so that its pixels tell nothing. Export it again.")
     return values > 0

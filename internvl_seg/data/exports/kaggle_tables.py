@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .export import ExportError
+from .export import SourceError
 from .fields import is_count
 from .picture_index import PictureIndex
 from .pictures import Picture
@@ -158,11 +158,11 @@ def from_the_first_pixel(text: str, what: str) -> str:
     """Run lengths whose starts are relative as such that count from pixel 1.
 
     Raises:
-        ExportError: They are no pairs of whole numbers.
+        SourceError: They are no pairs of whole numbers.
     """
     numbers = whole_numbers(text, what)
     if numbers.size % 2:
-        raise ExportError(f"{what} has {numbers.size} numbers: pairs of first pixel and length were expected.")
+        raise SourceError(f"{what} has {numbers.size} numbers: pairs of first pixel and length were expected.")
     ends = np.cumsum(numbers.reshape(-1, 2).sum(1))
     starts = ends - numbers[1::2] + 1
     return " ".join(f"{start} {length}" for start, length in zip(starts, numbers[1::2], strict=True))
@@ -188,7 +188,7 @@ def go_the_other_way(rows: Iterable[tuple[str, str, bool]], index: PictureIndex)
                 continue
             down = mask_of_pairs(text, (height, width), file)
             across = mask_of_pairs(text, (width, height), file).T
-        except ExportError:
+        except SourceError:
             continue  # It is told when the picture is converted.
         lengths = [_outline(mask) for mask in ((across, down) if along else (down, across))]
         usual, other, runs = usual + lengths[0], other + lengths[1], runs + (text.count(" ") + 1) // 2

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from .export import ExportError
+from .export import SourceError
 from .fields import as_list, as_mapping, first_upper
 from .find_pictures import uploaded_names
 from .notes import Notes
@@ -55,7 +55,7 @@ def tasks_of(found: Any, file: str, notes: Notes) -> Iterator[Task]:
         notes: Takes what of the tasks is no annotation.
 
     Raises:
-        ExportError: It holds something else.
+        SourceError: It holds something else.
     """
     records = [as_mapping(record, f"a task of {file}") for record in (found if isinstance(found, list) else [found])]
     if is_min(found):
@@ -154,7 +154,7 @@ def pictures_of(task: Task, annotation: dict[str, Any] | None) -> list[Labelled]
     """The pictures of a task: one, or as many as its data and their lists have.
 
     Raises:
-        ExportError: It cannot be told which picture a result is for.
+        SourceError: It cannot be told which picture a result is for.
     """
     fields = {key: value for key, value in task.data.items() if _is_address(value)}
     results = None
@@ -170,7 +170,7 @@ def pictures_of(task: Task, annotation: dict[str, Any] | None) -> list[Labelled]
         if results is not None and len(fields) > 1:
             names = {str(result.get("to_name")) for result in results if "value" in result}
             if unknown := sorted(names - fields.keys()):
-                raise ExportError(
+                raise SourceError(
                     f"{first_upper(task.where)} has the pictures {', '.join(fields)} and results for "
                     f"{unknown[0]!r}, so that it cannot be told which is which. Call the <Image> tags of the labelling "
                     "configuration as the data is called, or export each picture as a task of its own."

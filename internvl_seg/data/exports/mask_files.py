@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .export import UNLABELLED, Drawn, ExportError, Window
+from .export import UNLABELLED, Drawn, SourceError, Window
 from .in_order import each
 from .pictures import Picture
 
@@ -39,7 +39,7 @@ class MaskFile:
         try:
             if self._open.size != size:
                 height, width = self._open.size
-                raise ExportError(
+                raise SourceError(
                     f"{self._path} is {width} x {height} pixels, its picture {size[1]} x {size[0]}. Export the mask at "
                     "the picture's size."
                 )
@@ -66,19 +66,19 @@ def read_values(mask: Picture, window: Window, where: Path) -> NDArray[np.int64]
         where: The file, for messages.
 
     Raises:
-        ExportError: It is in colours, has several bands, or its values are no whole numbers.
+        SourceError: It is in colours, has several bands, or its values are no whole numbers.
     """
     pixels = mask.read(window)
     bands = pixels[:-1] if mask.has_opacity else pixels
     if not all(np.array_equal(bands[0], other) for other in bands[1:]):
         if len(bands) != 3:
-            raise ExportError(f"{where} has {len(bands)} bands that differ: ids in one band were expected.")
-        raise ExportError(f"{where} is in colours, where other masks have ids. Say which colour is which class: {ASK}.")
+            raise SourceError(f"{where} has {len(bands)} bands that differ: ids in one band were expected.")
+        raise SourceError(f"{where} is in colours, where other masks have ids. Say which colour is which class: {ASK}.")
     values = bands[0]
     if values.dtype.kind in "fc":
         values = np.nan_to_num(values.real, nan=-1)
         if (broken := values[values != np.rint(values)]).size:
-            raise ExportError(f"{where} holds {broken[0]:g}: the ids of a mask are whole numbers. Export it again.")
+            raise SourceError(f"{where} holds {broken[0]:g}: the ids of a mask are whole numbers. Export it again.")
     whole: NDArray[np.int64] = values.astype(np.int64)
     if mask.has_opacity:
         whole[pixels[-1] == 0] = TRANSPARENT
@@ -104,7 +104,7 @@ def values_to_classes(places: dict[int, int], where: Path) -> Convert:
         if wrong.any():
             found, counts = np.unique(values[wrong], return_counts=True)
             text = ", ".join(f"{value} ({count} pixels)" for value, count in zip(found[:5], counts[:5], strict=True))
-            raise ExportError(
+            raise SourceError(
                 f"{where} holds values that are no class: {text}{' ...' if len(found) > 5 else ''}. Known are "
                 f"{', '.join(map(str, known[1:21]))}{' ...' if len(known) > 21 else ''}. Name all: {ASK}."
             )
@@ -163,7 +163,7 @@ class Colours:
         most = np.argsort(-counts)[:4]
         text = ", ".join(f"{_hex(codes[i])} ({counts[i]} pixels)" for i in most)
         steps = np.sqrt(((_of_codes(codes)[:, None] - self._colours[None]) ** 2).sum(-1).min(1))
-        raise ExportError(
+        raise SourceError(
             f"{where} has {int(counts.sum())} pixels in {len(codes)} colours that are no class: {text}"
             f"{' ...' if len(codes) > 4 else ''}; the farthest is {steps.max():.0f} from a class's colour. Name all "
             "colours (--classes FILE), or, if these are smooth edges or a lossy file, let the nearest colour count: "
@@ -175,11 +175,11 @@ def read_colours(mask: Picture, window: Window, where: Path) -> tuple[NDArray[np
     """A part of a mask as colours, red * 65536 + green * 256 + blue, and which pixels are transparent.
 
     Raises:
-        ExportError: It has not 8 bits a channel.
+        SourceError: It has not 8 bits a channel.
     """
     pixels = mask.read(window)
     if pixels.dtype != np.uint8:
-        raise ExportError(f"{where} is {pixels.dtype}; masks in colours have 8 bits a channel. Export it again.")
+        raise SourceError(f"{where} is {pixels.dtype}; masks in colours have 8 bits a channel. Export it again.")
     if (table := mask.colour_table()) is not None:
         pixels = np.moveaxis(table[pixels[0]], -1, 0)
     clear = pixels[-1] == 0 if len(pixels) in (2, 4) else None
@@ -188,7 +188,7 @@ def read_colours(mask: Picture, window: Window, where: Path) -> tuple[NDArray[np
 
 def count_values(
     paths: Sequence[Path], read: Callable[[Picture, Window, Path], NDArray[np.int64]]
-) -> Iterator[tuple[Path, dict[int, int] | ExportError]]:
+) -> Iterator[tuple[Path, dict[int, int] | SourceError]]:
     """How often each value is in each of some masks; all cores read.
 
     Args:
@@ -196,14 +196,14 @@ def count_values(
         read: Such as :func:`read_values`.
     """
 
-    def count(path: Path) -> dict[int, int] | ExportError:
+    def count(path: Path) -> dict[int, int] | SourceError:
         counts: dict[int, int] = {}
         try:
             with Picture(path, path.name) as mask:
                 for part in _parts(mask):
                     for value, number in _counted(read(mask, part, path)):
                         counts[value] = counts.get(value, 0) + number
-        except ExportError as error:
+        except SourceError as error:
             return error
         return counts
 
@@ -213,7 +213,7 @@ def count_values(
 def is_coloured(paths: Iterable[Path]) -> bool:
     """Whether one of some masks has colours, not ids: channels that differ."""
     for path in paths:
-        with suppress(ExportError), Picture(path, path.name) as mask:
+        with suppress(SourceError), Picture(path, path.name) as mask:
             if mask.bands >= 3 and any((pixels[1:3] != pixels[:1]).any() for pixels in map(mask.read, _parts(mask))):
                 return True
     return False
@@ -224,7 +224,7 @@ def has_colours_by_number(paths: Iterable[Path], known: Set[tuple[int, int, int]
     codes = {red << 16 | green << 8 | blue for red, green, blue in known}
     found = False
     for path in paths:
-        with suppress(ExportError), Picture(path, path.name) as mask:
+        with suppress(SourceError), Picture(path, path.name) as mask:
             if mask.colour_table() is None:
                 return False
             for part in _parts(mask):

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
-from .export import Annotated, ClassLabel, Export, ExportError, Unlabelled
+from .export import Annotated, ClassLabel, Export, SourceError, Unlabelled
 from .fields import check_classes
 from .notes import Notes
 from .picture_index import PictureIndex
@@ -49,10 +49,10 @@ class NamedPictures:
         """Refuse an export none of whose pictures is there.
 
         Raises:
-            ExportError: It is one. One that names no picture at all is none.
+            SourceError: It is one. One that names no picture at all is none.
         """
         if self._missing and not self.found:
-            raise ExportError(
+            raise SourceError(
                 f"None of the {len(self._missing)} pictures that the export names is in {self._index.below}; the first "
                 f"is {self._missing[0]!r}. Say where they are: --images FOLDER."
             )
@@ -75,7 +75,7 @@ class NamedPictures:
             unlabelled: What a pixel without a label is.
 
         Raises:
-            ExportError: No picture is there, two sets of labels are for one, or there are too many classes.
+            SourceError: No picture is there, two sets of labels are for one, or there are too many classes.
         """
         self.refuse_none()
         return Export(
@@ -93,7 +93,7 @@ def _once_each(pictures: Sequence[tuple[str, Annotated]]) -> tuple[Annotated, ..
     by_path: dict[str, Annotated] = {}
     for path, picture in pictures:
         if path in by_path:
-            raise ExportError(
+            raise SourceError(
                 f"{by_path[path].source} and {picture.source} are both for the picture {path}. Delete one of them, or "
                 "name the folder of the pictures, if these are two: --images FOLDER."
             )

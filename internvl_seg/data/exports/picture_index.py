@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 from PIL import Image
 
 from ..scanning import scan_folder
-from .export import Annotated, ExportError, Labels, Split
+from .export import Annotated, Labels, SourceError, Split
 from .source import Source
 
 # Rasters that Pillow may not read, beside what it does.
@@ -47,7 +47,7 @@ class PictureIndex:
     def __init__(self, source: Source) -> None:
         self.below = source.images or source.folder
         if source.images is not None and not source.images.is_dir():
-            raise ExportError(f"{source.images} (--images) is no folder. Give the folder of the pictures.")
+            raise SourceError(f"{source.images} (--images) is no folder. Give the folder of the pictures.")
         inside = source.files if source.images is None and source.root.is_dir() else sorted(scan_folder(self.below))
         self.files = tuple(name for name in inside if is_picture(name) or name.lower().endswith(_MOSAIC))
         self._by_name: dict[str, list[str]] = defaultdict(list)
@@ -79,7 +79,7 @@ class PictureIndex:
             hints: Names of folders in which it may be.
 
         Raises:
-            ExportError: Several are left.
+            SourceError: Several are left.
         """
         parts = [part for part in re.split(r"[\\/]+", name.strip()) if part not in ("", ".", "..")]
         if not parts:
@@ -108,7 +108,7 @@ class PictureIndex:
         best = max(map(rank, found))
         left = [file for file in found if rank(file) == best]
         if len(left) > 1:
-            raise ExportError(
+            raise SourceError(
                 f"Which picture {name!r} is cannot be told: {self.below} has {left[0]} and {left[1]}. Give the folder "
                 "of the pictures with --images."
             )
@@ -121,10 +121,10 @@ class PictureIndex:
             found: By members of :attr:`files`.
 
         Raises:
-            ExportError: There is none.
+            SourceError: There is none.
         """
         if not found:
-            raise ExportError(
+            raise SourceError(
                 f"None of the labelled pictures is in {self.below}, which has {len(self.files)} pictures. Give their "
                 "folder with --images, or take the folder that holds labels and pictures for SOURCE."
             )

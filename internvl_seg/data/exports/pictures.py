@@ -16,7 +16,7 @@ from rasterio.windows import Window as RasterWindow
 from ..gdal import RasterError, gdal, open_raster
 from ..names import readable
 from ..turned import read_orientation, swaps_sides, turn
-from .export import ExportError, Window
+from .export import SourceError, Window
 
 # What FolderDataset lists and both OpenCV and Pillow decode; the first is for files of another suffix.
 _KEPT = {
@@ -48,7 +48,7 @@ class Picture:
         georeferenced: Whether it has a place on Earth.
 
     Raises:
-        ExportError: It cannot be read.
+        SourceError: It cannot be read.
     """
 
     def __init__(self, file: Path | bytes, name: str) -> None:
@@ -61,7 +61,7 @@ class Picture:
             else:
                 path = file
                 if not path.is_file():
-                    raise ExportError(f"{self._name} is not there. Add it, or say where it is by --images FOLDER.")
+                    raise SourceError(f"{self._name} is not there. Add it, or say where it is by --images FOLDER.")
             with self._complaining():
                 self._data: Any = stack.enter_context(open_raster(path))
             data = self._data
@@ -73,7 +73,7 @@ class Picture:
             self.bands: int = data.count
             types = set(data.dtypes)
             if not self.bands or len(types) > 1:
-                raise ExportError(f"{self._name} has bands of {sorted(types)}; a picture has bands of one type.")
+                raise SourceError(f"{self._name} has bands of {sorted(types)}; a picture has bands of one type.")
             (self.dtype,) = types
             suffixes = _KEPT.get(data.driver, ())
             suffix = path.suffix.lower()
@@ -92,7 +92,7 @@ class Picture:
         """Pixels of a window, or all, (bands, height, width).
 
         Raises:
-            ExportError: The file is damaged.
+            SourceError: The file is damaged.
         """
         return self._read("pixels", window or Window(0, 0, *self.size), lambda where: self._data.read(window=where))
 
@@ -100,7 +100,7 @@ class Picture:
         """See that all of it can be decoded, a few rows at a time.
 
         Raises:
-            ExportError: The file is damaged.
+            SourceError: The file is damaged.
         """
         for top in range(0, self._data.height, _ROWS):
             rows = RasterWindow(0, top, self._data.width, min(_ROWS, self._data.height - top))
@@ -114,7 +114,7 @@ class Picture:
             size: (height, width) of the small one.
 
         Raises:
-            ExportError: The file is damaged.
+            SourceError: The file is damaged.
         """
         height, width = size[::-1] if swaps_sides(self._turned) else size
         with self._complaining():
@@ -127,7 +127,7 @@ class Picture:
         """Which pixels of a window the file does not call transparent or without data; None if all of the file are.
 
         Raises:
-            ExportError: The file is damaged.
+            SourceError: The file is damaged.
         """
         if not self._masked:
             return None
@@ -164,7 +164,7 @@ class Picture:
         more bands GeoTIFF, which keeps where they are and what their bands are.
 
         Raises:
-            ExportError: The file is damaged.
+            SourceError: The file is damaged.
         """
         data, whole = self._data, window or Window(0, 0, *self.size)
         pixels = self.read(whole)
@@ -223,7 +223,7 @@ class Picture:
         return self._strips[kind][1][:, start : start + height, left : left + width]
 
     def _complaining(self) -> AbstractContextManager[None]:
-        return _as_export_error(f"{self._name} cannot be read")
+        return _as_source_error(f"{self._name} cannot be read")
 
 
 def _is_placed(transform: Any) -> bool:
@@ -232,14 +232,14 @@ def _is_placed(transform: Any) -> bool:
 
 
 @contextmanager
-def _as_export_error(complaint: str) -> Iterator[None]:
-    """A block in which rasterio is called, whose errors are :class:`ExportError`."""
+def _as_source_error(complaint: str) -> Iterator[None]:
+    """A block in which rasterio is called, whose errors are :class:`SourceError`."""
     try:
         with gdal(complaint):
             yield
     except MemoryError as error:
-        raise ExportError(f"{complaint}: it takes more memory than there is ({error}). Is it damaged?") from error
+        raise SourceError(f"{complaint}: it takes more memory than there is ({error}). Is it damaged?") from error
     except RasterError as error:
-        raise ExportError(
+        raise SourceError(
             f"{str(error).rstrip('.')}. Copy it or export it again, as PNG or TIFF, or take it away."
         ) from error

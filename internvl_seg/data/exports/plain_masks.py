@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from ..scanning import scan_folder
-from .export import Annotated, Drawn, ExportError, Labels, Window
+from .export import Annotated, Drawn, Labels, SourceError, Window
 from .mask_files import is_coloured
 from .pairs import Pairs, find_pairs, split_of_folders
 from .source import Source
@@ -85,7 +85,7 @@ class PlainMasks(NamedTuple):
 
 def _refusing(file: str, masks: list[str]) -> Labels:
     def labels(size: tuple[int, int], window: Window) -> Drawn:
-        raise ExportError(
+        raise SourceError(
             f"{file} has {len(masks)} masks, {masks[0]} and {masks[1]}, which may be of an object each. Draw them into "
             "one file, or take the others away."
         )
@@ -112,9 +112,9 @@ def are_coloured(masks: PlainMasks) -> bool:
     return is_coloured(masks.sample)
 
 
-def no_masks(source: Source) -> ExportError:
+def no_masks(source: Source) -> SourceError:
     """The error about a folder without pictures that have masks."""
-    return ExportError(
+    return SourceError(
         f"{source.root} has no pictures with masks of like names, such as images/a.jpg and masks/a.png, or a.jpg and "
         "a_mask.png. Name the folder of the pictures if it is another: --images FOLDER."
     )

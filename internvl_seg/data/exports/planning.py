@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..names import folded, output_names
-from .export import Annotated, Export, ExportError, Split, Unlabelled, Window
+from .export import Annotated, Export, SourceError, Split, Unlabelled, Window
 from .in_order import each
 from .pictures import Picture
 from .splitting import DEFAULT_SHARES, Splits, draw_splits, group_names, read_lists
@@ -48,20 +48,20 @@ class Options:
         """See that the options go together.
 
         Raises:
-            ExportError: They do not.
+            SourceError: They do not.
         """
         if self.tile is None and (self.by_blocks or self.overlap):
-            raise ExportError("--overlap and --split-tiles are about tiles: give their side, such as --tile 512.")
+            raise SourceError("--overlap and --split-tiles are about tiles: give their side, such as --tile 512.")
         if self.tile is not None and self.tile < 1:
-            raise ExportError(f"--tile {self.tile}: expected at least 1.")
+            raise SourceError(f"--tile {self.tile}: expected at least 1.")
         if self.tile is not None and not 0 <= self.overlap < self.tile:
-            raise ExportError(f"--overlap {self.overlap}: expected from 0 to {self.tile - 1} for tiles of {self.tile}.")
+            raise SourceError(f"--overlap {self.overlap}: expected from 0 to {self.tile - 1} for tiles of {self.tile}.")
         if not 0 <= self.keep_empty <= 1:
-            raise ExportError(f"--keep-empty {self.keep_empty:g}: expected a share from 0 to 1.")
+            raise SourceError(f"--keep-empty {self.keep_empty:g}: expected a share from 0 to 1.")
         if self.by_blocks and self.group:
-            raise ExportError("--group keeps pictures together and --split-tiles blocks parts them: leave one out.")
+            raise SourceError("--group keeps pictures together and --split-tiles blocks parts them: leave one out.")
         if self.lists and (self.shares or self.by_blocks):
-            raise ExportError("--split-list says where pictures go; leave --split and --split-tiles out.")
+            raise SourceError("--split-list says where pictures go; leave --split and --split-tiles out.")
 
 
 class Part(NamedTuple):
@@ -110,13 +110,13 @@ def plan(export: Export, options: Options, advance: Callable[[], object] = lambd
         advance: Called for each picture whose size was looked at, if they are.
 
     Raises:
-        ExportError: There is nothing to write, or not so.
+        SourceError: There is nothing to write, or not so.
     """
     options.check()
     left_out = {picture.name: "it has no labels" for picture in export.pictures if picture.labels is None}
     pictures = [picture for picture in export.pictures if picture.labels is not None]
     if not pictures:
-        raise ExportError(
+        raise SourceError(
             f"No picture of the export ({export.why}) has labels; it names {len(export.pictures)} pictures. "
             + " ".join(export.notes)
         )
@@ -124,7 +124,7 @@ def plan(export: Export, options: Options, advance: Callable[[], object] = lambd
     if options.tile is not None:
         for picture, size in each(_size, pictures):
             advance()
-            if isinstance(size, ExportError):
+            if isinstance(size, SourceError):
                 left_out[picture.name] = str(size)
                 del areas[picture.name]
                 continue
@@ -135,7 +135,7 @@ def plan(export: Export, options: Options, advance: Callable[[], object] = lambd
         pictures = [picture for picture in pictures if picture.name in areas]
         if not pictures:
             name, reason = next(iter(left_out.items()))
-            raise ExportError(f"None of {len(left_out)} pictures can be cut; of {name}: {reason}")
+            raise SourceError(f"None of {len(left_out)} pictures can be cut; of {name}: {reason}")
     splits, split_of, notes = _split(pictures, areas, options)
     jobs = _jobs(pictures, areas, split_of, options)
     written = {job.picture.name for job in jobs}
@@ -143,11 +143,11 @@ def plan(export: Export, options: Options, advance: Callable[[], object] = lambd
     return Plan(jobs, splits, left_out, notes)
 
 
-def _size(picture: Annotated) -> tuple[int, int] | ExportError:
+def _size(picture: Annotated) -> tuple[int, int] | SourceError:
     try:
         with Picture(picture.picture, picture.name) as opened:
             return opened.size
-    except ExportError as error:
+    except SourceError as error:
         return error
 
 
@@ -218,7 +218,7 @@ def _jobs(
         picture for picture in pictures if any(_key(picture.name, area) in split_of for area in areas[picture.name])
     ]
     if not chosen:
-        raise ExportError("No picture is in a split. Leave --split-list out, or name pictures of the export there.")
+        raise SourceError("No picture is in a split. Leave --split-list out, or name pictures of the export there.")
     names = _file_names(chosen, {picture.name: split_of.get(picture.name) for picture in chosen}, options.by_blocks)
     jobs = []
     for picture in chosen:
@@ -236,7 +236,7 @@ def _jobs(
         jobs.append(Job(picture, tuple(parts)))
     seen = Counter((part.split, folded(part.name)) for job in jobs for part in job.parts)
     if clashing := [f"{split}/{name}" for (split, name), count in seen.items() if count > 1]:
-        raise ExportError(
+        raise SourceError(
             f"{len(clashing)} files would have the name of another, the first is {clashing[0]}. Rename the picture."
         )
     return tuple(jobs)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ..writing import whole_file
-from .export import ExportError, Split
+from .export import SourceError, Split
 
 FILE = "preparation.jsonl"
 # Raised when the same options come to mean other files.
@@ -73,7 +73,7 @@ class Preparation:
         options: What the files depend on, beside those of the source; JSON.
 
     Raises:
-        ExportError: The folder holds something else, or a preparation with other options.
+        SourceError: The folder holds something else, or a preparation with other options.
     """
 
     def __init__(self, out: Path, options: Mapping[str, Any]) -> None:
@@ -89,7 +89,7 @@ class Preparation:
         if not self._path.exists():
             others = sorted(path.name for path in self._out.iterdir() if path.name not in (".lock", ".lease"))
             if others := [name for name in others if not name.startswith(".")]:
-                raise ExportError(
+                raise SourceError(
                     f"{self._out} holds {others[0]} and {len(others) - 1} more, which were not prepared here (there is "
                     f"no {FILE}). Take an empty or a new folder."
                 )
@@ -106,7 +106,7 @@ class Preparation:
         if found != self._options:
             names = [name for name in {**found, **self._options} if found.get(name) != self._options.get(name)]
             told = "; ".join(f"{name} was {found.get(name)!r} and is {self._options.get(name)!r}" for name in names)
-            raise ExportError(f"{self._out} was prepared otherwise: {told}. Take another folder, or remove this one.")
+            raise SourceError(f"{self._out} was prepared otherwise: {told}. Take another folder, or remove this one.")
         return lines
 
     def keep(self, wanted: Iterable[tuple[Split, str, str]]) -> int:

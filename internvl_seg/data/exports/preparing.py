@@ -16,7 +16,7 @@ from PIL import Image
 from ..folder_lock import locked_folder
 from ..writing import FULL, remove_leftovers, whole_file, write_encoded
 from .class_ids import ClassIds, class_ids, classes_text
-from .export import IGNORED, UNLABELLED, Annotated, ClassLabel, Export, ExportError, Window
+from .export import IGNORED, UNLABELLED, Annotated, ClassLabel, Export, SourceError, Window
 from .in_order import each
 from .pictures import Picture
 from .planning import Job, Options, Part, Plan, plan
@@ -72,7 +72,7 @@ def prepare(
         tell: Called with a sentence if the folder is in use.
 
     Raises:
-        ExportError: It cannot be prepared, or the folder holds something else.
+        SourceError: It cannot be prepared, or the folder holds something else.
         FolderInUseError: Another run works there.
         OSError: Something cannot be written.
     """
@@ -105,7 +105,7 @@ def prepare(
             stack.callback(writer.stop.set)
             for job, result in each(writer, left):
                 step()
-                if isinstance(result, ExportError):
+                if isinstance(result, SourceError):
                     failed[job.picture.name] = str(result)
                 else:
                     new += result
@@ -121,17 +121,17 @@ def check_out(source: Source, out: Path) -> None:
     """See that nothing would be written into the source, or beside a single file of it.
 
     Raises:
-        ExportError: It would, or it cannot be a folder.
+        SourceError: It would, or it cannot be a folder.
     """
     if out.exists() and not out.is_dir():
-        raise ExportError(f"{out} is a file. Name the folder to be made.")
+        raise SourceError(f"{out} is a file. Name the folder to be made.")
     target = Path(os.path.realpath(out))
     for name, path in (("the source", source.root), ("--images", source.images)):
         if path is None:
             continue
         folder = Path(os.path.realpath(path))
         if target == folder or folder in target.parents or target in folder.parents:
-            raise ExportError(
+            raise SourceError(
                 f"{out} and {name}, {path}, lie in one another: the source is never changed. Take a folder elsewhere."
             )
 
@@ -139,8 +139,8 @@ def check_out(source: Source, out: Path) -> None:
 def _raise_nothing(failed: dict[str, str], written: Sequence[Written]) -> None:
     if failed:
         name, reason = next(iter(failed.items()))
-        raise ExportError(f"None of {len(failed)} pictures could be prepared; of {name}: {reason}")
-    raise ExportError(
+        raise SourceError(f"None of {len(failed)} pictures could be prepared; of {name}: {reason}")
+    raise SourceError(
         f"All {len(written)} tiles are empty ({written[0].empty}, for one), and none is kept. See whether the labels "
         "fit the pictures; --keep-empty 1 keeps tiles without an object."
     )
@@ -210,7 +210,7 @@ class _Writer:
         self.stop = threading.Event()
         self.done: Callable[[Written], object] = lambda written: None
 
-    def __call__(self, job: Job) -> int | ExportError:
+    def __call__(self, job: Job) -> int | SourceError:
         count = 0
         try:
             with Picture(job.picture.picture, job.picture.name) as opened:
@@ -218,7 +218,7 @@ class _Writer:
                     with self._lock:
                         self.done(written)
                     count += 1
-        except ExportError as error:
+        except SourceError as error:
             return error
         return count
 
@@ -233,7 +233,7 @@ class _Writer:
         assert picture.labels is not None
         drawn = picture.labels(opened.size, window)
         if drawn.ids.shape != (window.height, window.width):
-            raise ExportError(
+            raise SourceError(
                 f"{picture.source or picture.name}: labels are {drawn.ids.shape[1]} x {drawn.ids.shape[0]} pixels, the "
                 f"picture {window.width} x {window.height}. Export them again at the picture's size."
             )

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .drawing import Patch
-from .export import ExportError
+from .export import SourceError
 
 # COCO writes six bits a character, beginning with '0', of which the sixth says that another one follows.
 _FIRST_CHARACTER = 48
@@ -26,11 +26,11 @@ def coco_mask(segmentation: Any, size: tuple[int, int], what: str) -> NDArray[np
         (H, W).
 
     Raises:
-        ExportError: The size is not the picture's, or the counts are none.
+        SourceError: The size is not the picture's, or the counts are none.
     """
     stored = segmentation.get("size") if isinstance(segmentation, dict) else None
     if stored != [*size]:
-        raise ExportError(
+        raise SourceError(
             f"The run lengths of {what} are of size {str(stored)[:60]}, [height, width], but the picture has "
             f"{size[0]} rows and {size[1]} columns. Export with the pictures that were labelled, as they are."
         )
@@ -47,7 +47,7 @@ def decode_counts(text: str | bytes, what: str) -> NDArray[np.int64]:
         what: The annotation, for errors.
 
     Raises:
-        ExportError: A character is none of COCO's, or the text ends within a number.
+        SourceError: A character is none of COCO's, or the text ends within a number.
     """
     raw = text.encode("utf-8", "replace") if isinstance(text, str) else text
     codes = np.frombuffer(raw, np.uint8).astype(np.int64)
@@ -55,12 +55,12 @@ def decode_counts(text: str | bytes, what: str) -> NDArray[np.int64]:
         return codes
     if codes.min() < _FIRST_CHARACTER or codes.max() > _LAST_CHARACTER:
         odd = chr(next(code for code in codes.tolist() if not _FIRST_CHARACTER <= code <= _LAST_CHARACTER))
-        raise ExportError(f"The run lengths of {what} hold {odd!r}, which COCO's text never has. Export it again.")
+        raise SourceError(f"The run lengths of {what} hold {odd!r}, which COCO's text never has. Export it again.")
     codes -= _FIRST_CHARACTER
     ends = np.flatnonzero(codes < 32)
     starts = np.concatenate(([0], ends[:-1] + 1)).astype(np.int64)
     if ends.size == 0 or ends[-1] != codes.size - 1 or (ends - starts).max() >= _MOST_CHARACTERS:
-        raise ExportError(f"The run lengths of {what} end within a number: the text is cut off. Export it again.")
+        raise SourceError(f"The run lengths of {what} end within a number: the text is cut off. Export it again.")
     place = np.arange(codes.size) - np.repeat(starts, ends - starts + 1)
     counts = np.add.reduceat((codes & 31) << (5 * place), starts)
     counts -= np.where(codes[ends] & 16, np.int64(1) << (5 * (ends - starts + 1)), 0)
@@ -77,7 +77,7 @@ def whole_numbers(values: Any, what: str) -> NDArray[np.int64]:
         what: The annotation, for errors.
 
     Raises:
-        ExportError: They are no whole numbers.
+        SourceError: They are no whole numbers.
     """
     try:
         given = np.array(values.replace(",", " ").split() if isinstance(values, str) else values)
@@ -89,7 +89,7 @@ def whole_numbers(values: Any, what: str) -> NDArray[np.int64]:
     except (ValueError, TypeError, OverflowError):
         right = False
     if not right or given.dtype.kind not in "iufU":
-        raise ExportError(
+        raise SourceError(
             f"The run lengths of {what} are {str(values)[:60]!r}: whole numbers were expected. Export it again."
         )
     return whole
@@ -108,15 +108,15 @@ def mask_of_runs(
         first: Whether the first run is inside (Hasty).
 
     Raises:
-        ExportError: A run is negative, or all together are not as many pixels as the mask has.
+        SourceError: A run is negative, or all together are not as many pixels as the mask has.
     """
     height, width = size
     if (runs < 0).any():
-        raise ExportError(f"The run lengths of {what} hold {runs.min()}: none is negative. Export it again.")
+        raise SourceError(f"The run lengths of {what} hold {runs.min()}: none is negative. Export it again.")
     # A wrong run is seen before the sum, which could overflow.
     if (runs > height * width).any() or runs.sum() != height * width:
         total = sum(runs.tolist())
-        raise ExportError(
+        raise SourceError(
             f"The run lengths of {what} are {total} pixels, but {height} x {width} are {height * width}. "
             "Export with the pictures that were labelled, as they are."
         )
@@ -138,11 +138,11 @@ def box_mask(
         first: Whether the first run is inside (Hasty) or outside (CVAT).
 
     Raises:
-        ExportError: The box is not in the picture, or the runs do not fill it.
+        SourceError: The box is not in the picture, or the runs do not fill it.
     """
     top, left, height, width = box
     if min(box) < 0 or top + height > size[0] or left + width > size[1]:
-        raise ExportError(
+        raise SourceError(
             f"The mask of {what} is at row {top} and column {left}, {height} x {width}, but the picture has {size[0]} "
             f"rows and {size[1]} columns. Export with the pictures that were labelled, as they are."
         )
@@ -158,20 +158,20 @@ def mask_of_pairs(text: str, size: tuple[int, int], what: str) -> NDArray[np.boo
         what: The row, for errors.
 
     Raises:
-        ExportError: They are no pairs, or lead beyond the picture.
+        SourceError: They are no pairs, or lead beyond the picture.
     """
     height, width = size
     if text.strip().lower() in ("", "nan", "-1"):
         return np.zeros(size, np.bool_)
     numbers = whole_numbers(text, what)
     if numbers.size % 2:
-        raise ExportError(f"{what} has {numbers.size} numbers: pairs of first pixel and length were expected.")
+        raise SourceError(f"{what} has {numbers.size} numbers: pairs of first pixel and length were expected.")
     starts, lengths = numbers[0::2] - 1, numbers[1::2]
     pixels = height * width
     wrong = (starts < 0) | (lengths < 0) | (starts > pixels) | (lengths > pixels - np.clip(starts, 0, pixels))
     if wrong.any():
         at = int(np.flatnonzero(wrong)[0])
-        raise ExportError(
+        raise SourceError(
             f"{what} has a run from pixel {numbers[2 * at]}, {numbers[2 * at + 1]} long; the picture has pixels 1 to "
             f"{pixels} ({height} x {width}). Take the pictures that the table is for, in their own size."
         )

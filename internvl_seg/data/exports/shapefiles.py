@@ -14,7 +14,7 @@ import shapefile
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
-from .export import ExportError
+from .export import SourceError
 from .notes import Notes
 from .source import Source
 from .vector_layers import Layer, add_feature
@@ -40,7 +40,7 @@ def read_shapefile(source: Source, name: str, notes: Notes) -> Layer:
     """The polygons of a shapefile.
 
     Raises:
-        ExportError: It is damaged, or its polygons are not flat.
+        SourceError: It is damaged, or its polygons are not flat.
     """
     path = source.path(name)
     table, system = _beside(path, ".dbf"), _beside(path, ".prj")
@@ -54,13 +54,13 @@ def read_shapefile(source: Source, name: str, notes: Notes) -> Layer:
                 notes.add("Features without a geometry, left out", what)
                 continue
             if shape.shapeType == _PATCHES:
-                raise ExportError(f"{what} is a MultiPatch, a body: polygons were expected. Save its outlines.")
+                raise SourceError(f"{what} is a MultiPatch, a body: polygons were expected. Save its outlines.")
             polygons = [_rings(shape)] if shape.shapeType in _POLYGONS else []
             add_feature(layer, polygons, values, what, notes)
-    except ExportError:
+    except SourceError:
         raise
     except Exception as error:  # What pyshp raises differs with where a file is damaged.
-        raise ExportError(f"{path} is no shapefile that can be read: {error}. Export it again.") from error
+        raise SourceError(f"{path} is no shapefile that can be read: {error}. Export it again.") from error
     return layer
 
 
@@ -69,7 +69,7 @@ def _rows(path: Path, table: Path | None) -> list[tuple[Any, dict[str, Any]]]:
     with path.open("rb") as file:
         said = int.from_bytes(file.read(_LENGTH_AT + 4)[_LENGTH_AT:], "big") * 2
     if said > path.stat().st_size:
-        raise ExportError(f"{path} has {path.stat().st_size} bytes, but says {said}: it is cut off. Export it again.")
+        raise SourceError(f"{path} has {path.stat().st_size} bytes, but says {said}: it is cut off. Export it again.")
     with ExitStack() as stack:
         files: dict[str, BinaryIO] = {"shp": stack.enter_context(path.open("rb"))}
         if table is not None:
@@ -81,7 +81,7 @@ def _rows(path: Path, table: Path | None) -> list[tuple[Any, dict[str, Any]]]:
             return [(shape, {}) for shape in shapes]
         values = [dict(record.as_dict()) for record in reader.iterRecords()]
     if len(values) != len(shapes):
-        raise ExportError(
+        raise SourceError(
             f"{path} has {len(shapes)} shapes, and {table.name} {len(values)} rows: they are not of one export. Export "
             "both again."
         )
@@ -102,7 +102,7 @@ def _decoded(rows: list[dict[str, Any]], table: Path) -> list[dict[str, Any]]:
             ]
         except UnicodeDecodeError:
             continue
-    raise ExportError(f"{table} is not in {', '.join(encodings)}. Save it in UTF-8 with a .cpg file.")
+    raise SourceError(f"{table} is not in {', '.join(encodings)}. Save it in UTF-8 with a .cpg file.")
 
 
 def _rings(shape: Any) -> Polygon:
@@ -141,7 +141,7 @@ def _system(path: Path) -> CRS:
         number = crs.to_epsg()
         return crs if number is None else CRS.from_epsg(number)
     except (CRSError, ValueError) as error:
-        raise ExportError(
+        raise SourceError(
             f"{path} has the coordinate system {text[:60]!r}, which is not known: {str(error)[:80]}. Save it as "
             "EPSG:4326."
         ) from error

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..scanning import scan_folder
-from .export import ExportError
+from .export import SourceError
 
 # Formats look at the same few files one after the other, of which thousands may lie in a folder.
 _KEPT = 4
@@ -61,7 +61,7 @@ class Source:
         """What a JSON file holds; those of the last few calls are read once.
 
         Raises:
-            ExportError: It is no JSON.
+            SourceError: It is no JSON.
         """
         if name not in self._json:
             if len(self._json) >= _KEPT:
@@ -87,14 +87,14 @@ def read_json(path: Path) -> Any:
     """What a JSON file holds.
 
     Raises:
-        ExportError: It cannot be read, or is no JSON.
+        SourceError: It cannot be read, or is no JSON.
     """
     try:
         return json.loads(as_utf8(path.read_bytes()).decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
-        raise ExportError(f"{path} is no JSON: {error}. Export it again.") from error
+        raise SourceError(f"{path} is no JSON: {error}. Export it again.") from error
     except OSError as error:
-        raise ExportError(f"{path} cannot be read: {error.strerror}. Export it again.") from error
+        raise SourceError(f"{path} cannot be read: {error.strerror}. Export it again.") from error
 
 
 def fitting_json(source: Source, fits: Callable[[Any], bool]) -> str | None:
@@ -112,7 +112,7 @@ def fitting_json(source: Source, fits: Callable[[Any], bool]) -> str | None:
     for name in names[::step][:_KEPT]:
         try:
             found = source.json(name)
-        except ExportError:
+        except SourceError:
             continue
         if fits(found):
             return name

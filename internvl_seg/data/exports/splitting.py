@@ -8,7 +8,7 @@ from typing import NamedTuple, get_args
 
 from ..class_files import read_lines
 from ..folder_errors import FolderError
-from .export import Annotated, ExportError, Split
+from .export import Annotated, SourceError, Split
 
 SPLITS: tuple[Split, ...] = get_args(Split)
 DEFAULT_SHARES = (0.8, 0.1, 0.1)
@@ -49,14 +49,14 @@ def read_shares(text: str) -> tuple[float, float, float]:
     """Shares of training, validation and test, as ``0.8,0.1,0.1`` or ``80,20``.
 
     Raises:
-        ExportError: They are none.
+        SourceError: They are none.
     """
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError:
         values = []
     if not 1 <= len(values) <= len(SPLITS) or min(values) < 0 or not 0 < sum(values) < float("inf"):
-        raise ExportError(f"--split {text}: expected shares of train, val and test, such as 0.8,0.1,0.1; 0 for none.")
+        raise SourceError(f"--split {text}: expected shares of train, val and test, such as 0.8,0.1,0.1; 0 for none.")
     values += [0.0] * (len(SPLITS) - len(values))
     total = sum(values)
     return values[0] / total, values[1] / total, values[2] / total
@@ -72,7 +72,7 @@ def group_names(pictures: Sequence[Annotated], pattern: str | None) -> dict[str,
             the export says, each its own where it says nothing.
 
     Raises:
-        ExportError: It is no regular expression, or does not occur in a name.
+        SourceError: It is no regular expression, or does not occur in a name.
     """
     if pattern is None:
         return {picture.name: picture.group or picture.name for picture in pictures}
@@ -83,10 +83,10 @@ def group_names(pictures: Sequence[Annotated], pattern: str | None) -> dict[str,
     try:
         expression = re.compile(pattern)
     except re.error as error:
-        raise ExportError(f"--group {pattern} is no regular expression: {error}.") from error
+        raise SourceError(f"--group {pattern} is no regular expression: {error}.") from error
     found = {picture.name: expression.search(picture.name) for picture in pictures}
     if missing := [name for name, match in found.items() if match is None]:
-        raise ExportError(
+        raise SourceError(
             f"--group {pattern} does not occur in {len(missing)} of {len(found)} names, the first is {missing[0]!r}. "
             "Names are paths in the export without the suffix; the expression has to match all of them."
         )
@@ -104,12 +104,12 @@ def draw_splits(groups: Iterable[str], shares: tuple[float, float, float], seed:
         seed: Any whole number; None for the first from 0 up that leaves no split empty that has a share.
 
     Raises:
-        ExportError: A split that has a share would be empty.
+        SourceError: A split that has a share would be empty.
     """
     names = sorted(set(groups))
     wanted = [split for split, share in zip(SPLITS, shares, strict=True) if share > 0]
     if len(names) < len(wanted):
-        raise ExportError(
+        raise SourceError(
             f"{len(names)} groups cannot be in {len(wanted)} splits ({', '.join(wanted)}). Add pictures, leave a split "
             "out (--split 0.8,0,0.2), or cut large pictures and split their parts: --tile 512 --split-tiles blocks."
         )
@@ -126,7 +126,7 @@ def draw_splits(groups: Iterable[str], shares: tuple[float, float, float], seed:
                 )
             return Splits(drawn, tried, f"drawn by shares ({text}) of {len(names)} groups, seed {tried}", notes)
     empty = [split for split in wanted if split not in drawn.values()]
-    raise ExportError(
+    raise SourceError(
         f"Shares of {', '.join(f'{share:.3g}' for share in shares)} leave {' and '.join(empty)} without any of the "
         f"{len(names)} groups with seed {seed}. Leave --seed out, or take other shares (--split)."
     )
@@ -152,7 +152,7 @@ def read_lists(pictures: Sequence[Annotated], files: Sequence[Path]) -> Splits:
         files: Of a name a line: that of the export, its last part or a path that ends in either; a suffix is no matter.
 
     Raises:
-        ExportError: A file's name says no split, a line names no picture or several, or two lists name the same one.
+        SourceError: A file's name says no split, a line names no picture or several, or two lists name the same one.
     """
     by_name: dict[str, list[str]] = {}
     for picture in pictures:
@@ -164,16 +164,16 @@ def read_lists(pictures: Sequence[Annotated], files: Sequence[Path]) -> Splits:
     for file in files:
         split = split_in(re.split(r"[^a-z0-9]+", file.stem.lower()))
         if split is None:
-            raise ExportError(f"{file}: its name says no split. Call it train.txt, val.txt or test.txt.")
+            raise SourceError(f"{file}: its name says no split. Call it train.txt, val.txt or test.txt.")
         for number, line in enumerate(_lines_of(file), start=1):
             if not (line := line.strip()):
                 continue
             match = _listed(line, names, by_name)
             if len(match) != 1:
                 what = "no picture of the export" if not match else f"{len(match)} pictures: {match[0]}, {match[1]}"
-                raise ExportError(f"{file}:{number}: {line!r} is {what}. Write the name as the export has it.")
+                raise SourceError(f"{file}:{number}: {line!r} is {what}. Write the name as the export has it.")
             if found.setdefault(match[0], split) != split:
-                raise ExportError(f"{file}:{number}: {line!r} is in the list of {found[match[0]]}, too. Keep one.")
+                raise SourceError(f"{file}:{number}: {line!r} is in the list of {found[match[0]]}, too. Keep one.")
     return Splits(found, None, f"as listed in {', '.join(file.name for file in files)}")
 
 
@@ -181,9 +181,9 @@ def _lines_of(file: Path) -> list[str]:
     try:
         return read_lines(file)
     except FolderError as error:
-        raise ExportError(str(error)) from error
+        raise SourceError(str(error)) from error
     except OSError as error:
-        raise ExportError(f"--split-list {file} cannot be read: {error.strerror}. Name a file of names.") from error
+        raise SourceError(f"--split-list {file} cannot be read: {error.strerror}. Name a file of names.") from error
 
 
 def _listed(line: str, names: set[str], by_name: Mapping[str, list[str]]) -> list[str]:

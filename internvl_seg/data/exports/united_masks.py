@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from .export import UNLABELLED, Drawn, ExportError, Labels, Window
+from .export import UNLABELLED, Drawn, Labels, SourceError, Window
 from .mask_files import Convert, MaskFile, count_values
 from .pictures import Picture
 
@@ -45,7 +45,7 @@ def have_two_values(paths: Sequence[Path]) -> bool:
     read = 0
     for path in sample:
         others: set[int] = set()
-        with suppress(ExportError), Picture(path, path.name) as mask:
+        with suppress(SourceError), Picture(path, path.name) as mask:
             for top in range(0, mask.size[0], _ROWS):
                 part = Window(top, 0, min(_ROWS, mask.size[0] - top), mask.size[1])
                 others.update(np.unique(_values(mask, part, path)).tolist())
@@ -59,14 +59,14 @@ def check_two_values(paths: Sequence[Path]) -> None:
     """Refuse masks that hold more than black and one other value, which would be classes or objects of their own.
 
     Raises:
-        ExportError: One does. Masks that cannot be read are errors of their pictures.
+        SourceError: One does. Masks that cannot be read are errors of their pictures.
     """
     exact = [path for path in paths if path.suffix.lower() not in LOSSY]
     for path, found in count_values(exact, _values):
-        if isinstance(found, ExportError):
+        if isinstance(found, SourceError):
             continue
         if len(others := sorted(set(found) - {0})) > 1:
-            raise ExportError(
+            raise SourceError(
                 f"{path} holds {len(others)} values beside 0, such as {others[0]} and {others[1]}: a mask of one class "
                 "or one object holds 0 and one other. Export it so, or name the folder of masks of ids alone."
             )
@@ -85,7 +85,7 @@ def _values(mask: Picture, window: Window, where: Path) -> NDArray[np.int64]:
     pixels = mask.read(window)
     bands = pixels[:-1] if mask.has_opacity else pixels
     if bands.dtype.kind not in "iub":
-        raise ExportError(f"{where} is {bands.dtype}: whole numbers were expected in a mask. Export it again.")
+        raise SourceError(f"{where} is {bands.dtype}: whole numbers were expected in a mask. Export it again.")
     values: NDArray[np.int64] = bands.max(axis=0).astype(np.int64)
     if mask.has_opacity:
         values[pixels[-1] == 0] = 0

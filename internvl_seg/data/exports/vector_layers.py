@@ -12,7 +12,7 @@ from urllib.parse import quote
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
-from .export import ExportError
+from .export import SourceError
 from .notes import Notes
 from .source import Source
 from .well_known_binary import NotReadError, Polygon, polygons_of_geopackage
@@ -54,7 +54,7 @@ def read_layers(source: Source, name: str, notes: Notes) -> list[Layer]:
     """The layers of a file that have polygons.
 
     Raises:
-        ExportError: It is not as such files are.
+        SourceError: It is not as such files are.
     """
     found = _geopackage(source, name, notes) if name.lower().endswith(".gpkg") else [_geojson(source, name, notes)]
     return [layer for layer in found if layer.geometries]
@@ -64,12 +64,12 @@ def _geojson(source: Source, name: str, notes: Notes) -> Layer:
     data = source.json(name)
     features = data.get("features") if isinstance(data, dict) else None
     if not isinstance(features, list):
-        raise ExportError(f"{source.path(name)} has no list 'features', as GeoJSON's FeatureCollection has.")
+        raise SourceError(f"{source.path(name)} has no list 'features', as GeoJSON's FeatureCollection has.")
     layer = Layer(PurePosixPath(name).stem, name, None)
     for number, feature in enumerate(features):
         what = f"feature {number} of {name}"
         if not isinstance(feature, dict):
-            raise ExportError(f"{what} is {str(feature)[:60]!r}: GeoJSON's Feature was expected.")
+            raise SourceError(f"{what} is {str(feature)[:60]!r}: GeoJSON's Feature was expected.")
         geometry = feature.get("geometry")
         if geometry is None:
             notes.add("Features without a geometry, left out", what)
@@ -77,7 +77,7 @@ def _geojson(source: Source, name: str, notes: Notes) -> Layer:
         try:
             polygons = list(_polygons(geometry))
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError, RecursionError) as error:
-            raise ExportError(f"The geometry of {what} is not as GeoJSON's are: {str(geometry)[:60]!r}.") from error
+            raise SourceError(f"The geometry of {what} is not as GeoJSON's are: {str(geometry)[:60]!r}.") from error
         attributes = feature.get("properties")
         add_feature(layer, polygons, attributes if isinstance(attributes, dict) else {}, what, notes)
     layer.crs = _crs_of_geojson(source, name, data, layer, notes)
@@ -114,7 +114,7 @@ def crs_of(text: str, where: str) -> CRS:
     PROJ would also take names of files and addresses, which whoever made the file may have chosen.
 
     Raises:
-        ExportError: It is neither, or unknown.
+        SourceError: It is neither, or unknown.
     """
     try:
         if number := _EPSG.fullmatch(text.strip()):
@@ -125,7 +125,7 @@ def crs_of(text: str, where: str) -> CRS:
         reason = f": {error}"
     else:
         reason = ""
-    raise ExportError(
+    raise SourceError(
         f"{where} has the coordinate system {text[:80]!r}, which is not known{reason[:120]}. Save it as EPSG:4326."
     )
 
@@ -134,7 +134,7 @@ def _geopackage(source: Source, name: str, notes: Notes) -> list[Layer]:
     path = source.path(name)
     log = Path(f"{path}-wal")
     if log.is_file() and log.stat().st_size:
-        raise ExportError(f"{path} is open in another program, or was not closed: {log.name} has changes. Close it.")
+        raise SourceError(f"{path} is open in another program, or was not closed: {log.name} has changes. Close it.")
     # The log aside, SQLite would write beside the file to read it.
     base = sqlite3.connect(f"file:{quote(str(path.resolve()))}?mode=ro&immutable=1", uri=True)
     try:
@@ -142,7 +142,7 @@ def _geopackage(source: Source, name: str, notes: Notes) -> list[Layer]:
         base.execute("PRAGMA trusted_schema=OFF")
         return list(_tables(base, path, name, notes))
     except sqlite3.Error as error:
-        raise ExportError(f"{path} is no GeoPackage: {error}. Export it again.") from error
+        raise SourceError(f"{path} is no GeoPackage: {error}. Export it again.") from error
     finally:
         base.close()
 
@@ -159,7 +159,7 @@ def _tables(base: sqlite3.Connection, path: Path, name: str, notes: Notes) -> It
         columns = [description[0] for description in rows.description]
         at = next((i for i, title in enumerate(columns) if title.casefold() == str(column).casefold()), None)
         if at is None:
-            raise ExportError(
+            raise SourceError(
                 f"{path} says that the geometries of {table} are in its column {str(column)[:60]!r}, but it has "
                 f"{', '.join(columns)[:120]}. Export it again."
             )
@@ -171,7 +171,7 @@ def _tables(base: sqlite3.Connection, path: Path, name: str, notes: Notes) -> It
             try:
                 polygons = polygons_of_geopackage(row[at])
             except NotReadError as error:
-                raise ExportError(f"The geometry of {what} cannot be read: {error}.") from error
+                raise SourceError(f"The geometry of {what} cannot be read: {error}.") from error
             others = zip(columns, row, strict=True)
             add_feature(
                 layer, polygons, {key: value for key, value in others if not isinstance(value, bytes)}, what, notes
@@ -202,7 +202,7 @@ def add_feature(layer: Layer, polygons: list[Polygon], attributes: dict[str, Any
         notes: Takes what has no area.
 
     Raises:
-        ExportError: A coordinate is no number.
+        SourceError: A coordinate is no number.
     """
     if not polygons:
         notes.add("Features that are no areas (points, lines), left out", what)
@@ -210,7 +210,7 @@ def add_feature(layer: Layer, polygons: list[Polygon], attributes: dict[str, Any
     for polygon in polygons:
         for ring in polygon:
             if not all(math.isfinite(x) and math.isfinite(y) for x, y in ring):
-                raise ExportError(f"The geometry of {what} has a coordinate that is no number. Delete that feature.")
+                raise SourceError(f"The geometry of {what} has a coordinate that is no number. Delete that feature.")
     kept = [
         [ring for ring in polygon if len(ring) >= _LEAST_OF_RING]
         for polygon in polygons

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from .drawing import Patch
-from .export import ExportError
+from .export import SourceError
 from .fields import first_upper
 from .notes import Notes
 
@@ -56,7 +56,7 @@ def classes_of(found: Regions, named: Sequence[str], notes: Notes) -> tuple[list
         after them by name.
 
     Raises:
-        ExportError: Several attributes may be it.
+        SourceError: Several attributes may be it.
     """
     values = {
         name: [_value(region.attributes.get(name), found.attributes.get(name)) for region in found.regions]
@@ -92,7 +92,7 @@ def _choose(values: dict[str, list[str | None]], attributes: dict[str, Any], nam
         if len(candidates) == 1:
             return candidates[0]
     shown = "; ".join(f"{name!r} ({_some(given)})" for name, given in values.items())
-    raise ExportError(
+    raise SourceError(
         f"Regions have {len(values)} attributes, and {len(full)} of them have a value in all regions: {shown}. Say "
         "which is the class by a file with its values, one a line: --classes FILE."
     )
@@ -123,7 +123,7 @@ def _ticked(value: Any) -> list[str]:
 def _refuse_several(region: Region, name: str) -> None:
     ticked = _ticked(region.attributes.get(name))
     if len(ticked) > 1:
-        raise ExportError(
+        raise SourceError(
             f"{first_upper(region.what)} has {len(ticked)} options of {name!r}, {ticked[0]!r} and "
             f"{ticked[1]!r}: a region is of one class. Leave one of them ticked, and export again."
         )

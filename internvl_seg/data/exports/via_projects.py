@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .export import ExportError
+from .export import SourceError
 from .fields import as_list, as_mapping, as_number, as_text, first_upper
 from .notes import Notes
 
@@ -48,7 +48,7 @@ def files_of_project(content: dict[str, Any], name: str, notes: Notes) -> ViaFil
         notes: Takes what is no area of a picture.
 
     Raises:
-        ExportError: Something in it is not as VGG Image Annotator writes it.
+        SourceError: Something in it is not as VGG Image Annotator writes it.
     """
     attributes = {key: as_mapping(value, f"attribute {key} of {name}") for key, value in content["attribute"].items()}
     titles = _titles(attributes)
@@ -116,7 +116,7 @@ def _shape(numbers: list[float], what: str) -> dict[str, Any]:
     if kind in _NO_AREAS:
         return {"name": _NO_AREAS[kind]}
     if kind not in _NUMBERS or len(values) < _NUMBERS[kind]:
-        raise ExportError(
+        raise SourceError(
             f"{first_upper(what)} has the shape {str(numbers)[:60]}: the number of a rectangle (2), circle (3), "
             "ellipse (4) or polygon (7) and its coordinates were expected. Delete it, and save the project again."
         )
@@ -139,7 +139,7 @@ def _circle(x: Any, y: Any, what: str) -> dict[str, Any]:
     """The circle through three points."""
     sides = 2 * np.array([[x[1] - x[0], y[1] - y[0]], [x[2] - x[0], y[2] - y[0]]])
     if abs(np.linalg.det(sides)) < 1e-9:
-        raise ExportError(f"The three points of {what} lie on a line, where a circle was expected. Delete it.")
+        raise SourceError(f"The three points of {what} lie on a line, where a circle was expected. Delete it.")
     squares = x**2 + y**2
     cx, cy = np.linalg.solve(sides, squares[1:] - squares[0]).tolist()
     return {"name": "circle", "cx": cx, "cy": cy, "r": float(np.hypot(cx - x[0], cy - y[0]))}

@@ -9,7 +9,7 @@ import io
 import json
 from typing import Any
 
-from .export import ExportError
+from .export import SourceError
 from .fields import as_list, as_mapping, is_count
 from .notes import Notes
 from .source import Source
@@ -52,19 +52,19 @@ def files_of_table(source: Source, name: str, notes: Notes) -> ViaFiles:
     """The pictures of a table with their regions.
 
     Raises:
-        ExportError: A row is not as VGG Image Annotator writes it.
+        SourceError: A row is not as VGG Image Annotator writes it.
     """
     try:
         text = source.path(name).read_bytes().decode("utf-8-sig")
     except ValueError as error:
-        raise ExportError(f"{source.path(name)} is no UTF-8: {error}. Export it again, or as JSON.") from error
+        raise SourceError(f"{source.path(name)} is no UTF-8: {error}. Export it again, or as JSON.") from error
     if _HEADER_OF_THREE in text:
         return _of_three(text, name, notes)
     entries: dict[str, Any] = {}
     for number, fields in _rows(text, name)[1:]:
         what = f"line {number} of {name}"
         if len(fields) < len(_COLUMNS):
-            raise ExportError(f"{what} has {len(fields)} fields, and {len(_COLUMNS)} were expected. Export it again.")
+            raise SourceError(f"{what} has {len(fields)} fields, and {len(_COLUMNS)} were expected. Export it again.")
         # A comma in the name of a file is as bare as those between fields.
         named, fields = ",".join(fields[: 1 - len(_COLUMNS)]), fields[1 - len(_COLUMNS) :]
         size = int(fields[0]) if is_count(fields[0].strip().lstrip("-")) else -1
@@ -83,7 +83,7 @@ def _rows(text: str, name: str) -> list[tuple[int, list[str]]]:
         reader = csv.reader(io.StringIO(text, newline=""))
         return [(reader.line_num, fields) for fields in reader if any(map(str.strip, fields))]
     except csv.Error as error:
-        raise ExportError(f"{name} is no CSV: {error}. Export it again, or as JSON.") from error
+        raise SourceError(f"{name} is no CSV: {error}. Export it again, or as JSON.") from error
     finally:
         csv.field_size_limit(longest)
 
@@ -92,7 +92,7 @@ def _json(text: str, what: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ExportError(f"{what} holds {text[:60]!r}, which is no JSON: {error}. Export it again.") from error
+        raise SourceError(f"{what} holds {text[:60]!r}, which is no JSON: {error}. Export it again.") from error
 
 
 def _of_three(text: str, name: str, notes: Notes) -> ViaFiles:
@@ -108,7 +108,7 @@ def _of_three(text: str, name: str, notes: Notes) -> ViaFiles:
     for number, fields in _rows(body, name):
         what = f"row {number} of {name}"
         if len(fields) != len(_COLUMNS_OF_THREE):
-            raise ExportError(
+            raise SourceError(
                 f"{what} has {len(fields)} fields, and {len(_COLUMNS_OF_THREE)} were expected. Export it again."
             )
         listed = [str(one) for one in as_list(_json(fields[1], what), f"'file_list' of {what}")]

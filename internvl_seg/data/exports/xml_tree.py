@@ -4,7 +4,7 @@ from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from .export import ExportError
+from .export import SourceError
 
 
 def read_xml(path: Path) -> Element:
@@ -14,7 +14,7 @@ def read_xml(path: Path) -> Element:
     labelling tool writes one, so that every file that has one is refused.
 
     Raises:
-        ExportError: It is no XML, or has a document type.
+        SourceError: It is no XML, or has a document type.
     """
     builder = TreeBuilder()
     parser = expat.ParserCreate()
@@ -24,7 +24,7 @@ def read_xml(path: Path) -> Element:
     parser.CharacterDataHandler = builder.data
 
     def refuse(*_: object) -> None:
-        raise ExportError(
+        raise SourceError(
             f"{path} has a document type (<!DOCTYPE), which may hold entities that fill the memory; labelling tools "
             "write none. Take that part out if you know where the file comes from."
         )
@@ -35,4 +35,4 @@ def read_xml(path: Path) -> Element:
             parser.ParseFile(file)
         return builder.close()
     except (expat.ExpatError, AssertionError, LookupError, ValueError) as error:
-        raise ExportError(f"{path} is no XML: {error}. Export it again.") from error
+        raise SourceError(f"{path} is no XML: {error}. Export it again.") from error

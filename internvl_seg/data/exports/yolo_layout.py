@@ -8,7 +8,7 @@ import yaml
 
 from .class_table import ClassTable, given_classes
 from .colour_tables import read_classes
-from .export import ExportError, Split
+from .export import SourceError, Split
 from .fields import is_count
 from .notes import Notes
 from .picture_index import PictureIndex
@@ -67,7 +67,7 @@ def read_layout(source: Source, index: PictureIndex, notes: Notes) -> Layout:
     """Read the YAML file, or the folders if there is none.
 
     Raises:
-        ExportError: The classes are not to be known, or no picture is where the file says.
+        SourceError: The classes are not to be known, or no picture is where the file says.
     """
     name = yaml_file(source)
     if name is None:
@@ -81,7 +81,7 @@ def read_layout(source: Source, index: PictureIndex, notes: Notes) -> Layout:
             given = tuple(read_classes(where))
             notes.say(f"The classes are those of {listed}.")
         if not given:
-            raise ExportError(
+            raise SourceError(
                 f"{source.root} has no data.yaml that names the classes. Give their names with --classes, a line each."
             )
         table = ClassTable(where)
@@ -89,7 +89,7 @@ def read_layout(source: Source, index: PictureIndex, notes: Notes) -> Layout:
         return Layout("labels/ beside images/", table, places, _of_folders(index))
     data = _load(source, name)
     if "kpt_shape" in data:
-        raise ExportError(f"{source.path(name)} has kpt_shape: its labels are points of a body, no areas.")
+        raise SourceError(f"{source.path(name)} has kpt_shape: its labels are points of a body, no areas.")
     table = ClassTable(source.path(name))
     places = _places(source, name, data, table)
     found = _of_yaml(source, name, data, index, notes)
@@ -118,7 +118,7 @@ def _places(source: Source, name: str, data: dict[str, Any], table: ClassTable) 
         names = dict(enumerate(label.name for label in given))
     if not isinstance(names, dict) or not names or not all(map(_is_class, names, names.values())):
         # What stands there is not shown: a few lines of YAML may be a text that fills the memory.
-        raise ExportError(
+        raise SourceError(
             f"{source.path(name)} has no names of classes: a list of them was expected, or their ids with their names. "
             "Write it, or give the names with --classes."
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..masks import ColouredMaskError, LabelError
-from .header import DAMAGED, Header, check_claims, find_damage, open_file, read_ends, read_header, seems_whole
+from .header import DAMAGED, Header, check_claims, find_damage, open_image_file, read_ends, read_header, seems_whole
 from .loading import Loader
 
 # A histogram of OpenCV is of fp32, which holds whole numbers up to here.
@@ -81,7 +81,7 @@ class MaskFacts:
 def look_at_image(path: str) -> ImageFacts:
     """What the file says, without decoding it."""
     try:
-        with open_file(path) as file:
+        with open_image_file(path) as file:
             start, tail, length = read_ends(file)
             stamp = hashlib.blake2b(start + tail + str(length).encode(), digest_size=8).hexdigest()
             try:
@@ -131,7 +131,7 @@ def read_mask(loader: Loader, info: dict[str, Any]) -> MaskFacts:
     """
     path, header = info["seg_map_path"], Header()
     try:
-        with open_file(path) as file:
+        with open_image_file(path) as file:
             header = read_header(file)
     except (Image.DecompressionBombError, *DAMAGED):
         pass
@@ -196,7 +196,7 @@ def _is_cut(path: str, header: Header, image: NDArray[Any]) -> bool:
         return True
     if header.is_float or image.max(initial=0) > 255 or (image.dtype.kind == "f" and (image % 1).any()):
         return False
-    with open_file(path) as file:
+    with open_image_file(path) as file:
         stored = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
     # A step that chooses bands says nothing of the others.
     if stored is None or np.atleast_3d(stored).shape[2] > np.atleast_3d(image).shape[2]:

@@ -56,7 +56,7 @@ class Header:
         return ", ".join(part for part in (self.format, bands) if part) or "an unknown format"
 
 
-def open_file(path: str) -> BinaryIO:
+def open_image_file(path: str) -> BinaryIO:
     """A file, or one in an archive, which is read whole."""
     return io.BytesIO(fileio.get(path)) if file_of(path) != path else open(path, "rb")
 
@@ -161,7 +161,7 @@ def check_claims(path: str) -> None:
         ValueError: It is one.
         OSError: It cannot be read.
     """
-    with open_file(path) as file:
+    with open_image_file(path) as file:
         length = file.seek(0, 2)
         if not length:
             raise ValueError("the file has no content")
@@ -180,16 +180,16 @@ def find_damage(path: str, header: Header) -> str:
     OpenCV fills what is cut off with grey. Marks and checksums are looked at; where a format has none, Pillow decodes.
     """
     if header.format == "PNG":
-        with open_file(path) as file:
+        with open_image_file(path) as file:
             return _png_damage(file.read())
     if not header.format:
         return ""
     if header.format == "JPEG":
-        with open_file(path) as file:
+        with open_image_file(path) as file:
             if seems_whole(read_ends(file)[1], header):
                 return ""
     try:
-        with open_file(path) as file, Image.open(file) as image:
+        with open_image_file(path) as file, Image.open(file) as image:
             image.load()
     except Image.DecompressionBombError:
         return ""  # Pillow opens no more; the reader did.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TypeVar
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 
 Value = TypeVar("Value")
 
@@ -12,5 +12,5 @@ def refusal(call: Callable[[], Value]) -> tuple[Value | None, str]:
     """What a call gives, and the words in which it was refused, empty if it was not."""
     try:
         return call(), ""
-    except ExportError as error:
+    except SourceError as error:
         return None, str(error)

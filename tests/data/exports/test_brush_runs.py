@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from internvl_seg.data.exports.brush_runs import brush_alpha
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from tests.data.exports.refusals import refusal
 
 LENGTHS = (3, 4, 8, 16)
@@ -47,7 +47,7 @@ def test_any_stream(case: tuple[list[int], list[int], tuple[int, int], int]) -> 
     data, values, size, _ = case
     np.testing.assert_array_equal(brush_alpha(data, size, "x"), np.reshape(values, (*size, 4))[..., 3])
     if len(data) > 7:
-        with pytest.raises(ExportError, match=r"ends before|no values"):
+        with pytest.raises(SourceError, match=r"ends before|no values"):
             brush_alpha(data[:-2], size, "x")
 
 

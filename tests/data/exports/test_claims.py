@@ -10,7 +10,7 @@ from PIL import Image
 from internvl_seg.data.class_files import ClassFileError, read_class_file
 from internvl_seg.data.exports.class_table import table_of_values
 from internvl_seg.data.exports.colour_tables import read_classes
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.formats import roboflow_masks
 from internvl_seg.data.exports.mask_files import has_colours_by_number, is_coloured
 from internvl_seg.data.exports.pictures import Picture
@@ -35,7 +35,7 @@ def write_tiff(path: Path, width: int, height: int) -> None:
 
 def test_a_raster_that_is_larger_than_the_memory_is_refused_in_words(tmp_path: Path) -> None:
     write_tiff(tmp_path / "a.tif", 2**31 - 1, 2**20)
-    with Picture(tmp_path / "a.tif", "a.tif") as picture, pytest.raises(ExportError, match=r"a\.tif.* memory"):
+    with Picture(tmp_path / "a.tif", "a.tif") as picture, pytest.raises(SourceError, match=r"a\.tif.* memory"):
         picture.read()
 
 
@@ -49,13 +49,13 @@ def test_numbers_of_thousands_of_digits_are_texts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [LONG, "-1", "x", str(2**63)])
 def test_roboflows_values_are_whole_numbers(tmp_path: Path, value: str) -> None:
     (tmp_path / "_classes.csv").write_text(f"Pixel Value, Class\n0, background\n{value}, road\n")
-    with pytest.raises(ExportError, match=r"_classes\.csv is no table"):
+    with pytest.raises(SourceError, match=r"_classes\.csv is no table"):
         roboflow_masks.read(Source(tmp_path))
 
 
 def test_a_class_without_a_name_is_none(tmp_path: Path) -> None:
     (tmp_path / "colours.json").write_text('{"road": [1, 2, 3], " ": [4, 5, 6]}')
-    with pytest.raises(ExportError, match="no table of classes"):
+    with pytest.raises(SourceError, match="no table of classes"):
         read_classes(tmp_path / "colours.json")
 
 

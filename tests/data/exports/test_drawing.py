@@ -21,7 +21,7 @@ from internvl_seg.data.exports.drawing import (
     points_of,
     trim,
 )
-from internvl_seg.data.exports.export import IGNORED, UNLABELLED, ExportError, Window
+from internvl_seg.data.exports.export import IGNORED, UNLABELLED, SourceError, Window
 
 SIZE = (24, 31)
 OUTLINES = [
@@ -124,7 +124,7 @@ def test_ellipses_of_cvat(x: float, y: float, wide: float, high: float, angle: f
     ],
 )
 def test_what_are_no_points(values: object) -> None:
-    with pytest.raises(ExportError, match=r"The points of annotation 7 of a\.json"):
+    with pytest.raises(SourceError, match=r"The points of annotation 7 of a\.json"):
         points_of(values, "annotation 7 of a.json")
 
 
@@ -143,6 +143,6 @@ def test_points_as_a_list_or_as_pairs() -> None:
 def test_labels_of_a_picture_of_another_size() -> None:
     labels = labels_of([box(0, 0, 1, 1, 0)], "a.jpg of a.json", (10**9, 5))
     with pytest.raises(
-        ExportError, match=r"a\.jpg of a\.json was labelled with 1000000000 rows and 5 columns, .* has 4"
+        SourceError, match=r"a\.jpg of a\.json was labelled with 1000000000 rows and 5 columns, .* has 4"
     ):
         labels((4, 5), Window(0, 0, 4, 5))

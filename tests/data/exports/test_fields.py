@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.fields import as_list, as_mapping, as_number, as_size, as_text, as_whole, first_upper
 from tests.data.exports.refusals import refusal
 
@@ -36,7 +36,7 @@ def test_a_value_is_right_or_named(value: Any) -> None:
 def test_sizes() -> None:
     assert as_size(30, 20.0, "a.jpg") == (20, 30)
     for width in (0, -1, 1.5, None, True, float("nan")):
-        with pytest.raises(ExportError, match=r"of a.jpg is"):
+        with pytest.raises(SourceError, match=r"of a.jpg is"):
             as_size(width, 20, "a.jpg")
 
 

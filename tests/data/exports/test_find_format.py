@@ -6,7 +6,7 @@ import pytest
 
 from internvl_seg.data.class_files import read_class_file
 from internvl_seg.data.exports.class_ids import class_ids, classes_text
-from internvl_seg.data.exports.export import IGNORED, UNLABELLED, ClassLabel, Export, ExportError
+from internvl_seg.data.exports.export import IGNORED, UNLABELLED, ClassLabel, Export, SourceError
 from internvl_seg.data.exports.find_format import find_format, known_formats
 from internvl_seg.data.exports.formats import FORMATS
 from internvl_seg.data.exports.source import Source
@@ -36,7 +36,7 @@ def test_named_classes_say_the_order() -> None:
     assert of.classes[0] == ("roof", (0, 0, 0))
     assert "does not name 'road': pixels of it are ignored" in of.notes[0]
     assert "names 'tree', which the export does not have" in of.notes[1]
-    with pytest.raises(ExportError, match="none of them"):
+    with pytest.raises(SourceError, match="none of them"):
         class_ids(export, None, [ClassLabel("sky")])
 
 
@@ -45,7 +45,7 @@ def test_many_classes() -> None:
     of = class_ids(Export("x", "w", many, (), "ignore"), None)
     assert len({label.colour for label in of.classes}) == 254
     assert of.table[253] == 253
-    with pytest.raises(ExportError, match="has 255 classes"):
+    with pytest.raises(SourceError, match="has 255 classes"):
         class_ids(Export("x", "w", many, (), "background"), None)
 
 
@@ -61,14 +61,14 @@ def test_names_in_classes_txt_are_read_back(tmp_path: Path) -> None:
 def test_formats_that_do_not_tell(tmp_path: Path) -> None:
     save(tmp_path / "in/images/a.png", 0)
     save(tmp_path / "in/masks/a.png", random_ids(0, 3))
-    with pytest.raises(ExportError, match=r"--format other is not known\. Known are(.|\n)*cvat_masks"):
+    with pytest.raises(SourceError, match=r"--format other is not known\. Known are(.|\n)*cvat_masks"):
         find_format(Source(tmp_path / "in"), "other")
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ExportError, match="holds no file"):
+    with pytest.raises(SourceError, match="holds no file"):
         find_format(Source(tmp_path / "empty"))
     (tmp_path / "text").mkdir()
     (tmp_path / "text/a.md").touch()
-    with pytest.raises(ExportError, match=r"is no export of a known format\. Known are(.|\n)*id_masks"):
+    with pytest.raises(SourceError, match=r"is no export of a known format\. Known are(.|\n)*id_masks"):
         find_format(Source(tmp_path / "text"))
 
 
@@ -77,7 +77,7 @@ def test_two_formats_that_claim_an_export_are_named(tmp_path: Path) -> None:
     save(tmp_path / "in/Train/Urban/masks_png/0.png", random_ids(0, 8))
     save(tmp_path / "in/JPEGImages/0.png", 0)
     save(tmp_path / "in/SegmentationClass/0.png", random_ids(0, 8))
-    with pytest.raises(ExportError, match=r"may be of 2 formats: voc .*loveda .*--format voc or --format loveda"):
+    with pytest.raises(SourceError, match=r"may be of 2 formats: voc .*loveda .*--format voc or --format loveda"):
         find_format(Source(tmp_path / "in"))
     assert find_format(Source(tmp_path / "in"), "loveda")[0].__name__.endswith("loveda")
 

@@ -8,7 +8,7 @@ import pytest
 import rasterio
 from PIL import Image
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.mask_files import is_coloured
 
 from .prepared import SIZE, make, masks, names, random_ids, save
@@ -72,7 +72,7 @@ def test_lossy_binary_masks_are_parted_in_the_middle(tmp_path: Path) -> None:
 
 
 def test_lossy_masks_of_ids_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="lossy files do not keep ids"):
+    with pytest.raises(SourceError, match="lossy files do not keep ids"):
         ids_of(tmp_path, random_ids(0, 8) * 30, ".jpg")
 
 
@@ -100,7 +100,7 @@ def test_ids_of_32_bits_with_minus_one_and_floating_point(tmp_path: Path) -> Non
     np.testing.assert_array_equal(found, expected)
     _, found = ids_of(tmp_path / "float", ids.astype(np.float32), ".tif")
     np.testing.assert_array_equal(found, expected)
-    with pytest.raises(ExportError, match=r"holds 0\.5: the ids of a mask are whole numbers"):
+    with pytest.raises(SourceError, match=r"holds 0\.5: the ids of a mask are whole numbers"):
         ids_of(tmp_path / "half", ids.astype(np.float32) + 0.5, ".tif")
 
 
@@ -119,7 +119,7 @@ def test_one_id_more_than_classes_that_begin_with_background_is_asked_about(tmp_
     ids, file = random_ids(0, 4), tmp_path / "names.txt"
     file.write_text("background\nroof\ntree\n")
     with pytest.raises(
-        ExportError, match=r"ids from 0 to 3, and 3 classes .* 'background' .* after the last name if 3"
+        SourceError, match=r"ids from 0 to 3, and 3 classes .* 'background' .* after the last name if 3"
     ):
         ids_of(tmp_path / "1", ids, classes=file)
     file.write_text("background\nroof\ntree\nvoid\n")
@@ -170,7 +170,7 @@ def test_values_that_cannot_be_told(tmp_path: Path, pixels: Any, classes: str | 
     if classes:
         (tmp_path / "names.txt").write_text(classes)
         options["classes"] = tmp_path / "names.txt"
-    with pytest.raises(ExportError, match=message):
+    with pytest.raises(SourceError, match=message):
         ids_of(tmp_path, pixels, ".tif", **options)
 
 

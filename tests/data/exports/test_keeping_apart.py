@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.next_command import training_command
 from internvl_seg.data.folder import FolderDataset
 from internvl_seg.training.config import add_options, load_config
@@ -60,7 +60,7 @@ def test_lists_in_other_encodings_with_masks_behind_the_pictures(tmp_path: Path)
     (tmp_path / "val.txt").write_text("/data/images/b0.png /data/masks/b0.png\nimages/b1.png,masks/b1.png\n")
     make(tmp_path / "in", tmp_path / "out", lists=(tmp_path / "train.txt", tmp_path / "val.txt"), shares=None)
     assert set(masks(tmp_path / "out")) == {"train/ä 0", "train/ä 1", "val/b0", "val/b1"}
-    with pytest.raises(ExportError, match=r"gone_val\.txt cannot be read: No such file"):
+    with pytest.raises(SourceError, match=r"gone_val\.txt cannot be read: No such file"):
         make(tmp_path / "in", tmp_path / "other", lists=(tmp_path / "gone_val.txt",), shares=None)
 
 

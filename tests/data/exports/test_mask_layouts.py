@@ -9,7 +9,7 @@ from mmseg.datasets import CityscapesDataset, LoveDADataset, PotsdamDataset
 from numpy.typing import NDArray
 from PIL import Image
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.formats import cityscapes, isprs, loveda, voc
 from internvl_seg.data.exports.source import Source
 
@@ -56,7 +56,7 @@ def test_cvat_masks(tmp_path: Path, elsewhere: bool) -> None:
 
 def test_cvat_without_pictures_says_where_they_may_be(tmp_path: Path) -> None:
     cvat(tmp_path / "in", pictures=False)
-    with pytest.raises(ExportError, match=r"3 pictures are not in the export, the first is a\..*--images FOLDER"):
+    with pytest.raises(SourceError, match=r"3 pictures are not in the export, the first is a\..*--images FOLDER"):
         make(tmp_path / "in", tmp_path / "out")
 
 
@@ -106,7 +106,7 @@ def test_colours_are_those_that_mmsegmentation_has(classes: Any, theirs: Any) ->
 def test_roboflow_tables_that_are_none(tmp_path: Path, table: bytes, words: str) -> None:
     roboflow(tmp_path / "in")
     (tmp_path / "in/train/_classes.csv").write_bytes(table)
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         make(tmp_path / "in", tmp_path / "out")
 
 
@@ -244,5 +244,5 @@ def test_isprs(tmp_path: Path, picture: str, mask: str) -> None:
 def test_a_mask_of_another_size_is_named(tmp_path: Path) -> None:
     save(tmp_path / "in/Train/Urban/images_png/0.png", 0)
     save(tmp_path / "in/Train/Urban/masks_png/0.png", random_ids(0, 8, (SIZE[0] + 1, SIZE[1])))
-    with pytest.raises(ExportError, match=r"masks_png/0\.png is 60 x 41 pixels, its picture 60 x 40"):
+    with pytest.raises(SourceError, match=r"masks_png/0\.png is 60 x 41 pixels, its picture 60 x 40"):
         make(tmp_path / "in", tmp_path / "out")

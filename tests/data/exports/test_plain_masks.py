@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from internvl_seg.data.exports.colour_tables import read_classes
-from internvl_seg.data.exports.export import ClassLabel, ExportError
+from internvl_seg.data.exports.export import ClassLabel, SourceError
 from internvl_seg.data.exports.pairs import find_pairs, split_of_folders
 
 from .prepared import SIZE, make, masks, names, random_ids, save
@@ -99,7 +99,7 @@ def test_masks_in_colours_with_a_table_beside_them(tmp_path: Path, table: str) -
 )
 def test_tables_that_are_none(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
-    with pytest.raises(ExportError, match=message):
+    with pytest.raises(SourceError, match=message):
         read_classes(tmp_path / name)
 
 
@@ -114,7 +114,7 @@ def test_colours_without_a_table_are_listed(tmp_path: Path) -> None:
     save(tmp_path / "in/images/b.jpg", 0)
     save(tmp_path / "in/masks/b.png", COLOURS[np.ones(SIZE, int)])
     with pytest.raises(
-        ExportError,
+        SourceError,
         match=r"Which colour is which class\?.*road #804000, and give it.*\n  #000000  50\.00 %.*\n  #804000  50",
     ):
         make(tmp_path / "in", tmp_path / "out")
@@ -128,7 +128,7 @@ def test_smooth_edges_are_counted_and_the_nearest_is_taken_when_asked(tmp_path: 
     noisy = np.clip(colours + np.random.default_rng(0).integers(-9, 10, colours.shape), 0, 255).astype(np.uint8)
     save(tmp_path / "in/a.jpg", 0)
     save(tmp_path / "in/a_mask.png", noisy)
-    with pytest.raises(ExportError, match=r"pixels in \d+ colours that are no class.*--colour-distance"):
+    with pytest.raises(SourceError, match=r"pixels in \d+ colours that are no class.*--colour-distance"):
         make(tmp_path / "in", tmp_path / "out")
     make(tmp_path / "in", tmp_path / "near", colour_distance=20)
     np.testing.assert_array_equal(masks(tmp_path / "near")["train/a"], ids)

@@ -15,7 +15,7 @@ from PIL import Image
 from rasterio.transform import from_origin
 
 from internvl_seg.data.exports import preparing
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.preparation import FILE
 from internvl_seg.data.exports.reporting import report, write_report
 from internvl_seg.data.folder_lock import FolderInUseError, locked_folder
@@ -73,10 +73,10 @@ def test_a_second_run_writes_nothing_anew_and_a_changed_picture_again(tmp_path: 
 def test_other_options_in_the_same_folder_are_refused(tmp_path: Path) -> None:
     folder(tmp_path / "in")
     make(tmp_path / "in", tmp_path / "out")
-    with pytest.raises(ExportError, match=r"was prepared otherwise: tile was None and is 32"):
+    with pytest.raises(SourceError, match=r"was prepared otherwise: tile was None and is 32"):
         make(tmp_path / "in", tmp_path / "out", tile=32)
     (tmp_path / "names.txt").write_text("a\nb\nc\n")
-    with pytest.raises(ExportError, match=r"was prepared otherwise: classes was"):
+    with pytest.raises(SourceError, match=r"was prepared otherwise: classes was"):
         make(tmp_path / "in", tmp_path / "out", classes=tmp_path / "names.txt")
 
 
@@ -84,14 +84,14 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path) -> None:
     folder(tmp_path / "in")
     (tmp_path / "out").mkdir()
     (tmp_path / "out/notes.txt").touch()
-    with pytest.raises(ExportError, match=r"holds notes\.txt and 0 more, which were not prepared here"):
+    with pytest.raises(SourceError, match=r"holds notes\.txt and 0 more, which were not prepared here"):
         make(tmp_path / "in", tmp_path / "out")
 
 
 @pytest.mark.parametrize("out", ["in", "in/out", "."])
 def test_a_folder_in_the_source_or_around_it_is_refused(tmp_path: Path, out: str) -> None:
     folder(tmp_path / "in")
-    with pytest.raises(ExportError, match="the source is never changed"):
+    with pytest.raises(SourceError, match="the source is never changed"):
         make(tmp_path / "in", tmp_path / out)
 
 

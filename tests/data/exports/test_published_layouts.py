@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.pairs import find_pairs
 from internvl_seg.data.exports.source import Source
@@ -133,7 +133,7 @@ def test_ids_that_may_begin_with_one_are_told(tmp_path: Path) -> None:
 def test_archives_are_to_be_unpacked(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / name).write_bytes(b"PK")
     for root in (tmp_path, tmp_path / name):
-        with pytest.raises(ExportError, match=rf"is an archive\. .*{words}"):
+        with pytest.raises(SourceError, match=rf"is an archive\. .*{words}"):
             find_format(Source(root))
 
 
@@ -165,7 +165,7 @@ def test_archives_are_to_be_unpacked(tmp_path: Path, name: str, words: str) -> N
 )
 def test_what_is_near_to_a_format_says_what_to_do(tmp_path: Path, file: str, content: str, words: str) -> None:
     (tmp_path / file).write_text(content)
-    with pytest.raises(ExportError, match=rf"is no export of a known format\. .*{words}.* Known are"):
+    with pytest.raises(SourceError, match=rf"is no export of a known format\. .*{words}.* Known are"):
         find_format(Source(tmp_path))
 
 
@@ -238,7 +238,7 @@ def test_bdd100k_as_of_2020_and_of_2018(tmp_path: Path, picture: str, mask: str,
 
 def test_bdd100k_without_pictures(tmp_path: Path) -> None:
     save(tmp_path / "in/bdd100k/labels/sem_seg/masks/train/a.png", random_ids(0, 19))
-    with pytest.raises(ExportError, match="no pictures in images/10k"):
+    with pytest.raises(SourceError, match="no pictures in images/10k"):
         make(tmp_path / "in", tmp_path / "out")
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.run_lengths import (
     box_mask,
     coco_mask,
@@ -115,14 +115,14 @@ def test_kaggle_counts_down_the_columns_from_one() -> None:
     ],
 )
 def test_what_is_no_mask_of_coco(stored: Any, words: str) -> None:
-    with pytest.raises(ExportError, match=f"annotation 7 of a.json.*{words}|{words}.*annotation 7") as caught:
+    with pytest.raises(SourceError, match=f"annotation 7 of a.json.*{words}|{words}.*annotation 7") as caught:
         coco_mask(stored, (4, 5), "annotation 7 of a.json")
     assert "annotation 7 of a.json" in str(caught.value)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 10**9, 10**9), (-1, 0, 2, 2), (3, 0, 2, 2), (0, 4, 2, 2)])
 def test_a_box_beyond_the_picture(box: tuple[int, int, int, int]) -> None:
-    with pytest.raises(ExportError, match=r"shape 2 of a\.xml is at row"):
+    with pytest.raises(SourceError, match=r"shape 2 of a\.xml is at row"):
         box_mask(np.array([box[2] * box[3]]), box, (4, 5), "shape 2 of a.xml")
 
 
@@ -130,7 +130,7 @@ def test_a_box_beyond_the_picture(box: tuple[int, int, int, int]) -> None:
     "text", ["0 2", "1 21", "21 1", "3", "1 -2", "1 99999999999999999999", "1 9223372036854775807"]
 )
 def test_what_is_no_row_of_kaggle(text: str) -> None:
-    with pytest.raises(ExportError, match=r"line 3 of train\.csv"):
+    with pytest.raises(SourceError, match=r"line 3 of train\.csv"):
         mask_of_pairs(text, (4, 5), "line 3 of train.csv")
 
 

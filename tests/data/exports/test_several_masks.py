@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from internvl_seg.data.exports.class_pairs import find_class_pairs
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.reporting import report
 from internvl_seg.data.exports.source import Source
@@ -73,7 +73,7 @@ def test_a_file_of_classes_says_which_is_on_top(tmp_path: Path, beside: bool) ->
     assert prepared.ids.classes[1].colour == (255, 0, 0)
     np.testing.assert_array_equal(masks(tmp_path / "out")["train/a"], np.where(CAT, 2, np.where(DOG, 1, 0)))
     file.write_text("bird\n")
-    with pytest.raises(ExportError, match=r"names bird; the masks are of cat, dog, none of them"):
+    with pytest.raises(SourceError, match=r"names bird; the masks are of cat, dog, none of them"):
         make(root, tmp_path / "other", classes=None if beside else file)
 
 
@@ -119,7 +119,7 @@ def test_pictures_elsewhere(tmp_path: Path) -> None:
 def test_a_mask_of_more_than_two_values_is_refused(tmp_path: Path) -> None:
     root = classes_in(tmp_path / "in")
     save(root / "masks/cat/a.png", random_ids(0, 3))
-    with pytest.raises(ExportError, match=r"cat/a\.png holds 2 values beside 0, such as 1 and 2"):
+    with pytest.raises(SourceError, match=r"cat/a\.png holds 2 values beside 0, such as 1 and 2"):
         make(root, tmp_path / "out", format="class_masks")
 
 
@@ -190,10 +190,10 @@ def test_a_mask_an_object(tmp_path: Path, named: str | None) -> None:
 def test_a_mask_an_object_is_of_one_class_and_two_values(tmp_path: Path) -> None:
     root = nuclei(tmp_path / "in")
     (tmp_path / "names.txt").write_text("cell\nglass\n")
-    with pytest.raises(ExportError, match=r"names cell, glass: the masks are of objects of one class"):
+    with pytest.raises(SourceError, match=r"names cell, glass: the masks are of objects of one class"):
         make(root, tmp_path / "out", classes=tmp_path / "names.txt")
     save(root / "stage1_train/0a7d30/masks/07a9bf.png", random_ids(0, 3))
-    with pytest.raises(ExportError, match=r"07a9bf\.png holds 2 values beside 0"):
+    with pytest.raises(SourceError, match=r"07a9bf\.png holds 2 values beside 0"):
         make(root, tmp_path / "out", format="object_masks")
 
 

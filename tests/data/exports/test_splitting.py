@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, reject
 from hypothesis import strategies as st
 
-from internvl_seg.data.exports.export import Annotated, ExportError
+from internvl_seg.data.exports.export import Annotated, SourceError
 from internvl_seg.data.exports.splitting import draw_splits, group_names, read_lists, read_shares, split_in, split_of
 
 groups = st.sets(st.text(min_size=1, max_size=6), min_size=3, max_size=60)
@@ -21,7 +21,7 @@ def test_pictures_that_are_added_change_no_split(first: set[str], more: set[str]
     shares = (0.6, 0.2, 0.2)
     try:
         before, after = draw_splits(first, shares, seed), draw_splits(first | more, shares, seed)
-    except ExportError:
+    except SourceError:
         reject()  # A split is left empty; were all, Hypothesis would say so.
     assert {name: after.of[name] for name in first} == before.of
 
@@ -49,9 +49,9 @@ def test_a_split_without_a_share_gets_nothing() -> None:
 
 
 def test_a_seed_that_leaves_a_split_empty_is_refused() -> None:
-    with pytest.raises(ExportError, match=r"leave .*without any of the 3 groups with seed 0"):
+    with pytest.raises(SourceError, match=r"leave .*without any of the 3 groups with seed 0"):
         draw_splits("abc", (0.98, 0.01, 0.01), 0)
-    with pytest.raises(ExportError, match="2 groups cannot be in 3 splits"):
+    with pytest.raises(SourceError, match="2 groups cannot be in 3 splits"):
         draw_splits("ab", (0.8, 0.1, 0.1))
 
 
@@ -64,7 +64,7 @@ def test_shares(text: str, shares: tuple[float, ...]) -> None:
 
 @pytest.mark.parametrize("text", ["", "a,b", "-1,2", "0,0,0", "1,2,3,4", "nan,1", "inf"])
 def test_shares_that_are_none(text: str) -> None:
-    with pytest.raises(ExportError, match="expected shares"):
+    with pytest.raises(SourceError, match="expected shares"):
         read_shares(text)
 
 
@@ -74,9 +74,9 @@ def test_groups_by_pattern_folder_and_export() -> None:
     assert list(group_names(some, "folder").values()) == ["a", "a", "b"]
     assert list(group_names(some, None).values()) == ["p", "p", "b/site2_01"]
     assert list(group_names(some, "picture").values()) == [picture.name for picture in some]
-    with pytest.raises(ExportError, match=r"1 of 3 names, the first is 'b/site2_01'"):
+    with pytest.raises(SourceError, match=r"1 of 3 names, the first is 'b/site2_01'"):
         group_names(some, "site1")
-    with pytest.raises(ExportError, match="no regular expression"):
+    with pytest.raises(SourceError, match="no regular expression"):
         group_names(some, "(")
 
 
@@ -105,7 +105,7 @@ def test_lists_that_cannot_be_followed(tmp_path: Path, lists: dict[str, str], me
     if message is None:
         assert read_lists(pictures("x/a", "x/b", "y/b"), files).of == {"x/a": "train"}
         return
-    with pytest.raises(ExportError, match=message):
+    with pytest.raises(SourceError, match=message):
         read_lists(pictures("x/a", "x/b", "y/b"), files)
 
 

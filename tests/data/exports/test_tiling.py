@@ -12,7 +12,7 @@ from PIL import Image
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine, from_origin
 
-from internvl_seg.data.exports.export import ExportError, Window
+from internvl_seg.data.exports.export import SourceError, Window
 from internvl_seg.data.exports.pictures import Picture
 from internvl_seg.data.exports.planning import Options
 from internvl_seg.data.exports.tiling import blocks, cut
@@ -35,7 +35,7 @@ sides = st.integers(1, 90)
     ],
 )
 def test_options_that_do_not_go_together(options: dict[str, Any], words: str) -> None:
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         Options(**options).check()
 
 
@@ -149,7 +149,7 @@ def test_ground_control_points_move_with_the_tile(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no picture"])
 def test_a_file_that_is_no_picture_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(ExportError, match=r"a\.png cannot be read"):
+    with pytest.raises(SourceError, match=r"a\.png cannot be read"):
         Picture(tmp_path / "a.png", "a")
 
 

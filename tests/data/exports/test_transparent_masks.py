@@ -8,7 +8,7 @@ import rasterio
 from numpy.typing import NDArray
 from PIL import Image
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 
 from .prepared import SIZE, make, masks, names, random_ids, save
 from .refusals import refusal
@@ -48,7 +48,7 @@ def test_one_paint_on_nothing_is_an_object_on_background(tmp_path: Path, paint: 
 
 
 def test_masks_of_nothing_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="All pixels of the masks are transparent"):
+    with pytest.raises(SourceError, match="All pixels of the masks are transparent"):
         make(folder(tmp_path, rgba(IDS, np.zeros(SIZE, np.bool_))), tmp_path / "out")
 
 
@@ -89,7 +89,7 @@ def test_bands_that_differ_are_no_ids(tmp_path: Path, bands: int) -> None:
 
 def test_nothing_but_0_is_nothing_to_tell_apart(tmp_path: Path) -> None:
     source = folder(tmp_path, np.zeros(SIZE, np.uint8))
-    with pytest.raises(ExportError, match="hold nothing but 0, so that there is nothing to tell apart"):
+    with pytest.raises(SourceError, match="hold nothing but 0, so that there is nothing to tell apart"):
         make(source, tmp_path / "out")
     (tmp_path / "classes.txt").write_text("ground\nship\n")
     assert names(make(source, tmp_path / "out", classes=tmp_path / "classes.txt")) == ["ground", "ship"]
@@ -99,7 +99,7 @@ def test_smooth_edges_are_told_the_way_that_works(tmp_path: Path) -> None:
     large = Image.fromarray(((IDS == 1) * 255).astype(np.uint8)).resize((2 * SIZE[1], 2 * SIZE[0]), Image.BILINEAR)
     mask = large.resize((SIZE[1], SIZE[0]))
     source = folder(tmp_path, mask)
-    with pytest.raises(ExportError, match=r"'background #000000' and 'object #ffffff'.*--colour-distance 255"):
+    with pytest.raises(SourceError, match=r"'background #000000' and 'object #ffffff'.*--colour-distance 255"):
         make(source, tmp_path / "out")
     (tmp_path / "classes.txt").write_text("background #000000\nobject #ffffff\n")
     make(source, tmp_path / "out", classes=tmp_path / "classes.txt", colour_distance=255)

@@ -64,7 +64,7 @@ REFUSED: list[tuple[str, dict[str, Any], bool]] = [
     ("a head's norm is text", {f"{HEAD}.norm_cfg": "BN"}, True),
     ("an encoder's width is text", {f"{BACKBONE}.arch.embed_dim": "32"}, True),
     ("a bad step stops after None", {"custom_hooks": [{"type": "NonFiniteStepHook", "stop_after": None}]}, True),
-    ("colours are divided by zero", {"model.data_preprocessor.std": [0, 1, 1]}, True),
+    ("colours are divided by zero", {"model.data_preprocessor.mean": [0], "model.data_preprocessor.std": [0]}, True),
     ("batches are no whole patches", {"model.data_preprocessor.size": (30, 42)}, True),
     (
         "a test's mode is misspelt",

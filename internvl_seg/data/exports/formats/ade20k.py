@@ -7,7 +7,7 @@ these classes, which is ignored. The names and colours of the classes are those 
 import re
 from pathlib import PurePosixPath
 
-from ..export import IGNORED, Annotated, ClassLabel, Export, ExportError, Split
+from ..export import IGNORED, Annotated, ClassLabel, Export, SourceError, Split
 from ..mask_files import MaskFile, values_to_classes
 from ..source import Source
 from ..splitting import split_in
@@ -27,14 +27,14 @@ def read(source: Source) -> Export:
     """Read ADE20K.
 
     Raises:
-        ExportError: It has no masks or no pictures.
+        SourceError: It has no masks or no pictures.
     """
     # Whoever reads another format does not wait for it.
     from mmseg.datasets import ADE20KDataset
 
     masks = _files(source, ".png", masks=True)
     if not masks:
-        raise ExportError(
+        raise SourceError(
             f"{source.root} has no {_MASKS}/*/ADE_*.png. Unpack ADEChallengeData2016.zip, and name its folder."
         )
     names, colours = ADE20KDataset.METAINFO["classes"], ADE20KDataset.METAINFO["palette"]
@@ -55,7 +55,7 @@ def read(source: Source) -> Export:
             )
         )
     if not annotated:
-        raise ExportError(f"{source.root} has masks of ADE20K and no picture ADE_*.jpg. Name the folder that has both.")
+        raise SourceError(f"{source.root} has masks of ADE20K and no picture ADE_*.jpg. Name the folder that has both.")
     notes = ["Pixels of id 0, which are of none of the 150 classes, are ignored."]
     if without:
         notes.append(f"{without} of {len(annotated)} pictures have no mask and count as not labelled.")

@@ -7,7 +7,7 @@ As https://doc.bdd100k.com/format.html has it: the ids are those that Cityscapes
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from ..export import IGNORED, Annotated, ClassLabel, Export, ExportError
+from ..export import IGNORED, Annotated, ClassLabel, Export, SourceError
 from ..mask_files import MaskFile, values_to_classes
 from ..picture_index import is_picture
 from ..source import Source
@@ -29,11 +29,11 @@ def read(source: Source) -> Export:
     """Read BDD100K.
 
     Raises:
-        ExportError: It has no masks or no pictures.
+        SourceError: It has no masks or no pictures.
     """
     masks = _masks(source)
     if not masks:
-        raise ExportError(
+        raise SourceError(
             f"{source.root} has no labels/sem_seg/masks/*/*.png. Unpack bdd100k_sem_seg_labels_trainval.zip and "
             "10k_images_trainval.zip into it, with their folders."
         )
@@ -53,7 +53,7 @@ def read(source: Source) -> Export:
             )
         )
     if not annotated:
-        raise ExportError(
+        raise SourceError(
             f"{source.root} has BDD100K's masks and no pictures in images/10k. Unpack 10k_images_trainval.zip into it."
         )
     notes = ["Only the masks of ids are read, beside which are the same in colours and as polygons."]

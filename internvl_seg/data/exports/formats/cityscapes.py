@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from ..export import IGNORED, Annotated, ClassLabel, Export, ExportError
+from ..export import IGNORED, Annotated, ClassLabel, Export, SourceError
 from ..mask_files import MaskFile, values_to_classes
 from ..source import Source
 from ..splitting import split_in
@@ -48,11 +48,11 @@ def read(source: Source) -> Export:
     """Read Cityscapes.
 
     Raises:
-        ExportError: It has no pictures or no ids.
+        SourceError: It has no pictures or no ids.
     """
     why = recognise(source)
     if why is None:
-        raise ExportError(
+        raise SourceError(
             f"{source.root} has no *{_PICTURE} and *{_FINE}. Unpack leftImg8bit_trainvaltest.zip and "
             "gtFine_trainvaltest.zip into it, with their folders."
         )

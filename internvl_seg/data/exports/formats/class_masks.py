@@ -10,7 +10,7 @@ from ...scanning import scan_folder
 from ..class_pairs import ClassPairs, find_class_pairs
 from ..class_table import ClassTable
 from ..colour_tables import find_class_file, read_classes
-from ..export import Annotated, Export, ExportError
+from ..export import Annotated, Export, SourceError
 from ..notes import Notes
 from ..pairs import split_of_folders
 from ..source import Source
@@ -32,11 +32,11 @@ def read(source: Source) -> Export:
     """Read them.
 
     Raises:
-        ExportError: There are none, or one holds more than two values.
+        SourceError: There are none, or one holds more than two values.
     """
     pairs = _pairs(source)
     if pairs is None:
-        raise ExportError(
+        raise SourceError(
             f"{source.root} has no pictures with a mask a class, such as images/a.jpg with masks/cat/a.png and "
             "masks/dog/a.png, or with masks/a_cat.png and masks/a_dog.png."
         )
@@ -102,7 +102,7 @@ def _classes(source: Source, kinds: list[str]) -> tuple[ClassTable, list[str]]:
         table.add(name, colour)
     named = [name for name in table.names() if name in kinds]
     if not named:
-        raise ExportError(
+        raise SourceError(
             f"{path} names {', '.join(table.names()[:_SHOWN])}; the masks are of {', '.join(kinds[:_SHOWN])}, none of "
             "them. Write the names as the masks have them."
         )

@@ -6,7 +6,7 @@ As https://cocodataset.org/#format-data says, and as CVAT ("COCO 1.0"), Labelbox
 from pathlib import PurePosixPath
 
 from ..coco_reading import coco_files, is_panoptic, read_coco
-from ..export import Export, ExportError
+from ..export import Export, SourceError
 from ..notes import Notes
 from ..source import Source
 
@@ -23,12 +23,12 @@ def read(source: Source) -> Export:
     """Read it.
 
     Raises:
-        ExportError: It is panoptic, or not as COCO's files are.
+        SourceError: It is panoptic, or not as COCO's files are.
     """
     notes = Notes()
     files = coco_files(source)
     if not files:
-        raise ExportError(f"{source.root} has no JSON file with 'images', 'annotations' and 'categories'.")
+        raise SourceError(f"{source.root} has no JSON file with 'images', 'annotations' and 'categories'.")
     panoptic = {name for name in files if is_panoptic(source.json(name))}
     # In a file of a split without a label nothing tells what it is, but those beside it and its name.
     others = [name for name in files if name not in panoptic and source.json(name)["annotations"]]
@@ -40,7 +40,7 @@ def read(source: Source) -> Export:
         }
     kept = [name for name in files if name not in panoptic]
     if not kept:
-        raise ExportError(
+        raise SourceError(
             f"{source.path(files[0])} is COCO's panoptic format, whose ids are in PNGs. Take the instances of the same "
             "data (instances_*.json), or export masks."
         )

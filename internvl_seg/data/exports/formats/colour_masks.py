@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..colour_tables import NO_CLASS, find_class_file, read_classes
-from ..export import UNLABELLED, ClassLabel, Export, ExportError, Window
+from ..export import UNLABELLED, ClassLabel, Export, SourceError, Window
 from ..mask_files import Colours, MaskFile, count_values, has_colours_by_number, read_colours
 from ..pictures import Picture
 from ..plain_masks import PlainMasks, are_coloured, find_masks, no_masks
@@ -35,23 +35,23 @@ def read(source: Source) -> Export:
     """Read masks in colours.
 
     Raises:
-        ExportError: There are none, or no table of their colours: the message lists those that are there.
+        SourceError: There are none, or no table of their colours: the message lists those that are there.
     """
     masks = find_masks(source)
     if not masks.masks:
         raise no_masks(source)
     table = _table(source)
     if table is None:
-        raise ExportError(_ask(masks))
+        raise SourceError(_ask(masks))
     where, classes = table
     if not any(label.colour for label in classes):
-        raise ExportError(f"{where} names classes without colours. {_ask(masks)}")
+        raise SourceError(f"{where} names classes without colours. {_ask(masks)}")
     if missing := [label.name for label in classes if label.colour is None]:
-        raise ExportError(f"{where} has no colour for {missing[0]!r}. Write it behind the name: {missing[0]} #804000.")
+        raise SourceError(f"{where} has no colour for {missing[0]!r}. Write it behind the name: {missing[0]} #804000.")
     kept = [label for label in classes if label.name.lower() not in NO_CLASS]
     places = {label.colour: i for i, label in enumerate(kept) if label.colour}
     if len(places) < len(kept):
-        raise ExportError(f"{where} gives one colour to two classes. Give each its own, or name one of them only.")
+        raise SourceError(f"{where} gives one colour to two classes. Give each its own, or name one of them only.")
     notes = [f"Classes and colours are those of {where}.", *masks.notes()]
     for label in classes:
         if label.name.lower() in NO_CLASS and label.colour:
@@ -82,7 +82,7 @@ def _ask(masks: PlainMasks) -> str:
     """The colours that are there, to be named."""
     counts: dict[int, int] = {}
     for _, found in count_values(masks.sample, _codes):
-        if not isinstance(found, ExportError):
+        if not isinstance(found, SourceError):
             for code, count in found.items():
                 counts[code] = counts.get(code, 0) + count
     most = sorted(counts, key=lambda code: -counts[code])

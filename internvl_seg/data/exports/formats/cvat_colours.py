@@ -13,7 +13,7 @@ import numpy as np
 from ...scanning import scan_folder
 from ..class_ids import BACKGROUND
 from ..colour_tables import read_classes
-from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
+from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, Labels, SourceError, whole_map
 from ..mask_files import Colours, MaskFile
 from ..notes import Notes
 from ..picture_index import is_picture
@@ -91,11 +91,11 @@ def read(source: Source) -> Export:
     """Read CVAT's masks.
 
     Raises:
-        ExportError: They or their table are not there.
+        SourceError: They or their table are not there.
     """
     found = _find(source)
     if found is None:
-        raise ExportError(
+        raise SourceError(
             f"{source.root} has no {_TABLE} with colours beside masks such as gtFine/default/*_gtFine_color.png, "
             "default/semantic_rgb/*.png or defaultannot/*.png. Export it again."
         )
@@ -106,7 +106,7 @@ def read(source: Source) -> Export:
         if label.colour is not None
     }
     if len(places) < len(classes):
-        raise ExportError(
+        raise SourceError(
             f"{source.path(found.base + _TABLE)} gives one colour to two classes, so that their masks tell nothing. "
             "Give the labels of the task other colours, and export again."
         )
@@ -131,7 +131,7 @@ def read(source: Source) -> Export:
             len(absent),
         )
     if not annotated:
-        raise ExportError(
+        raise SourceError(
             f"{source.root} has masks and no picture of one, the first is {absent[0]}. Export with 'Save images', or "
             "name the folder of the pictures: --images FOLDER."
         )
@@ -160,7 +160,7 @@ def _find(source: Source) -> _Found | None:
             if masks:
                 try:
                     classes = read_classes(source.path(table))
-                except ExportError:
+                except SourceError:
                     break
                 # CVAT's own background is always there; without it the table is that of the data set itself.
                 named = any(label.name.lower() == BACKGROUND for label in classes)

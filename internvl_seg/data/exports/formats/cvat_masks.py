@@ -7,7 +7,7 @@ import numpy as np
 from ...scanning import scan_folder
 from ..class_ids import BACKGROUND
 from ..colour_tables import read_classes
-from ..export import UNLABELLED, Annotated, Drawn, Export, ExportError, Labels, whole_map
+from ..export import UNLABELLED, Annotated, Drawn, Export, Labels, SourceError, whole_map
 from ..mask_files import Colours, MaskFile
 from ..picture_index import is_picture
 from ..source import Source
@@ -27,14 +27,14 @@ def read(source: Source) -> Export:
     """Read CVAT's masks.
 
     Raises:
-        ExportError: A file is not as CVAT writes it.
+        SourceError: A file is not as CVAT writes it.
     """
     base = _base(source)
     if base is None:
-        raise ExportError(f"{source.root} has no {_MAP} beside {_MASKS}. Export 'Segmentation mask 1.1' again.")
+        raise SourceError(f"{source.root} has no {_MAP} beside {_MASKS}. Export 'Segmentation mask 1.1' again.")
     classes = read_classes(source.path(base + _MAP))
     if uncoloured := [label.name for label in classes if label.colour is None]:
-        raise ExportError(f"{source.path(base + _MAP)} has no colour for {uncoloured[0]!r}. Export it again.")
+        raise SourceError(f"{source.path(base + _MAP)} has no colour for {uncoloured[0]!r}. Export it again.")
     classes.sort(key=lambda label: label.name.lower() != BACKGROUND)  # CVAT sorts by name.
     places = {
         label.colour: UNLABELLED if label.name.lower() == BACKGROUND else i

@@ -17,7 +17,7 @@ from ..class_table import ClassTable
 from ..coco_polygon import coco_polygon
 from ..colour_tables import hex_colour
 from ..drawing import Patch, Shape, check_reach, labels_of, opencv_ellipse
-from ..export import Export, ExportError
+from ..export import Export, SourceError
 from ..fields import is_count
 from ..notes import Notes
 from ..outlines import turned_box
@@ -51,16 +51,16 @@ def read(source: Source) -> Export:
     """Read it.
 
     Raises:
-        ExportError: It is of a video, or not as CVAT's files are, or no picture is there.
+        SourceError: It is of a video, or not as CVAT's files are, or no picture is there.
     """
     files = _files(source)
     if not files:
-        raise ExportError(f"{source.root} has no XML file that begins with <annotations>, as CVAT's do.")
+        raise SourceError(f"{source.root} has no XML file that begins with <annotations>, as CVAT's do.")
     index, notes, table = PictureIndex(source), Notes(), ClassTable(", ".join(files[:3]))
     roots = {name: read_xml(source.path(name)) for name in files}
     for name, root in roots.items():
         if root.find("track") is not None:
-            raise ExportError(
+            raise SourceError(
                 f"{source.path(name)} is 'CVAT for video': its shapes are of tracks, some between frames. Export the "
                 "task as 'CVAT for images 1.1'."
             )
@@ -128,7 +128,7 @@ def _shapes(picture: _Picture, table: ClassTable, notes: Notes) -> list[Shape]:
         if pixels is not None:
             height = element.get("z_order", "0")
             if not is_count(height.lstrip("-")):
-                raise ExportError(f"The z_order of {what} is {height!r}: a whole number was expected.")
+                raise SourceError(f"The z_order of {what} is {height!r}: a whole number was expected.")
             ordered.append((int(height), Shape(table.add(name), pixels)))
     return [shape for _, shape in sorted(ordered, key=lambda pair: pair[0])]
 
@@ -163,7 +163,7 @@ def _polygon(element: Element, what: str) -> NDArray[np.float64]:
     try:
         points = np.array(pairs, np.float64).reshape(-1, 2)
     except ValueError as error:
-        raise ExportError(
+        raise SourceError(
             f"The points of {what} are {element.get('points', '')[:60]!r}: 'x,y;x,y;...' was expected."
         ) from error
     check_reach(points, what)
@@ -183,6 +183,6 @@ def _numbers(element: Element, what: str, *keys: str) -> list[float]:
         values = [float(value) for value in given]
     except ValueError as error:
         said = ", ".join(f"{key}={value!r}" for key, value in zip(keys, given, strict=True))
-        raise ExportError(f"The place of {what} is {said[:120]}: numbers were expected.") from error
+        raise SourceError(f"The place of {what} is {said[:120]}: numbers were expected.") from error
     check_reach(np.array(values), what)
     return values

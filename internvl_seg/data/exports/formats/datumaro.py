@@ -14,7 +14,7 @@ from typing import Any
 from ..class_table import ClassTable
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, labels_of, opencv_ellipse, points_of
-from ..export import Export, ExportError
+from ..export import Export, SourceError
 from ..fields import as_list, as_mapping, as_name, as_number, as_text, as_whole
 from ..notes import Notes
 from ..outlines import turned_box
@@ -44,11 +44,11 @@ def read(source: Source) -> Export:
     """Read it.
 
     Raises:
-        ExportError: It is not as Datumaro's files are, or no picture is there.
+        SourceError: It is not as Datumaro's files are, or no picture is there.
     """
     files = [name for name in source.of_suffix(".json") if _fits(source.json(name))]
     if not files:
-        raise ExportError(f"{source.root} has no JSON file with 'categories' and 'items', as Datumaro's.")
+        raise SourceError(f"{source.root} has no JSON file with 'categories' and 'items', as Datumaro's.")
     index, notes, table = PictureIndex(source), Notes(), ClassTable(", ".join(files[:3]))
     found: dict[str, Labelled] = {}
     for name in files:
@@ -123,7 +123,7 @@ def _shapes(item: dict[str, Any], places: dict[int, int], picture: str, notes: N
             notes.add("Areas without a label, left out", what)
             continue
         if label not in places:
-            raise ExportError(f"The label_id of {what} is {str(label)[:40]}, but there are {len(places)} labels.")
+            raise SourceError(f"The label_id of {what} is {str(label)[:40]}, but there are {len(places)} labels.")
         pixels = _pixels(kind, given, what, notes)
         if pixels is not None:
             ordered.append((as_number(given.get("z_order") or 0, f"'z_order' of {what}"), Shape(places[label], pixels)))
@@ -134,11 +134,11 @@ def _pixels(kind: str, given: dict[str, Any], what: str, notes: Notes) -> Callab
     if kind == "mask":
         return partial(_mask, as_mapping(given.get("rle"), f"'rle' of {what}"), what)
     if kind == "rotated_bbox":
-        raise ExportError(f"{what} is a rotated_bbox: draw it as a polygon, or export as COCO or CVAT for images.")
+        raise SourceError(f"{what} is a rotated_bbox: draw it as a polygon, or export as COCO or CVAT for images.")
     if kind == "ellipse":
         points = points_of(given.get("points"), what)
         if len(points) != 2:
-            raise ExportError(f"The ellipse of {what} has {len(points)} points, and two corners were expected.")
+            raise SourceError(f"The ellipse of {what} has {len(points)} points, and two corners were expected.")
         (left, top), (right, bottom) = points.tolist()
         turn = _turn(given, what)
         return partial(
@@ -147,7 +147,7 @@ def _pixels(kind: str, given: dict[str, Any], what: str, notes: Notes) -> Callab
     if kind == "bbox":
         numbers = as_list(given.get("bbox"), f"'bbox' of {what}")
         if len(numbers) != 4:
-            raise ExportError(f"The box of {what} has {len(numbers)} numbers, and 4 were expected.")
+            raise SourceError(f"The box of {what} has {len(numbers)} numbers, and 4 were expected.")
         left, top, width, height = (as_number(one, f"'bbox' of {what}") for one in numbers)
         outline = turned_box((left, top, left + width, top + height), _turn(given, what))
     else:

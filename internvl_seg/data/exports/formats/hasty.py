@@ -16,7 +16,7 @@ import numpy as np
 
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, points_of
-from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
+from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, Labels, SourceError, whole_map
 from ..fields import (
     as_colour,
     as_list,
@@ -57,7 +57,7 @@ def _listed(source: Source) -> str | None:
         if PurePosixPath(name).name == _CLASSES:
             try:
                 found = source.json(name)
-            except ExportError:
+            except SourceError:
                 continue
             if isinstance(found, list) and found and isinstance(found[0], dict) and "png_index" in found[0]:
                 return name
@@ -75,7 +75,7 @@ def read(source: Source) -> Export:
     """Read an export.
 
     Raises:
-        ExportError: It is damaged, or its pictures are not there.
+        SourceError: It is damaged, or its pictures are not there.
     """
     listed = _listed(source)
     return _read_json(source) if listed is None else _read_masks(source, listed)
@@ -91,7 +91,7 @@ def _read_masks(source: Source, listed: str) -> Export:
         name = as_name(given.get("class_name", given.get("name")), f"'class_name' of a class of {listed}")
         index = as_whole(given.get("png_index"), f"'png_index' of {name!r} in {listed}")
         if not 0 < index < 256 or index in place:
-            raise ExportError(f"{listed} has {name!r} at 'png_index' {index}: 1 to 255, once each, were expected.")
+            raise SourceError(f"{listed} has {name!r} at 'png_index' {index}: 1 to 255, once each, were expected.")
         place[index] = len(labels)
         labels.append(ClassLabel(name, as_colour(given.get("color"))))
     folder = PurePosixPath(listed).parent
@@ -102,7 +102,7 @@ def _read_masks(source: Source, listed: str) -> Export:
         taken = source.images.resolve().relative_to(source.folder.resolve()).as_posix()
         masks = [path for path in masks if not path.is_relative_to(taken)]
     if not masks:
-        raise ExportError(f"{source.path(listed)} has no masks beside it, which are PNGs. Export both again.")
+        raise SourceError(f"{source.path(listed)} has no masks beside it, which are PNGs. Export both again.")
     pictures = PictureIndex(source)
     find = by_stem(pictures, () if source.images is not None else {str(path) for path in masks})
     named_pictures = NamedPictures(pictures, notes)
@@ -128,7 +128,7 @@ def _mapped(path: Path, place: dict[int, int], listed: str) -> Labels:
         table = np.zeros(int(ids.max(initial=0)) + 1, np.uint8)
         for value in np.unique(ids).tolist():
             if value not in place:
-                raise ExportError(f"{path} holds {value}, which {listed} does not name. Export both again.")
+                raise SourceError(f"{path} holds {value}, which {listed} does not name. Export both again.")
             table[value] = place[value]
         return Drawn(table[ids])
 
@@ -185,7 +185,7 @@ def _labels(entry: dict[str, Any], where: str, place: dict[str, int], read_runs:
         label = as_mapping(value, what)
         name = as_name(label.get("class_name"), f"'class_name' of {what}")
         if name not in place:
-            raise ExportError(f"{first_upper(what)} is of class {name!r}, which 'label_classes' does not have.")
+            raise SourceError(f"{first_upper(what)} is of class {name!r}, which 'label_classes' does not have.")
         order = as_number(label.get("z_index") or 0, f"'z_index' of {what}")
         if (pixels := _pixels(label, what, size, read_runs, notes)) is not None:
             found.append((order, Shape(place[name], pixels)))
@@ -200,7 +200,7 @@ def _pixels(
     if label.get("mask"):
         top, left, height, width = box_of(label, what)
         if height > size[0] or width > size[1]:
-            raise ExportError(
+            raise SourceError(
                 f"The box of {what} has {width} x {height} pixels, but the picture {size[1]} x {size[0]}. "
                 "Export it again."
             )

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..class_ids import BACKGROUND
 from ..colour_tables import NO_CLASS, find_class_file, read_classes
-from ..export import IGNORED, MOST_CLASSES, UNLABELLED, ClassLabel, Export, ExportError, Labels, Window
+from ..export import IGNORED, MOST_CLASSES, UNLABELLED, ClassLabel, Export, Labels, SourceError, Window
 from ..mask_files import ASK, TRANSPARENT, Convert, MaskFile, count_values, is_coloured, read_values, values_to_classes
 from ..pictures import Picture
 from ..plain_masks import PlainMasks, find_masks, no_masks
@@ -40,7 +40,7 @@ def read(source: Source) -> Export:
     """Read masks of ids.
 
     Raises:
-        ExportError: There are none, or their values cannot be told: the message lists them.
+        SourceError: There are none, or their values cannot be told: the message lists them.
     """
     masks = find_masks(source)
     if not masks.masks:
@@ -52,7 +52,7 @@ def read(source: Source) -> Export:
         counts, _ = _count(masks)
         near = sum(number for value, number in counts.items() if not _NEAR <= value < 256 - _NEAR)
         if near < 0.98 * sum(counts.values()):
-            raise ExportError(
+            raise SourceError(
                 f"The masks are {masks.masks[0].suffix} files with {len(counts)} values, most not near 0 or 255: "
                 "lossy files do not keep ids. Export them as PNG."
             )
@@ -65,8 +65,8 @@ def read(source: Source) -> Export:
         nodata = _nodata(masks)
         mixed = None if nodata in _HIGH else _of_two_kinds(counts, kinds, named)
         classes, places, said = mixed or _with_transparent(counts, named, nodata)
-    except ExportError as error:
-        raise ExportError(f"{masks.masks[0].parent}: {error}") from error
+    except SourceError as error:
+        raise SourceError(f"{masks.masks[0].parent}: {error}") from error
     classes, places, void = _without_void(classes, places)
     said += void
     of_two = set(places.values()) == {0, 1} and places.get(0, 0) == 0
@@ -101,14 +101,14 @@ def _count(masks: PlainMasks) -> tuple[dict[int, int], set[tuple[bool, bool]]]:
     kinds, failed = set(), None
     paths = dict.fromkeys([*masks.masks, *(mask for parts in masks.several.values() for mask in parts)])
     for _, found in count_values(list(paths), read_values):
-        if isinstance(found, ExportError):
+        if isinstance(found, SourceError):
             failed = failed or found
             continue
         kinds.add((1 in found, 0 in found and not _HIGH.isdisjoint(found)))
         for value, number in found.items():
             counts[value] = counts.get(value, 0) + number
     if not counts:
-        raise failed or ExportError("The masks hold no pixel.")
+        raise failed or SourceError("The masks hold no pixel.")
     return counts, kinds
 
 
@@ -133,7 +133,7 @@ def _nodata(masks: PlainMasks) -> int | None:
         try:
             with Picture(path, path.name) as mask:
                 found.add(mask.nodata)
-        except ExportError:
+        except SourceError:
             continue
     (value,) = found if len(found) == 1 else (None,)
     return None if value is None or not np.isfinite(value) else int(value)
@@ -143,7 +143,7 @@ def _two(named: list[ClassLabel] | None) -> tuple[ClassLabel, ClassLabel]:
     if named is None:
         return ClassLabel(BACKGROUND), ClassLabel("object")
     if len(named) > 2:
-        raise ExportError(f"The masks hold two values, and {len(named)} classes are named. Name two, or the object's.")
+        raise SourceError(f"The masks hold two values, and {len(named)} classes are named. Name two, or the object's.")
     return (named[0], named[1]) if len(named) == 2 else (ClassLabel(BACKGROUND), named[0])
 
 
@@ -158,7 +158,7 @@ def _with_transparent(
         two = _two(named)
         return two, {TRANSPARENT: 0, next(iter(counts)): 1}, [f"Pixels that are not transparent are {two[1].name!r}."]
     if not counts:
-        raise ExportError("All pixels of the masks are transparent. Export them again.")
+        raise SourceError("All pixels of the masks are transparent. Export them again.")
     classes, places, said = _ids(counts, named, nodata)
     return classes, places | {TRANSPARENT: UNLABELLED}, [f"{clear} transparent pixels count as not labelled.", *said]
 
@@ -179,7 +179,7 @@ def _ids(
     places = dict.fromkeys(ignored, IGNORED)
     left = sorted(values - ignored)
     if not left:
-        raise ExportError(f"The masks hold nothing but {_listed(ignored)}, which is no class.")
+        raise SourceError(f"The masks hold nothing but {_listed(ignored)}, which is no class.")
     if set(left) <= {0, left[-1]} and left[-1] in (1, 255, 65535) and (named is None or len(named) <= 2):
         two = _two(named)
         if left[-1] > 1:
@@ -196,7 +196,7 @@ def _ids(
         if left[-1] == len(named):
             zeroth, top = named[0].name, left[-1]
             if left[0] == 0 and zeroth.lower() in _LEFT_OVER:
-                raise ExportError(
+                raise SourceError(
                     f"The masks hold ids from 0 to {top}, and {len(named)} classes are named, of which {zeroth!r} is "
                     f"the first: either {top} is no class or 0 is none. Write 'void' into a line of its own, after the "
                     f"last name if {top} is void, before the first if ids begin with 1: {ASK}."
@@ -206,17 +206,17 @@ def _ids(
                 "void instead, write 'void' into a line after the last name."
             )
             return tuple(named), places | {0: UNLABELLED} | {i + 1: i for i in range(len(named))}, notes
-        raise ExportError(
+        raise SourceError(
             f"{len(named)} classes are named, and the masks hold {_listed(left, counts)}. Ids are lines of the file, "
             f"from 0 or 1 up; greys need their colour behind the name, such as road #555555. Make it complete: {ASK}."
         )
     if left == [0]:
-        raise ExportError(
+        raise SourceError(
             "The masks hold nothing but 0, so that there is nothing to tell apart. See whether they are those that "
             f"were labelled, or name the classes: {ASK}."
         )
     if len(left) > MOST_CLASSES or left[-1] >= _SPARSE * max(len(left), 4) or left[-1] >= MOST_CLASSES:
-        raise ExportError(
+        raise SourceError(
             f"The masks hold {len(left)} values up to {left[-1]}: {_listed(left, counts)}. Are they ids, numbers of "
             "objects, or greys to look at? Name the classes: "
             f"{ASK}; for greys with the grey as the colour, such as road #555555. Of black and white with smooth edges "

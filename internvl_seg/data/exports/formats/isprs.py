@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from ..export import IGNORED, Annotated, ClassLabel, Export, ExportError
+from ..export import IGNORED, Annotated, ClassLabel, Export, SourceError
 from ..mask_files import Colours, MaskFile
 from ..source import Source
 
@@ -41,11 +41,11 @@ def read(source: Source) -> Export:
     """Read Potsdam or Vaihingen.
 
     Raises:
-        ExportError: There is no picture with a mask.
+        SourceError: There is no picture with a mask.
     """
     why = recognise(source)
     if why is None:
-        raise ExportError(f"{source.root} has no pictures of ISPRS with masks beside them, as {SUMMARY}.")
+        raise SourceError(f"{source.root} has no pictures of ISPRS with masks beside them, as {SUMMARY}.")
     places = {colour: place for place, (_, colour) in enumerate(_CLASSES)} | {(0, 0, 0): IGNORED}
     colours = Colours(places, source.colour_distance or _DISTANCE)
     annotated, unused, eroded = [], set(), 0

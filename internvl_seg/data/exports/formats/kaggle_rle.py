@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from ..class_table import ClassTable, given_classes, table_of_values
 from ..drawing import Patch, Shape, labels_of
-from ..export import Export, ExportError
+from ..export import Export, SourceError
 from ..fields import is_count
 from ..kaggle_tables import (
     are_relative,
@@ -65,11 +65,11 @@ def read(source: Source) -> Export:
     """Read it.
 
     Raises:
-        ExportError: A table is not as Kaggle's are, or no picture is there.
+        SourceError: A table is not as Kaggle's are, or no picture is there.
     """
     why = recognise(source)
     if why is None:
-        raise ExportError(f"{source.root} has no CSV file with a column EncodedPixels or rle_mask.")
+        raise SourceError(f"{source.root} has no CSV file with a column EncodedPixels or rle_mask.")
     notes, index = Notes(), PictureIndex(source)
     rows = [row for name in _tables(source, notes) for row in _absolute(list(_rows(source, name)), notes)]
     table, places = _classes(source, rows, why)
@@ -141,13 +141,13 @@ def _classes(source: Source, rows: list[_Row], why: str) -> tuple[ClassTable, Ma
     if values:
         for row in rows:
             if not row.value and row.runs.strip().casefold() not in _EMPTY:
-                raise ExportError(
+                raise SourceError(
                     f"{row.what} has run lengths and no class; other rows have one. Add it, or delete it."
                 )
         return table_of_values(source, values, why)
     given = given_classes(source)
     if len(given) > 1:
-        raise ExportError(f"{why}, but none of classes: {source.classes} (--classes) is to name one, not {len(given)}.")
+        raise SourceError(f"{why}, but none of classes: {source.classes} (--classes) is to name one, not {len(given)}.")
     table = ClassTable(why)
     return table, {"": table.add(*(given[0] if given else (_ONE,)))}
 
@@ -160,7 +160,7 @@ def _tables(source: Source, notes: Notes) -> list[str]:
         if _is_submission(name):
             notes.add("Tables of submissions, left out", name)
     if not tables:
-        raise ExportError(f"{source.root} has tables of submissions alone, whose run lengths are no labels.")
+        raise SourceError(f"{source.root} has tables of submissions alone, whose run lengths are no labels.")
     return tables
 
 
@@ -180,18 +180,18 @@ def _rows(source: Source, name: str) -> Iterator[_Row]:
     try:
         text = as_utf8(content).decode("utf-8-sig")
     except ValueError as error:
-        raise ExportError(f"{source.path(name)} is no UTF-8: {error}. Save it as CSV in UTF-8.") from error
+        raise SourceError(f"{source.path(name)} is no UTF-8: {error}. Save it as CSV in UTF-8.") from error
     header = header_of(content[:_LONGEST_HEADER])
     longest = csv.field_size_limit(max(len(text), 1))  # A field may be as long as the file.
     try:
         lines = list(csv.reader(io.StringIO(text, newline=""), delimiter=header[2] if header else ","))
     except csv.Error as error:
-        raise ExportError(f"{source.path(name)} is no CSV: {error}.") from error
+        raise SourceError(f"{source.path(name)} is no CSV: {error}.") from error
     finally:
         csv.field_size_limit(longest)
     columns = columns_of(lines[0])
     if columns is None or (columns.both is None and columns.picture is None):
-        raise ExportError(
+        raise SourceError(
             f"{source.path(name)} has the columns {', '.join(lines[0])[:120]}: ImageId and EncodedPixels were expected."
         )
     for number, fields in enumerate(lines[1:], start=2):
@@ -199,11 +199,11 @@ def _rows(source: Source, name: str) -> Iterator[_Row]:
             continue
         what = f"line {number} of {name}"
         if len(fields) != len(lines[0]):
-            raise ExportError(f"{what} has {len(fields)} fields, but the header has {len(lines[0])}.")
+            raise SourceError(f"{what} has {len(fields)} fields, but the header has {len(lines[0])}.")
         if columns.both is not None:
             called, mark, of_class = fields[columns.both].rpartition("_")
             if not mark:
-                raise ExportError(f"{what} has {fields[columns.both]!r}: a picture, '_' and a class were expected.")
+                raise SourceError(f"{what} has {fields[columns.both]!r}: a picture, '_' and a class were expected.")
         else:
             called = fields[columns.picture or 0]
             of_class = "" if columns.value is None else fields[columns.value].strip()

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..brush_runs import brush_alpha
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, points_of
-from ..export import Annotated, ClassLabel, Export, ExportError, Labels
+from ..export import Annotated, ClassLabel, Export, Labels, SourceError
 from ..fields import as_list, as_mapping, as_name, as_number, as_size, check_size
 from ..find_pictures import by_stored_name, uploaded_names
 from ..inline_images import base64_bytes, png_mask
@@ -51,7 +51,7 @@ def read(source: Source) -> Export:
     """Read an export.
 
     Raises:
-        ExportError: It is damaged, or its pictures are not there.
+        SourceError: It is damaged, or its pictures are not there.
     """
     notes = Notes()
     pictures = PictureIndex(source)
@@ -71,7 +71,7 @@ def read(source: Source) -> Export:
                     continue
                 regions = _regions(picture.results, task, notes)
                 if path in found and regions is not None and found[path][1] is not None:
-                    raise ExportError(
+                    raise SourceError(
                         f"{task.where} and {found[path][0].where} are both for the picture {path}. Delete one of them."
                     )
                 if path not in found or regions is not None:

@@ -25,7 +25,7 @@ from ..drawing import (
     pillow_polygon,
     points_of,
 )
-from ..export import IGNORED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
+from ..export import IGNORED, Annotated, ClassLabel, Drawn, Export, Labels, SourceError, whole_map
 from ..fields import as_list, as_mapping, as_name, as_size, as_text, check_size, first_upper
 from ..inline_images import base64_bytes, png_mask
 from ..named_pictures import NamedPictures
@@ -72,7 +72,7 @@ def read(source: Source) -> Export:
     """Read an export.
 
     Raises:
-        ExportError: It is damaged, or its pictures are not there.
+        SourceError: It is damaged, or its pictures are not there.
     """
     notes = Notes()
     pictures = PictureIndex(source)
@@ -95,7 +95,7 @@ def read(source: Source) -> Export:
             path = PurePosixPath(file).with_suffix("").as_posix()
             inside += len(picture)
             if inside > _MOST_INSIDE:
-                raise ExportError(
+                raise SourceError(
                     f"The pictures in the JSON files have more than {_MOST_INSIDE >> 30} GiB, which would fill the "
                     "memory. Put the pictures beside the JSON files, as they were when they were labelled."
                 )
@@ -128,7 +128,7 @@ def _labels(source: Source, file: str, place: dict[str, int]) -> Labels:
             check_size(as_size(*stored, f"the picture of {file}"), size, f"The shapes in {file}")
         areas = list(_areas(content, file, Notes()))
         if new := [area.label for area in areas if area.label not in place]:
-            raise ExportError(
+            raise SourceError(
                 f"{file} has {new[0]!r}, which was not there before. Leave the files alone, and try again."
             )
         return draw(size, [Shape(place[area.label], area.pixels) for area in areas])
@@ -154,7 +154,7 @@ def _areas(content: dict[str, Any], file: str, notes: Notes) -> Iterator[_Area]:
             notes.add(f"Shapes of type {kind!r} with fewer than {least} points are left out", what)
             continue
         if most is not None and len(points) > most:
-            raise ExportError(
+            raise SourceError(
                 f"{first_upper(what)} is of type {kind!r} and has {len(points)} points: {most} were expected."
             )
         margin: float = {"line": _LINE_WIDTH, "linestrip": _LINE_WIDTH, "point": _POINT_RADIUS}.get(kind, 0)
@@ -192,7 +192,7 @@ def _mask(points: Any, mask: Any, size: tuple[int, int], what: str) -> Patch:
     (left, top), (right, bottom) = points.astype(np.int64).tolist()
     box = (bottom - top + 1, right - left + 1)
     if min(box) < 1 or box[0] > size[0] or box[1] > size[1]:
-        raise ExportError(
+        raise SourceError(
             f"The box of the mask of {what} goes from {left}, {top} to {right}, {bottom}; the picture has {size[1]} x "
             f"{size[0]} pixels. Draw it again."
         )

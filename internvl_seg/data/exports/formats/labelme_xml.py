@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..class_table import ClassTable
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of
-from ..export import Export, ExportError
+from ..export import Export, SourceError
 from ..fields import is_count
 from ..inline_images import png_mask
 from ..notes import Notes
@@ -54,11 +54,11 @@ def read(source: Source) -> Export:
     """Read it.
 
     Raises:
-        ExportError: A file is not as LabelMe's are, or no picture is there.
+        SourceError: A file is not as LabelMe's are, or no picture is there.
     """
     files = [name for name in source.of_suffix(".xml") if _is_labelme(source, name)]
     if not files:
-        raise ExportError(f"{source.root} has no XML file with <annotation> and polygons, as LabelMe's.")
+        raise SourceError(f"{source.root} has no XML file with <annotation> and polygons, as LabelMe's.")
     index, notes, table = PictureIndex(source), Notes(), ClassTable(f"{source.root}")
     of_objects = _Masks(source)
     masks = {name for name in index.files if _MASKS in PurePosixPath(name).parts[:-1]}
@@ -74,7 +74,7 @@ def read(source: Source) -> Export:
             notes.add("Pictures that are not there, left out", f"{stated} of {name}")
             continue
         if file in found:
-            raise ExportError(f"{found[file][0]} and {name} are both for the picture {file}. Delete one of them.")
+            raise SourceError(f"{found[file][0]} and {name} are both for the picture {file}. Delete one of them.")
         found[file] = name, _size(root)
         shapes[file] = [
             (label, pixels)
@@ -113,14 +113,14 @@ class _Masks:
         """The path of a mask that an object names.
 
         Raises:
-            ExportError: It is not in the export.
+            SourceError: It is not in the export.
         """
         parts = PurePosixPath(near).parts
         found = [PurePosixPath(*parts[:depth], _MASKS, stated).as_posix() for depth in range(len(parts), -1, -1)]
         named = self._named.get(PurePosixPath(stated).name, [])
         name = next((path for path in found if path in self._there), named[0] if len(named) == 1 else None)
         if name is None:
-            raise ExportError(
+            raise SourceError(
                 f"The mask {stated!r} of {what} is not in a folder {_MASKS} of {self._source.folder}. Export again, "
                 "with the masks."
             )
@@ -162,7 +162,7 @@ def _points(polygon: Element, what: str) -> NDArray[np.float64]:
     try:
         points = np.array([[float(x or ""), float(y or "")] for x, y in pairs], np.float64).reshape(-1, 2)
     except ValueError as error:
-        raise ExportError(f"The points of {what} are {str(pairs)[:60]}: numbers were expected.") from error
+        raise SourceError(f"The points of {what} are {str(pairs)[:60]}: numbers were expected.") from error
     check_reach(points, what)
     return points
 

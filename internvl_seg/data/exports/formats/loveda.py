@@ -2,7 +2,7 @@
 
 from pathlib import PurePosixPath
 
-from ..export import IGNORED, Annotated, ClassLabel, Export, ExportError
+from ..export import IGNORED, Annotated, ClassLabel, Export, SourceError
 from ..mask_files import MaskFile, values_to_classes
 from ..source import Source
 from ..splitting import split_in
@@ -31,11 +31,11 @@ def read(source: Source) -> Export:
     """Read LoveDA.
 
     Raises:
-        ExportError: It has no masks.
+        SourceError: It has no masks.
     """
     why = recognise(source)
     if why is None:
-        raise ExportError(
+        raise SourceError(
             f"{source.root} has no Urban/{_MASKS} or Rural/{_MASKS}. Unpack Train.zip and Val.zip into it."
         )
     places = {0: IGNORED} | {i + 1: i for i in range(len(_CLASSES))}

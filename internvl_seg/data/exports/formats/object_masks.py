@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from ..class_ids import is_background
 from ..class_table import ClassTable, given_classes
-from ..export import Annotated, Export, ExportError
+from ..export import Annotated, Export, SourceError
 from ..notes import Notes
 from ..pairs import split_of_folders
 from ..picture_index import is_picture
@@ -33,18 +33,18 @@ def read(source: Source) -> Export:
     """Read them: the masks of a picture are united, as objects of one class.
 
     Raises:
-        ExportError: There are none, one holds more than two values, or ``--classes`` names several.
+        SourceError: There are none, one holds more than two values, or ``--classes`` names several.
     """
     found, notes = _found(source), Notes()
     if not any(found.values()):
-        raise ExportError(
+        raise SourceError(
             f"{source.root} has no folders of one picture in {_PICTURES}/ and the masks of its objects in {_MASKS}/."
         )
     check_two_values([source.path(mask) for some in found.values() for mask in some])
     given = given_classes(source)
     named = [label for label in given if not is_background(label.name)]
     if given and len(named) != 1:
-        raise ExportError(
+        raise SourceError(
             f"{source.classes} (--classes) names {', '.join(label.name for label in given)}: the masks are of objects "
             "of one class. Name it alone."
         )

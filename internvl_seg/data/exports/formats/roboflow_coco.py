@@ -7,7 +7,7 @@ As its export "COCO" and "COCO Segmentation" is: the first category, 0, is the p
 from pathlib import PurePosixPath
 
 from ..coco_reading import is_coco, read_coco
-from ..export import Export, ExportError
+from ..export import Export, SourceError
 from ..notes import Notes
 from ..source import Source
 
@@ -25,14 +25,14 @@ def read(source: Source) -> Export:
     """Read it.
 
     Raises:
-        ExportError: It is not as Roboflow's files are.
+        SourceError: It is not as Roboflow's files are.
     """
     files = _files(source)
     for name in files:
         if not is_coco(source.json(name)):
-            raise ExportError(f"{source.path(name)} has no 'images', 'annotations' and 'categories'. Export it again.")
+            raise SourceError(f"{source.path(name)} has no 'images', 'annotations' and 'categories'. Export it again.")
     if not files:
-        raise ExportError(f"{source.root} has no {_NAME}, which Roboflow's COCO export has in every split.")
+        raise SourceError(f"{source.root} has no {_NAME}, which Roboflow's COCO export has in every split.")
     why = f"{files[0]} lies beside the pictures"
     return read_coco(source, files, "roboflow_coco", why, Notes(), placeholder=True)
 

@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 from ...class_files import read_lines
 from ...folder_errors import FolderError
-from ..export import Annotated, ClassLabel, Export, ExportError
+from ..export import Annotated, ClassLabel, Export, SourceError
 from ..fields import is_count
 from ..mask_files import MaskFile, values_to_classes
 from ..picture_index import is_picture
@@ -27,15 +27,15 @@ def read(source: Source) -> Export:
     """Read Roboflow's masks.
 
     Raises:
-        ExportError: A file is not as Roboflow writes it, or the splits have different classes.
+        SourceError: A file is not as Roboflow writes it, or the splits have different classes.
     """
     tables = {name: _read_table(source, name) for name in _tables(source)}
     if not tables:
-        raise ExportError(f"{source.root} has no {_TABLE}. Export 'Semantic Segmentation Masks' again.")
+        raise SourceError(f"{source.root} has no {_TABLE}. Export 'Semantic Segmentation Masks' again.")
     first, values = next(iter(tables.items()))
     for name, others in tables.items():
         if others != values:
-            raise ExportError(f"{name} and {first} name other classes. Export all splits of one version together.")
+            raise SourceError(f"{name} and {first} name other classes. Export all splits of one version together.")
     ordered = sorted(values)
     places = {value: place for place, value in enumerate(ordered)}
     pictures = {
@@ -77,14 +77,14 @@ def _read_table(source: Source, name: str) -> dict[int, str]:
     try:
         rows = [[cell.strip() for cell in row] for row in csv.reader(read_lines(source.path(name)))]
     except FolderError as error:
-        raise ExportError(str(error)) from error
+        raise SourceError(str(error)) from error
     except csv.Error as error:
-        raise ExportError(f"{source.path(name)} is no CSV: {error}. Export it again.") from error
+        raise SourceError(f"{source.path(name)} is no CSV: {error}. Export it again.") from error
     lines = [row for row in rows[1:] if row]
     whole = all(len(row) > 1 and is_count(row[0]) for row in lines)
     found = {int(row[0]): row[1] for row in lines} if whole else {}
     if not found or len(set(found.values())) < len(found):
-        raise ExportError(
+        raise SourceError(
             f"{source.path(name)} is no table of pixel values and classes: {rows[:2]}. Expected 'Pixel Value, Class' "
             "and a line for each."
         )

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, points_of
-from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, ExportError, Labels, Unlabelled, whole_map
+from ..export import UNLABELLED, Annotated, ClassLabel, Drawn, Export, Labels, SourceError, Unlabelled, whole_map
 from ..fields import as_list, as_mapping, as_name, as_text, as_whole, check_size
 from ..find_pictures import by_stem, uploaded_names
 from ..id_pngs import read_ids
@@ -58,19 +58,19 @@ def read(source: Source) -> Export:
     """Read a release.
 
     Raises:
-        ExportError: It is damaged, of a task that has no areas, or its files are not there.
+        SourceError: It is damaged, of a task that has no areas, or its files are not there.
     """
     notes = Notes()
     files = [name for name in source.of_suffix(".json") if _fits(source.json(name))]
     if len(files) != 1:
-        raise ExportError(
+        raise SourceError(
             f"{source.root} has {len(files)} releases of Segments.ai: {', '.join(files[:2]) or 'none'}. Name the "
             "folder of one, with the files that its SDK downloads."
         )
     dataset = as_mapping(source.json(files[0])["dataset"], f"'dataset' of {files[0]}")
     task = dataset.get("task_type")
     if task not in (*_BITMAPS, *_VECTORS):
-        raise ExportError(f"{files[0]} is of a task {task!r}: {', '.join((*_BITMAPS, *_VECTORS))} were expected.")
+        raise SourceError(f"{files[0]} is of a task {task!r}: {', '.join((*_BITMAPS, *_VECTORS))} were expected.")
     labels, place = _classes(dataset, files[0])
     masks: dict[str, list[str]] = {}
     for name in source.files if source.root.is_dir() else _beside(source):
@@ -108,7 +108,7 @@ def _classes(dataset: dict[str, Any], file: str) -> tuple[tuple[ClassLabel, ...]
         name = as_name(given.get("name"), f"'name' of a category of {file}")
         number = as_whole(given.get("id"), f"'id' of the category {name!r} of {file}")
         if number in place:
-            raise ExportError(f"{file} has two categories with the id {number}. Export it again.")
+            raise SourceError(f"{file} has two categories with the id {number}. Export it again.")
         place[number] = len(labels)
         labels.append(ClassLabel(name, _colour(given.get("color"))))
     return tuple(labels), place
@@ -128,7 +128,7 @@ def _labelset(dataset: dict[str, Any], file: str) -> str:
     ]
     if _USUAL in names or len(names) == 1:
         return _USUAL if _USUAL in names else names[0]
-    raise ExportError(
+    raise SourceError(
         f"{file} has the label sets {', '.join(names) or 'none'}: one called {_USUAL!r}, or one alone, was expected."
     )
 
@@ -182,7 +182,7 @@ def _labels(
 def _class_of(annotation: dict[str, Any], release: _Release, where: str) -> int:
     number = as_whole(annotation.get("category_id"), f"'category_id' of an annotation of {where}")
     if number not in release.place:
-        raise ExportError(f"{where} has an object of category {number}, which {release.file} does not name.")
+        raise SourceError(f"{where} has an object of category {number}, which {release.file} does not name.")
     return release.place[number]
 
 
@@ -197,8 +197,8 @@ def _mask(source: Source, release: _Release, named: str, where: str) -> tuple[Pa
         if len(whole or found) == 1:
             return source.path((whole or found)[0]), semantic
         if found:
-            raise ExportError(f"{where}: {found[0]} and {found[1]} may be its mask. Take one of them away.")
-    raise ExportError(
+            raise SourceError(f"{where}: {found[0]} and {found[1]} may be its mask. Take one of them away.")
+    raise SourceError(
         f"{where} is labelled, but {stem}_label_{release.labelset}.png is not there. Download it with the SDK: "
         "SegmentsDataset(release) puts it beside the pictures."
     )
@@ -210,7 +210,7 @@ def _mapped(path: Path, table: dict[int, int], size: tuple[int, int]) -> Drawn:
     values, inverse = np.unique(ids, return_inverse=True)
     unknown = [value for value in values.tolist() if value and value not in table]
     if unknown:
-        raise ExportError(
+        raise SourceError(
             f"{path} holds {unknown[0]}, which the release does not name. Take the JSON file and the PNGs of one "
             "release."
         )

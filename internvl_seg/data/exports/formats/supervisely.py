@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..drawing import Patch, Shape, check_reach, draw, opencv_polygon, points_of
-from ..export import Annotated, ClassLabel, Drawn, Export, ExportError, Labels, whole_map
+from ..export import Annotated, ClassLabel, Drawn, Export, Labels, SourceError, whole_map
 from ..fields import (
     as_colour,
     as_list,
@@ -48,7 +48,7 @@ def recognise(source: Source) -> str | None:
         return None
     try:
         meta = source.json(metas[0])
-    except ExportError:
+    except SourceError:
         return None
     if not isinstance(meta, dict) or not isinstance(meta.get("classes"), list):
         return None
@@ -67,17 +67,17 @@ def read(source: Source) -> Export:
     """Read a project.
 
     Raises:
-        ExportError: It is damaged, or its pictures are not there.
+        SourceError: It is damaged, or its pictures are not there.
     """
     notes = Notes()
     metas = _metas(source)
     if not metas:
-        raise ExportError(f"{source.folder} has no {_META}, which holds the classes. Export the whole project.")
+        raise SourceError(f"{source.folder} has no {_META}, which holds the classes. Export the whole project.")
     classes: list[ClassLabel] = []
     for name in metas:
         classes += [label for label in _classes(source, name, notes) if label not in classes]
     if len({label.name for label in classes}) < len(classes):
-        raise ExportError(
+        raise SourceError(
             f"{metas[0]} and {metas[1] if metas[1:] else 'itself'} differ in a class. Convert one project."
         )
     place = {label.name: i for i, label in enumerate(classes)}
@@ -101,7 +101,7 @@ def read(source: Source) -> Export:
             named_pictures.add_missing(named, f"{file}, {named}")
             continue
         if path in used:
-            raise ExportError(
+            raise SourceError(
                 f"{used[path]} and {file} are both for the picture {path}. Name the folder of the project."
             )
         used[path] = file
@@ -149,7 +149,7 @@ def _shapes(content: dict[str, Any], file: str, place: dict[str, int], notes: No
             notes.add(f"Objects of type {kind!r} are no areas and are left out", what)
             continue
         if title not in place:
-            raise ExportError(
+            raise SourceError(
                 f"{first_upper(what)} is of class {title!r}, which {_META} does not have among those of areas. "
                 "Export the whole project again."
             )
@@ -187,7 +187,7 @@ def _parts(given: dict[str, Any], kind: str, what: str) -> list[tuple[Any, list[
         cut = [np.floor(points_of(hole, what)) for hole in holes]
         parts.append((exterior, [hole for hole in cut if len(hole)]))
     if not parts:
-        raise ExportError(f"{first_upper(what)} has no parts. Export it again.")
+        raise SourceError(f"{first_upper(what)} has no parts. Export it again.")
     if kind in ("rectangle", "oriented_bbox"):
         parts = [(_box(parts[0][0], kind, given, what), [])]
     return parts
@@ -196,7 +196,7 @@ def _parts(given: dict[str, Any], kind: str, what: str) -> list[tuple[Any, list[
 def _box(points: Any, kind: str, given: dict[str, Any], what: str) -> Any:
     """The corners of a box from two of them, turned about its middle as the SDK does."""
     if len(points) != 2:
-        raise ExportError(f"{first_upper(what)} has {len(points)} points, but a box has 2. Export it again.")
+        raise SourceError(f"{first_upper(what)} has {len(points)} points, but a box has 2. Export it again.")
     (left, top), (right, bottom) = points.min(0), points.max(0)
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
     if kind == "rectangle":
@@ -222,7 +222,7 @@ def _bitmap(bitmap: dict[str, Any], size: tuple[int, int], what: str) -> Patch:
     name = f"the bitmap of {what}"
     origin = as_list(bitmap.get("origin"), f"the origin of {name}")
     if len(origin) != 2:
-        raise ExportError(f"The origin of {name} has {len(origin)} numbers: x and y were expected. Export it again.")
+        raise SourceError(f"The origin of {name} has {len(origin)} numbers: x and y were expected. Export it again.")
     left, top = (as_whole(value, f"the origin of {name}") for value in origin)
     data = base64_bytes(bitmap.get("data"), f"The {name[4:]}")
     if data[:1] == bytes([_ZLIB]):

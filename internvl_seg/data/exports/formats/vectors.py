@@ -19,7 +19,7 @@ from rasterio.warp import transform_geom
 from ...gdal import RasterError, gdal, open_raster
 from ..class_attribute import class_attribute, value_of
 from ..class_table import table_of_values
-from ..export import IGNORED, UNLABELLED, Drawn, Export, ExportError, Labels, Window, whole_map
+from ..export import IGNORED, UNLABELLED, Drawn, Export, Labels, SourceError, Window, whole_map
 from ..notes import Notes
 from ..picture_index import Labelled, PictureIndex
 from ..shapefiles import read_shapefile, shapefiles
@@ -63,13 +63,13 @@ def read(source: Source) -> Export:
     """Read it.
 
     Raises:
-        ExportError: There are no polygons or no rasters, or they are not as such files are.
+        SourceError: There are no polygons or no rasters, or they are not as such files are.
     """
     notes, index = Notes(), PictureIndex(source)
     layers = [layer for name in vector_files(source) for layer in read_layers(source, name, notes)]
     layers += [layer for name in shapefiles(source) if (layer := read_shapefile(source, name, notes)).geometries]
     if not layers:
-        raise ExportError(f"{source.root} has no GeoJSON, GeoPackage or shapefile with polygons.")
+        raise SourceError(f"{source.root} has no GeoJSON, GeoPackage or shapefile with polygons.")
     said = [_values(source, layer, notes) for layer in layers]
     named = list(dict.fromkeys(value for values in said for value in values if value is not None))
     table, places = table_of_values(source, named, " and ".join(layer.source for layer in layers[:3]))
@@ -174,7 +174,7 @@ def _place(transform: Affine, column: int, row: int) -> tuple[float, float]:
 def _labels(raster: _Raster, areas: _Areas, file: str) -> Labels:
     def check(size: tuple[int, int]) -> None:
         if size != raster.size:
-            raise ExportError(
+            raise SourceError(
                 f"{file} has {raster.size[0]} rows and {raster.size[1]} columns as a raster, but {size[0]} and "
                 f"{size[1]} as a picture. Convert it to a plain GeoTIFF."
             )
@@ -198,7 +198,7 @@ def _draw(areas: _Areas, size: tuple[int, int], transform: Affine, file: str) ->
         with gdal(f"The polygons over {file} cannot be drawn"):
             return _burnt(areas, size, transform)
     except RasterError as error:
-        raise ExportError(f"{error}. Save them in the coordinates of the raster.") from error
+        raise SourceError(f"{error}. Save them in the coordinates of the raster.") from error
 
 
 def _burnt(areas: _Areas, size: tuple[int, int], transform: Affine) -> Drawn:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..class_table import given_classes
 from ..coco_polygon import coco_polygon
 from ..drawing import Patch, Shape, check_reach, labels_of, points_of
-from ..export import Annotated, ClassLabel, Export, ExportError
+from ..export import Annotated, ClassLabel, Export, SourceError
 from ..fields import as_list, as_mapping, as_number, as_text, first_upper
 from ..find_pictures import by_size
 from ..inline_images import base64_bytes
@@ -70,7 +70,7 @@ def read(source: Source) -> Export:
     """Read an export.
 
     Raises:
-        ExportError: It is damaged, it cannot be told which attribute is the class, or its pictures are not there.
+        SourceError: It is damaged, it cannot be told which attribute is the class, or its pictures are not there.
     """
     notes = Notes()
     files: list[_File] = []
@@ -193,7 +193,7 @@ def _outline(kind: Any, shape: dict[str, Any], what: str) -> NDArray[np.float64]
     if kind == "polygon":
         x, y = (as_list(shape.get(f"all_points_{axis}"), f"'all_points_{axis}' of {what}") for axis in "xy")
         if len(x) != len(y):
-            raise ExportError(f"{first_upper(what)} has {len(x)} x but {len(y)} y. Draw it again.")
+            raise SourceError(f"{first_upper(what)} has {len(x)} x but {len(y)} y. Draw it again.")
         return points_of([[a, b] for a, b in zip(x, y, strict=True)], what)
     if kind == "rect":
         return box_outline(number("x"), number("y"), number("width"), number("height"))
@@ -202,7 +202,7 @@ def _outline(kind: Any, shape: dict[str, Any], what: str) -> NDArray[np.float64]
     if kind == "ellipse":
         angle = as_number(shape.get("theta") or 0, f"'theta' of {what}")
         return ellipse_outline((number("cx"), number("cy")), (number("rx"), number("ry")), angle)
-    raise ExportError(
+    raise SourceError(
         f"{first_upper(what)} has the shape {str(kind)[:60]!r}: polygon, rect, circle, ellipse, polyline or "
         "point were expected. Delete it, and export again."
     )

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..colour_tables import read_classes
-from ..export import IGNORED, Annotated, ClassLabel, Export, ExportError, Split, Window
+from ..export import IGNORED, Annotated, ClassLabel, Export, SourceError, Split, Window
 from ..mask_files import Colours, Convert, MaskFile, values_to_classes
 from ..picture_index import is_picture
 from ..pictures import Picture
@@ -39,11 +39,11 @@ def read(source: Source) -> Export:
     """Read Pascal VOC, or what a tool writes in its layout.
 
     Raises:
-        ExportError: A folder is missing, or a list names what is not there.
+        SourceError: A folder is missing, or a list names what is not there.
     """
     base = _base(source)
     if base is None:
-        raise ExportError(f"{source.root} has no {_MASKS} beside {_PICTURES}. Name the folder that holds both.")
+        raise SourceError(f"{source.root} has no {_MASKS} beside {_PICTURES}. Name the folder that holds both.")
     table = source.classes or (source.path(base + _TABLE) if base + _TABLE in source.files else None)
     classes = read_classes(table) if table else [ClassLabel(name) for name in _NAMES]
     colours = _palette(len(classes))

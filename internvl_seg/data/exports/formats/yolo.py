@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..drawing import Patch, Shape, draw, opencv_polygon
-from ..export import Drawn, Export, ExportError, Labels, whole_map
+from ..export import Drawn, Export, Labels, SourceError, whole_map
 from ..fields import is_count
 from ..notes import Notes
 from ..picture_index import Labelled, PictureIndex
@@ -49,7 +49,7 @@ def read(source: Source) -> Export:
     """Read it.
 
     Raises:
-        ExportError: The labels are boxes, or not as YOLO's are; or no picture is there.
+        SourceError: The labels are boxes, or not as YOLO's are; or no picture is there.
     """
     notes, index = Notes(), PictureIndex(source)
     layout = read_layout(source, index, notes)
@@ -73,7 +73,7 @@ def read(source: Source) -> Export:
             notes.add("Pictures without a file of labels, taken as background alone", file)
         found[file] = Labelled(_labels(rows), text or layout.why, split, _scene(file))
     if boxes and not polygons:
-        raise ExportError(
+        raise SourceError(
             f"{source.path(first_box)} and the other files of labels hold boxes alone, five numbers a line; polygons "
             "were expected. Label outlines, or export them if they are labelled ('segmentation')."
         )
@@ -134,13 +134,13 @@ def _rows(
         of_class = float(row[0])
         place = places.get(int(of_class)) if of_class.is_integer() else None
         if place is None:
-            raise ExportError(
+            raise SourceError(
                 f"{source.path(name)}:{number} is of class {row[0]}, but the classes are "
                 f"{str(list(places))[1:-1][:80]}. Name it in data.yaml, or delete that line."
             )
         points = np.array(row[1:], np.float32).reshape(-1, 2)
         if not (np.abs(points) <= _ABSURD).all():
-            raise ExportError(
+            raise SourceError(
                 f"{source.path(name)}:{number} has {row[1]} {row[2]} ...: YOLO's are parts of the picture's width and "
                 "height, from 0 to 1. Divide pixels by them."
             )
@@ -150,8 +150,8 @@ def _rows(
     return rows, boxes
 
 
-def _unexpected(source: Source, name: str, number: int, row: list[str]) -> ExportError:
-    return ExportError(
+def _unexpected(source: Source, name: str, number: int, row: list[str]) -> SourceError:
+    return SourceError(
         f"{source.path(name)}:{number} is {' '.join(row)[:60]!r}: a class and three or more points, x and y each, were "
         "expected."
     )

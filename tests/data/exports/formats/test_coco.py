@@ -12,7 +12,7 @@ import pytest
 
 from internvl_seg.data.exports.coco_polygon import coco_polygon
 from internvl_seg.data.exports.drawing import Shape, draw
-from internvl_seg.data.exports.export import UNLABELLED, ExportError, Window
+from internvl_seg.data.exports.export import UNLABELLED, SourceError, Window
 from internvl_seg.data.exports.formats import coco
 from internvl_seg.data.exports.source import Source
 
@@ -132,7 +132,7 @@ def test_a_single_file_with_the_pictures_elsewhere(tmp_path: Path) -> None:
     assert not (ids(export, "site 1/a") == 0).any()
     assert "Pictures that are not there, left out: 1; the first is ../../gone.jpg of a.json." in export.notes
     with pytest.raises(
-        ExportError, match=r"None of the labelled pictures is in .*labels, which has 0 .* --images, or .* SOURCE"
+        SourceError, match=r"None of the labelled pictures is in .*labels, which has 0 .* --images, or .* SOURCE"
     ):
         coco.read(Source(file))
 
@@ -141,7 +141,7 @@ def test_two_pictures_of_one_name(tmp_path: Path) -> None:
     picture(tmp_path / "b" / "a.png")
     picture(tmp_path / "c" / "a.png")
     written(tmp_path / "a.json", of(entry([SQUARE])))
-    with pytest.raises(ExportError, match=r"Which picture 'a\.png' is cannot be told: .* b/a\.png and c/a\.png"):
+    with pytest.raises(SourceError, match=r"Which picture 'a\.png' is cannot be told: .* b/a\.png and c/a\.png"):
         coco.read(Source(tmp_path))
 
 
@@ -200,7 +200,7 @@ def test_one_picture_in_two_files_has_the_labels_of_both(folder: Path) -> None:
 )
 def test_what_is_not_as_coco_says(folder: Path, content: Any, words: str) -> None:
     written(folder / "a.json", content)
-    with pytest.raises(ExportError, match=words) as caught:
+    with pytest.raises(SourceError, match=words) as caught:
         coco.read(Source(folder))
     assert "a.json" in str(caught.value)
 
@@ -211,7 +211,7 @@ def test_a_size_that_is_not_the_pictures(folder: Path, height: int, width: int) 
     written(folder / "a.json", of(entry({"size": [height, width], "counts": [height * width]}), images=images))
     labels = by_name(coco.read(Source(folder)), "images/a").labels
     assert labels is not None
-    with pytest.raises(ExportError, match=rf"a\.png of a\.json was labelled with {height} rows"):
+    with pytest.raises(SourceError, match=rf"a\.png of a\.json was labelled with {height} rows"):
         labels((20, 30), Window(0, 0, 20, 30))
 
 
@@ -250,7 +250,7 @@ def test_a_split_without_a_label_beside_panoptic_ones(folder: Path, name: str) -
     """Nothing in it tells that it is panoptic: it alone was converted, as background."""
     written(folder / "panoptic_train.json", of({"image_id": 5, "file_name": "a.png", "segments_info": []}))
     written(folder / name, of())
-    with pytest.raises(ExportError, match="panoptic format"):
+    with pytest.raises(SourceError, match="panoptic format"):
         coco.read(Source(folder))
     # A split without a label beside objects is one of theirs, unless its name says panoptic.
     written(folder / "train.json", of(entry([[1, 1, 5, 1, 5, 5]], 7, 5)))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError
+from internvl_seg.data.exports.export import UNLABELLED, SourceError
 from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.formats import cvat_colours
 from internvl_seg.data.exports.source import Source
@@ -88,7 +88,7 @@ def test_pictures_elsewhere(tmp_path: Path) -> None:
     export_of(tmp_path / "in", "KITTI 1.0")
     (tmp_path / "in/default/image_2").rename(tmp_path / "photos")
     (tmp_path / "photos/a.png").unlink()
-    with pytest.raises(ExportError, match=r"has masks and no picture of one.*--images FOLDER"):
+    with pytest.raises(SourceError, match=r"has masks and no picture of one.*--images FOLDER"):
         cvat_colours.read(Source(tmp_path / "in"))
     export = cvat_colours.read(Source(tmp_path / "in", images=tmp_path / "photos"))
     assert by_name(export, "day 1/b").labels is not None
@@ -101,8 +101,8 @@ def test_a_table_that_is_not_cvats(tmp_path: Path) -> None:
     export_of(tmp_path, "CamVid 1.0")
     written(tmp_path / "label_colors.txt", TABLE.replace("background", "Void"))
     assert cvat_colours.recognise(Source(tmp_path)) is None
-    with pytest.raises(ExportError, match=r"has no label_colors\.txt with colours beside masks"):
+    with pytest.raises(SourceError, match=r"has no label_colors\.txt with colours beside masks"):
         cvat_colours.read(Source(tmp_path))
     written(tmp_path / "label_colors.txt", TABLE + "51 221 255 sign\n")
-    with pytest.raises(ExportError, match="gives one colour to two classes"):
+    with pytest.raises(SourceError, match="gives one colour to two classes"):
         cvat_colours.read(Source(tmp_path))

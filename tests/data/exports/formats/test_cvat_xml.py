@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from internvl_seg.data.exports.coco_polygon import coco_polygon
 from internvl_seg.data.exports.drawing import Shape, draw
-from internvl_seg.data.exports.export import UNLABELLED, ClassLabel, ExportError, Window
+from internvl_seg.data.exports.export import UNLABELLED, ClassLabel, SourceError, Window
 from internvl_seg.data.exports.formats import cvat_xml
 from internvl_seg.data.exports.source import Source
 
@@ -154,7 +154,7 @@ def test_subsets_of_a_project(tmp_path: Path) -> None:
 )
 def test_what_is_not_as_cvat_says(folder: Path, content: str, words: str) -> None:
     written(folder / "annotations.xml", content)
-    with pytest.raises(ExportError, match=words) as caught:
+    with pytest.raises(SourceError, match=words) as caught:
         cvat_xml.read(Source(folder))
     assert "annotations.xml" in str(caught.value)
 
@@ -164,7 +164,7 @@ def test_a_mask_that_would_fill_the_memory(folder: Path) -> None:
     written(folder / "annotations.xml", xml(big))
     labels = by_name(cvat_xml.read(Source(folder)), "images/a").labels
     assert labels is not None
-    with pytest.raises(ExportError, match=r"shape 1 \(mask\) of a\.png of annotations\.xml is at row 0"):
+    with pytest.raises(SourceError, match=r"shape 1 \(mask\) of a\.png of annotations\.xml is at row 0"):
         labels((20, 30), Window(0, 0, 20, 30))
 
 

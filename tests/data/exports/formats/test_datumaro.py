@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError
+from internvl_seg.data.exports.export import UNLABELLED, SourceError
 from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.formats import cvat_xml, datumaro
 from internvl_seg.data.exports.source import Source
@@ -126,5 +126,5 @@ def test_subsets_and_what_is_no_area(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_an_error_that_names_the_place(tmp_path: Path, given: dict[str, Any], words: str) -> None:
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         read(tmp_path, given)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.source import Source, read_json
 
@@ -54,9 +54,9 @@ def test_geojson(tmp_path: Path, encoding: str, name: str) -> None:
 @pytest.mark.parametrize("content", [codecs.BOM_UTF16_LE + b"{\0}", b"{\0\0\0\xff\xff\xff\xff", b'{"\xff": 1}', b"\0"])
 def test_what_is_no_text_of_its_encoding_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
-    with pytest.raises(ExportError, match=r"a\.json is no JSON"):
+    with pytest.raises(SourceError, match=r"a\.json is no JSON"):
         read_json(tmp_path / "a.json")
-    with pytest.raises(ExportError, match="is no export of a known format"):
+    with pytest.raises(SourceError, match="is no export of a known format"):
         find_format(Source(tmp_path))
 
 

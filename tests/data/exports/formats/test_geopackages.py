@@ -10,7 +10,7 @@ import pytest
 from affine import Affine
 from rasterio.warp import transform_geom
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError
+from internvl_seg.data.exports.export import UNLABELLED, SourceError
 from internvl_seg.data.exports.formats import vectors
 from internvl_seg.data.exports.source import Source
 
@@ -43,7 +43,7 @@ def geopackage(path: Path, blob: bytes | None, table: str = "TABLE t (fid, geom,
 def test_a_column_of_geometries_that_is_not_there(folder: Path) -> None:
     geopackage(folder / "a.gpkg", None, "TABLE t (fid, geometry, class)")
     with pytest.raises(
-        ExportError, match=r"a\.gpkg says that the geometries of t are in its column 'geom', but it has"
+        SourceError, match=r"a\.gpkg says that the geometries of t are in its column 'geom', but it has"
     ):
         vectors.read(Source(folder))
 
@@ -70,27 +70,27 @@ def test_a_geopackage_of_gdal(folder: Path) -> None:
 def test_a_view_may_be_without_an_end(folder: Path) -> None:
     endless = "VIEW t AS WITH RECURSIVE n(geom) AS (SELECT 1 UNION ALL SELECT geom + 1 FROM n) SELECT * FROM n"
     geopackage(folder / "a.gpkg", None, endless)
-    with pytest.raises(ExportError, match="shapefile with polygons"):
+    with pytest.raises(SourceError, match="shapefile with polygons"):
         vectors.read(Source(folder))
 
 
 @pytest.mark.parametrize("blob", [b"", b"no geometry", b"GP\0\1\0\0\0\0", b"GP\0\1\0\0\0\0\1\3\0\0\0\xff\xff\xff\xff"])
 def test_geometries_that_are_cut_off(folder: Path, blob: bytes) -> None:
     geopackage(folder / "a.gpkg", blob)
-    with pytest.raises(ExportError, match=r"geometry of row 1 of t in a\.gpkg cannot be read"):
+    with pytest.raises(SourceError, match=r"geometry of row 1 of t in a\.gpkg cannot be read"):
         vectors.read(Source(folder))
 
 
 def test_what_is_no_geopackage(folder: Path) -> None:
     written(folder / "a.gpkg", "no database")
-    with pytest.raises(ExportError, match=r"a\.gpkg is no GeoPackage"):
+    with pytest.raises(SourceError, match=r"a\.gpkg is no GeoPackage"):
         vectors.read(Source(folder))
 
 
 def test_a_geopackage_that_is_open_elsewhere(folder: Path) -> None:
     geopackage(folder / "a.gpkg", None)
     written(folder / "a.gpkg-wal", "changes")
-    with pytest.raises(ExportError, match="is open in another program"):
+    with pytest.raises(SourceError, match="is open in another program"):
         vectors.read(Source(folder))
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError
+from internvl_seg.data.exports.export import UNLABELLED, SourceError
 from internvl_seg.data.exports.formats import hasty
 from internvl_seg.data.exports.hasty_runs import reader_of_runs
 from internvl_seg.data.exports.source import Source
@@ -140,12 +140,12 @@ def test_what_has_no_area_and_who_was_skipped_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_an_error_that_names_the_place(tmp_path: Path, labels: Any, words: str) -> None:
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         ids(read(tmp_path, project([image(labels)])), "set/a")
 
 
 def test_a_picture_of_another_size(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match="labelled with 21 rows and 30 columns"):
+    with pytest.raises(SourceError, match="labelled with 21 rows and 30 columns"):
         ids(read(tmp_path, project([image([label(mask=[24])], height=21)])), "set/a")
 
 
@@ -167,11 +167,11 @@ def test_masks_with_gaps_between_their_numbers(tmp_path: Path) -> None:
     assert [(one.name, one.colour) for one in export.classes] == [("cat", (1, 2, 3)), ("sky", (4, 5, 6))]
     np.testing.assert_array_equal(ids(export, "set/a"), np.where(mask == 7, 1, np.where(mask == 2, 0, UNLABELLED)))
     assert export.notes == ("Masks whose pictures are not there are left out: 1; the first is set/gone.png.",)
-    with pytest.raises(ExportError, match="--images FOLDER"):
+    with pytest.raises(SourceError, match="--images FOLDER"):
         hasty.read(Source(tmp_path / "export"))
     mask[0, 0] = 3
     Image.fromarray(mask).save(tmp_path / "export" / "set" / "a.png")
-    with pytest.raises(ExportError, match=r"a.png holds 3, which label_classes.json does not name"):
+    with pytest.raises(SourceError, match=r"a.png holds 3, which label_classes.json does not name"):
         ids(hasty.read(source), "set/a")
 
 
@@ -187,5 +187,5 @@ def test_pictures_beside_the_masks(tmp_path: Path) -> None:
 
 def test_classes_without_masks(tmp_path: Path) -> None:
     written(tmp_path / "label_classes.json", [{"png_index": 1, "class_name": "cat", "color": "#010203"}])
-    with pytest.raises(ExportError, match=r"label_classes\.json has no masks beside it"):
+    with pytest.raises(SourceError, match=r"label_classes\.json has no masks beside it"):
         hasty.read(Source(tmp_path))

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError, Window
+from internvl_seg.data.exports.export import UNLABELLED, SourceError, Window
 from internvl_seg.data.exports.formats import kaggle_rle
 from internvl_seg.data.exports.source import Source
 
@@ -95,7 +95,7 @@ def test_a_field_that_is_longer_than_csv_takes(folder: Path) -> None:
 )
 def test_what_is_not_as_kaggle_says(folder: Path, content: str, words: str) -> None:
     written(folder / "train.csv", content)
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         kaggle_rle.read(Source(folder))
 
 
@@ -103,19 +103,19 @@ def test_runs_beyond_the_picture(folder: Path) -> None:
     written(folder / "train.csv", "ImageId,EncodedPixels\na.jpg,590 20\n")
     labels = by_name(kaggle_rle.read(Source(folder)), "train_images/a").labels
     assert labels is not None
-    with pytest.raises(ExportError, match=r"line 2 of train\.csv has a run from pixel 590, 20 long"):
+    with pytest.raises(SourceError, match=r"line 2 of train\.csv has a run from pixel 590, 20 long"):
         labels((20, 30), Window(0, 0, 20, 30))
 
 
 def test_submissions_alone(folder: Path) -> None:
-    with pytest.raises(ExportError, match="submissions alone"):
+    with pytest.raises(SourceError, match="submissions alone"):
         kaggle_rle.read(Source(folder))
 
 
 def test_a_class_that_the_given_file_has_not(folder: Path) -> None:
     written(folder / "train.csv", "Image_Label,EncodedPixels\na.jpg_Fish,1 20\n")
     names = written(folder / "names.txt", "Sugar\nFlower\n")
-    with pytest.raises(ExportError, match=r"has class 'Fish', but .*names\.txt \(--classes\) names Sugar, Flower"):
+    with pytest.raises(SourceError, match=r"has class 'Fish', but .*names\.txt \(--classes\) names Sugar, Flower"):
         kaggle_rle.read(Source(folder, classes=names))
 
 
@@ -166,7 +166,7 @@ def test_the_size_that_a_table_says(tmp_path: Path) -> None:
     written(tmp_path / "train.csv", "id,annotation,width,height,cell_type\na,1 5,20,30,cort\n")
     labels = by_name(kaggle_rle.read(Source(tmp_path)), "train/a").labels
     assert labels is not None
-    with pytest.raises(ExportError, match=r"a\.png of train\.csv was labelled with 30 rows and 20 columns"):
+    with pytest.raises(SourceError, match=r"a\.png of train\.csv was labelled with 30 rows and 20 columns"):
         labels((20, 30), Window(0, 0, 20, 30))
 
 
@@ -243,5 +243,5 @@ def test_siim_counts_from_the_run_before(tmp_path: Path) -> None:
     assert (ids(export, "1.2.9", 40, 40) == UNLABELLED).all()
     assert any("counted from the run before, as those of SIIM-ACR" in note for note in export.notes)
     written(tmp_path / "train-rle.csv", "ImageId,EncodedPixels\n1.2.9,9 2 3 1 4\n")
-    with pytest.raises(ExportError, match=r"line 2 of train-rle\.csv has 5 numbers"):
+    with pytest.raises(SourceError, match=r"line 2 of train-rle\.csv has 5 numbers"):
         kaggle_rle.read(Source(tmp_path))

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError
+from internvl_seg.data.exports.export import UNLABELLED, SourceError
 from internvl_seg.data.exports.find_pictures import uploaded_names
 from internvl_seg.data.exports.formats import label_studio
 from internvl_seg.data.exports.source import Source
@@ -246,13 +246,13 @@ def brush(rle: Any) -> dict[str, Any]:
     ],
 )
 def test_damage_is_an_error_that_names_the_place(tmp_path: Path, results: list[Any], words: str) -> None:
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         ids(read(tmp_path, [task([annotation(results)])]), "a")
 
 
 def test_the_same_picture_in_two_tasks(tmp_path: Path) -> None:
     done, again = task([annotation([polygon()])]), task([annotation([])], number=8)
-    with pytest.raises(ExportError, match=r"task 8 of export.json and task 7 of export.json are both for"):
+    with pytest.raises(SourceError, match=r"task 8 of export.json and task 7 of export.json are both for"):
         read(tmp_path, [done, again])
     assert by_name(read(tmp_path, [task([], number=8), done]), "a").labels is not None
 

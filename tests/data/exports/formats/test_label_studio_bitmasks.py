@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError
+from internvl_seg.data.exports.export import UNLABELLED, SourceError
 
 from ..making import ids
 from .test_label_studio import annotation, read, result, task
@@ -54,5 +54,5 @@ def test_a_bitmask_that_is_empty(tmp_path: Path) -> None:
 
 def test_a_bitmask_of_another_size(tmp_path: Path) -> None:
     export = read(tmp_path, [task([annotation([result(bitmask(np.ones((9, 9), np.uint8)), "bitmasklabels")])])])
-    with pytest.raises(ExportError, match=r"The bitmask of result r1 of task 7 .* has 9 x 9 pixels"):
+    with pytest.raises(SourceError, match=r"The bitmask of result r1 of task 7 .* has 9 x 9 pixels"):
         ids(export, "a")

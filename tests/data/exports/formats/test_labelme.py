@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from internvl_seg.data.exports.export import IGNORED, UNLABELLED, ExportError
+from internvl_seg.data.exports.export import IGNORED, UNLABELLED, SourceError
 from internvl_seg.data.exports.formats import labelme
 from internvl_seg.data.exports.source import Source
 from tests.data.exports.formats.answers import ANSWERS, pixels
@@ -138,7 +138,7 @@ def png(height: int, width: int, mode: str = "L") -> str:
 def test_damage_is_an_error_that_names_the_place(tmp_path: Path, content: dict[str, Any], words: str) -> None:
     written(tmp_path / "a.json", content)
     picture(tmp_path / "a.jpg")
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         ids(labelme.read(Source(tmp_path)), "a")
 
 
@@ -146,7 +146,7 @@ def test_two_files_for_one_picture_are_refused(tmp_path: Path) -> None:
     written(tmp_path / "a.json", record([shape()]))
     written(tmp_path / "copy.json", record([]))
     picture(tmp_path / "a.jpg")
-    with pytest.raises(ExportError, match=r"a.json and copy.json are both for the picture a.jpg"):
+    with pytest.raises(SourceError, match=r"a.json and copy.json are both for the picture a.jpg"):
         labelme.read(Source(tmp_path))
 
 
@@ -155,5 +155,5 @@ def test_names_of_classes_have_single_blanks_and_fit_into_masks(tmp_path: Path) 
     picture(tmp_path / "a.jpg")
     assert [label.name for label in labelme.read(Source(tmp_path)).classes] == ["big cat"]
     written(tmp_path / "a.json", record([shape(f"class {i}") for i in range(255)]))
-    with pytest.raises(ExportError, match="has 255 classes; masks of 8 bits hold 254"):
+    with pytest.raises(SourceError, match="has 255 classes; masks of 8 bits hold 254"):
         labelme.read(Source(tmp_path))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError, Window
+from internvl_seg.data.exports.export import UNLABELLED, SourceError, Window
 from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.formats import labelme_xml
 from internvl_seg.data.exports.source import Source
@@ -103,7 +103,7 @@ def test_pascal_vocs_boxes_are_not_labelmes(tmp_path: Path) -> None:
     box = "<object><name>car</name><bndbox><xmin>1</xmin></bndbox></object>"
     written(tmp_path / "a.xml", f"<annotation><filename>a.png</filename><folder>x</folder>{box}</annotation>")
     picture(tmp_path / "a.png")
-    with pytest.raises(ExportError, match="holds boxes alone"):
+    with pytest.raises(SourceError, match="holds boxes alone"):
         find_format(Source(tmp_path))
 
 
@@ -118,7 +118,7 @@ def test_pascal_vocs_boxes_are_not_labelmes(tmp_path: Path) -> None:
 )
 def test_damage_is_an_error_that_names_the_place(tmp_path: Path, inside: str, words: str) -> None:
     save(tmp_path / "secret/m.png", np.zeros((20, 30), np.uint8))  # Of a file outside of the export.
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         read(tmp_path / "in/deep", thing("car", inside))
 
 
@@ -126,8 +126,8 @@ def test_a_picture_of_another_size_or_named_twice(tmp_path: Path) -> None:
     read(tmp_path, thing("car", BOX))
     labels = by_name(labelme_xml.read(Source(tmp_path)), "a").labels
     assert labels is not None
-    with pytest.raises(ExportError, match=r"a\.png of a\.xml was labelled with 20 rows"):
+    with pytest.raises(SourceError, match=r"a\.png of a\.xml was labelled with 20 rows"):
         labels((21, 30), Window(0, 0, 21, 30))
     written(tmp_path / "b.xml", annotation(thing("car", BOX)))
-    with pytest.raises(ExportError, match=r"a\.xml and b\.xml are both for the picture a\.png"):
+    with pytest.raises(SourceError, match=r"a\.xml and b\.xml are both for the picture a\.png"):
         labelme_xml.read(Source(tmp_path))

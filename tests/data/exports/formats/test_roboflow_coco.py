@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.formats import roboflow_coco
 from internvl_seg.data.exports.source import Source
 
@@ -60,5 +60,5 @@ def test_a_category_0_that_is_used_stays(tmp_path: Path) -> None:
 
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     written(tmp_path / "train" / "_annotations.coco.json", {"images": []})
-    with pytest.raises(ExportError, match=r"_annotations\.coco\.json has no 'images', 'annotations' and 'categories'"):
+    with pytest.raises(SourceError, match=r"_annotations\.coco\.json has no 'images', 'annotations' and 'categories'"):
         roboflow_coco.read(Source(tmp_path))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError
+from internvl_seg.data.exports.export import UNLABELLED, SourceError
 from internvl_seg.data.exports.formats import segments_ai
 from internvl_seg.data.exports.source import Source
 from tests.data.exports.making import by_name, ids, picture, written
@@ -126,18 +126,18 @@ def test_vectors(tmp_path: Path) -> None:
 )
 def test_damage_is_an_error_that_names_the_place(tmp_path: Path, content: Any, words: str) -> None:
     Image.fromarray(IDS).save(tmp_path / "a_label_ground-truth.png")
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         ids(read(tmp_path, content), "a")
 
 
 def test_a_mask_that_is_not_there_or_of_another_size(tmp_path: Path) -> None:
     with pytest.raises(
-        ExportError, match=r"a.jpg in flowers-v1.0.json is labelled, but a_label_ground-truth.png is not"
+        SourceError, match=r"a.jpg in flowers-v1.0.json is labelled, but a_label_ground-truth.png is not"
     ):
         read(tmp_path, release([sample(label(OBJECTS))]))
     Image.fromarray(IDS[:5]).save(tmp_path / "a_label_ground-truth.png")
-    with pytest.raises(ExportError, match="are for a picture of 30 x 5 pixels"):
+    with pytest.raises(SourceError, match="are for a picture of 30 x 5 pixels"):
         ids(read(tmp_path, release([sample(label(OBJECTS))])), "a")
     (tmp_path / "a_label_ground-truth.png").write_bytes(b"\x89PNG")
-    with pytest.raises(ExportError, match=r"a_label_ground-truth.png is no PNG that can be read"):
+    with pytest.raises(SourceError, match=r"a_label_ground-truth.png is no PNG that can be read"):
         ids(read(tmp_path, release([sample(label(OBJECTS))])), "a")

@@ -14,7 +14,7 @@ import shapefile
 from affine import Affine
 from rasterio.warp import transform_geom
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError
+from internvl_seg.data.exports.export import UNLABELLED, SourceError
 from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.formats import vectors
 from internvl_seg.data.exports.source import Source
@@ -103,7 +103,7 @@ def test_points_are_no_areas(tmp_path: Path) -> None:
         file.point(1, 2)
         file.record("a")
     raster(tmp_path / "ortho.tif")
-    with pytest.raises(ExportError, match="shapefile with polygons"):
+    with pytest.raises(SourceError, match="shapefile with polygons"):
         vectors.read(Source(tmp_path))
 
 
@@ -113,7 +113,7 @@ def test_a_file_that_is_cut_off(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "areas.shp"
     path.write_bytes(path.read_bytes()[:cut])
     raster(tmp_path / "ortho.tif", WIDE)
-    with pytest.raises(ExportError, match=r"areas\.shp (is no shapefile that can be read|.* it is cut off)"):
+    with pytest.raises(SourceError, match=r"areas\.shp (is no shapefile that can be read|.* it is cut off)"):
         vectors.read(Source(tmp_path))
 
 
@@ -123,7 +123,7 @@ def test_rows_that_are_of_other_shapes(tmp_path: Path) -> None:
     shutil.copy(tmp_path / "more/b.dbf", tmp_path / "a.dbf")
     shutil.rmtree(tmp_path / "more")
     raster(tmp_path / "ortho.tif")
-    with pytest.raises(ExportError, match=r"a\.shp has 1 shapes, and a\.dbf 2 rows"):
+    with pytest.raises(SourceError, match=r"a\.shp has 1 shapes, and a\.dbf 2 rows"):
         vectors.read(Source(tmp_path))
 
 
@@ -144,7 +144,7 @@ def test_a_coordinate_system_that_is_not_known(tmp_path: Path, text: str) -> Non
     shapes(tmp_path / "a.shp", [ring(2, 3, 20, 15)])
     written(tmp_path / "a.prj", text)
     raster(tmp_path / "ortho.tif")
-    with pytest.raises(ExportError, match=r"a\.prj has the coordinate system"):
+    with pytest.raises(SourceError, match=r"a\.prj has the coordinate system"):
         vectors.read(Source(tmp_path))
 
 

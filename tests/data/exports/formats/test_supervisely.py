@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError
+from internvl_seg.data.exports.export import UNLABELLED, SourceError
 from internvl_seg.data.exports.formats import supervisely
 from internvl_seg.data.exports.source import Source
 from tests.data.exports.formats.answers import ANSWERS, pixels
@@ -167,7 +167,7 @@ def test_what_is_not_used_is_told(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_an_error_that_names_the_place(tmp_path: Path, content: Any, words: str) -> None:
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         ids(read(tmp_path, content), "ds/a")
 
 
@@ -175,7 +175,7 @@ def test_the_pictures_may_be_elsewhere(tmp_path: Path) -> None:
     written(tmp_path / "p" / "meta.json", META)
     written(tmp_path / "p" / "ds" / "ann" / "a.jpg.json", annotation([thing()]))
     picture(tmp_path / "pictures" / "a.jpg")
-    with pytest.raises(ExportError, match="--images FOLDER"):
+    with pytest.raises(SourceError, match="--images FOLDER"):
         supervisely.read(Source(tmp_path / "p"))
     export = supervisely.read(Source(tmp_path / "p", images=tmp_path / "pictures"))
     assert by_name(export, "ds/a").picture == tmp_path / "pictures" / "a.jpg"

@@ -16,7 +16,7 @@ from rasterio.crs import CRS
 from rasterio.features import rasterize
 from rasterio.warp import transform_geom
 
-from internvl_seg.data.exports.export import IGNORED, UNLABELLED, ExportError, Window
+from internvl_seg.data.exports.export import IGNORED, UNLABELLED, SourceError, Window
 from internvl_seg.data.exports.formats import vectors
 from internvl_seg.data.exports.source import Source
 
@@ -208,7 +208,7 @@ def test_rasters_apart_without_a_georeference_or_a_polygon(tmp_path: Path) -> No
 )
 def test_what_is_not_as_geojson_says(folder: Path, content: Any, words: str) -> None:
     written(folder / "a.geojson", content)
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         vectors.read(Source(folder))
 
 
@@ -220,11 +220,11 @@ def test_a_coordinate_system_is_no_file_and_no_address(
 ) -> None:
     monkeypatch.chdir(written(folder / "crs.txt", UTM.to_wkt()).parent)
     written(folder / "a.geojson", collection((HOUSE, {}), crs=name))
-    with pytest.raises(ExportError, match=r"a\.geojson has the coordinate system .*, which is not known"):
+    with pytest.raises(SourceError, match=r"a\.geojson has the coordinate system .*, which is not known"):
         vectors.read(Source(folder))
 
 
 def test_json_that_is_nested_without_an_end(folder: Path) -> None:
     written(folder / "a.geojson", "[" * 200_000)
-    with pytest.raises(ExportError, match=r"a\.geojson is no JSON"):
+    with pytest.raises(SourceError, match=r"a\.geojson is no JSON"):
         vectors.read(Source(folder))

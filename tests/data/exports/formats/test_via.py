@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.formats import via
 from internvl_seg.data.exports.source import Source
 from tests.data.exports.formats.answers import ANSWERS, pixels
@@ -110,7 +110,7 @@ def test_sizes_in_bytes_tell_pictures_of_one_name(tmp_path: Path) -> None:
 
 def test_the_attribute_that_is_the_class_is_asked_for(tmp_path: Path) -> None:
     content = project([file([region(kind="cat", colour="red"), region(kind="dog", colour="red")])])
-    with pytest.raises(ExportError, match=r"2 attributes, .*'kind' \('cat', 'dog'\); 'colour' \('red'\)"):
+    with pytest.raises(SourceError, match=r"2 attributes, .*'kind' \('cat', 'dog'\); 'colour' \('red'\)"):
         read(tmp_path, content)
     export = read(tmp_path, content, "dog #010203\ncat\n")
     assert [label.name for label in export.classes] == ["cat", "dog"]
@@ -123,7 +123,7 @@ def test_boxes_to_be_ticked(tmp_path: Path) -> None:
     assert [
         one.name for one in read(tmp_path, project([file([region(kind={"cat": True, "dog": False})])])).classes
     ] == ["cat"]
-    with pytest.raises(ExportError, match=r"Region 1 of a.jpg in via.json has 2 options of 'kind', 'cat' and 'dog'"):
+    with pytest.raises(SourceError, match=r"Region 1 of a.jpg in via.json has 2 options of 'kind', 'cat' and 'dog'"):
         read(tmp_path, project([file([region(kind={"cat": True, "dog": True}), region(kind={"cat": True})])]))
 
 
@@ -140,7 +140,7 @@ def test_boxes_to_be_ticked(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_an_error_that_names_the_place(tmp_path: Path, regions: Any, words: str) -> None:
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         read(tmp_path, project([file(regions)]))
 
 
@@ -156,5 +156,5 @@ def test_regions_that_are_no_areas_are_told(tmp_path: Path) -> None:
 
 
 def test_no_picture_is_there(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"None of the 1 pictures .*'gone.jpg'.*--images FOLDER"):
+    with pytest.raises(SourceError, match=r"None of the 1 pictures .*'gone.jpg'.*--images FOLDER"):
         read(tmp_path, project([file([region()], "gone.jpg")]))

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from internvl_seg.data.exports.export import ExportError
+from internvl_seg.data.exports.export import SourceError
 from internvl_seg.data.exports.find_format import find_format
 from internvl_seg.data.exports.formats import via
 from internvl_seg.data.exports.source import Source
@@ -127,7 +127,7 @@ def test_boxes_to_be_ticked_and_a_picture_inside(tmp_path: Path) -> None:
     ],
 )
 def test_damage_is_an_error_that_names_the_place(tmp_path: Path, xy: Any, words: str) -> None:
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         read(tmp_path, project({"a.jpg": [(xy, "1")]}))
 
 
@@ -196,5 +196,5 @@ def test_rows_that_are_not_as_the_tool_writes_them(tmp_path: Path, line: str, wo
     picture(tmp_path / "a.jpg")
     written(tmp_path / "x.csv", f"{COLUMNS}\n{line}")
     assert csv.field_size_limit() == 131072
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         via.read(Source(tmp_path))

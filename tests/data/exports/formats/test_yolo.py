@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from internvl_seg.data.exports.export import UNLABELLED, ExportError
+from internvl_seg.data.exports.export import UNLABELLED, SourceError
 from internvl_seg.data.exports.formats import yolo
 from internvl_seg.data.exports.source import Source
 
@@ -107,7 +107,7 @@ def test_without_a_yaml_the_classes_are_given(tmp_path: Path) -> None:
     picture(tmp_path / "images" / "a.jpg")
     written(tmp_path / "labels" / "a.txt", BIG)
     assert yolo.recognise(Source(tmp_path)) == "labels/a.txt has a class and a polygon a line"
-    with pytest.raises(ExportError, match=r"has no data\.yaml that names the classes.*--classes"):
+    with pytest.raises(SourceError, match=r"has no data\.yaml that names the classes.*--classes"):
         yolo.read(Source(tmp_path))
     names = written(tmp_path / "names.txt", "road\n")
     assert [each.name for each in yolo.read(Source(tmp_path, classes=names)).pictures] == ["images/a"]
@@ -152,7 +152,7 @@ def test_boxes_beside_polygons_are_left_out(folder: Path) -> None:
 )
 def test_what_is_not_as_yolo_says(folder: Path, line: str, words: str) -> None:
     written(folder / "labels" / "train" / "a.txt", f"{line}\n")
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         yolo.read(Source(folder))
 
 
@@ -184,7 +184,7 @@ def test_points_beyond_the_picture_are_counted(folder: Path) -> None:
 )
 def test_what_is_no_yaml_of_yolo(folder: Path, content: str, words: str) -> None:
     written(folder / "data.yaml", content)
-    with pytest.raises(ExportError, match=words):
+    with pytest.raises(SourceError, match=words):
         yolo.read(Source(folder))
 
 
