@@ -67,7 +67,7 @@ def test_heads_say_what_is_in_files(made: Any, kind: str, mode: str | None, alph
     if mode is not None:
         assert (header.mode, header.has_alpha) == (mode, alpha)
     assert seems_whole(read_ends(io.BytesIO(path.read_bytes()))[1], header) == (suffix in (".png", ".jpg"))
-    assert find_damage(path, header) == ""
+    assert find_damage(str(path), header) == ""
 
 
 def test_nothing_is_said_of_what_is_not_known() -> None:
@@ -90,7 +90,7 @@ def test_what_is_cut_off_is_damaged(suffix: str, tmp_path: Path) -> None:
     header, content = head_of(path), path.read_bytes()
     path.write_bytes(content[: 9 * len(content) // 10])
     assert not seems_whole(read_ends(io.BytesIO(path.read_bytes()))[1], header)
-    assert find_damage(path, header)
+    assert find_damage(str(path), header)
 
 
 def test_a_part_of_a_png_with_a_wrong_checksum_is_named(tmp_path: Path) -> None:
@@ -99,4 +99,4 @@ def test_a_part_of_a_png_with_a_wrong_checksum_is_named(tmp_path: Path) -> None:
     header, content = head_of(path), bytearray(path.read_bytes())
     content[60] ^= 1
     path.write_bytes(content)
-    assert find_damage(path, header) == "its part b'IDAT' at byte 33 is damaged (checksum)"
+    assert find_damage(str(path), header) == "its part b'IDAT' at byte 33 is damaged (checksum)"

@@ -284,9 +284,9 @@ def test_a_part_of_a_png_that_is_longer_than_the_file_takes_no_memory(monkeypatc
 
 def test_a_step_that_chooses_bands_says_nothing_of_the_others() -> None:
     pixels = np.stack([np.full((30, 50), high, np.uint16) for high in (200, 4000, 3000)], -1)
-    path = TRAIN[0] / "b.png"
-    tiff(path, pixels)
-    header = facts.look_at_image(str(path)).header
+    path = str(TRAIN[0] / "b.png")
+    tiff(Path(path), pixels)
+    header = facts.look_at_image(path).header
     assert not facts._is_cut(path, header, pixels[..., :1].astype(np.float32))
     assert facts._is_cut(path, header, np.minimum(pixels, 255).astype(np.float32))
     assert not facts._is_cut(path, header, pixels.astype(np.float32))
