@@ -115,10 +115,11 @@ def test_after_an_error_no_bar_is_left(images: list[np.ndarray], tmp_path: Path)
     config = {"train_dataloader": {"dataset": {**dataset(tmp_path), "pipeline": [LOAD]}}}
     (tmp_path / "config.py").write_text("\n".join(f"{name} = {value!r}" for name, value in config.items()))
     for is_terminal in (False, True):
-        console = Console(file=io.StringIO(), force_terminal=is_terminal, width=80)
+        printed = io.StringIO()
+        console = Console(file=printed, force_terminal=is_terminal, width=80)
         with pytest.raises(ImageError, match="hold"):
             measure(tmp_path / "config.py", console=console)
-        shown = console.file.getvalue()  # type: ignore[attr-defined]
+        shown = printed.getvalue()
         # What a terminal shows is taken away again by moving up and erasing the line.
         assert shown.rstrip().endswith("\x1b[2K") if is_terminal else not shown
 

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from contextlib import suppress
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .export import UNLABELLED, Drawn, SourceError, Window
+from .export import UNLABELLED, Annotated, Drawn, SourceError, Split, Window
 from .in_order import each
 from .pictures import Picture
+from .source import Source
 
 _ROWS = 512
 _UNKNOWN = 0xFFFF
@@ -55,6 +56,25 @@ class MaskFile:
         if self._open is not None:
             self._open.__exit__()
             self._open = None
+
+
+def with_ids(
+    source: Source, file: str, mask: str | None, places: dict[int, int], split: Split | None, group: str | None = None
+) -> Annotated:
+    """A picture whose labels are a mask of ids.
+
+    Args:
+        source: The export.
+        file: The picture in it.
+        mask: Its mask in it; None if it has none.
+        places: Those of :func:`values_to_classes`.
+        split: What the export says of the picture.
+        group: That of the picture.
+    """
+    path = source.path(mask) if mask else None
+    labels = MaskFile(path, values_to_classes(places, path)) if path else None
+    name = PurePosixPath(file).with_suffix("").as_posix()
+    return Annotated(source.path(file), name, labels, split, group, mask or file)
 
 
 def read_values(mask: Picture, window: Window, where: Path) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from .prepared import make, masks, random_ids, save
 
@@ -67,7 +68,7 @@ def test_named_pictures_have_masks_in_a_folder_of_any_name(tmp_path: Path, insid
         np.testing.assert_array_equal(masks(tmp_path / "out")[f"train/n{number}"], random_ids(number, 3))
 
 
-def lesions(root: Path, high: int = 255, count: int = 2) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
+def lesions(root: Path, high: int = 255, count: int = 2) -> dict[str, NDArray[np.uint8]]:
     """As BUSI's pictures with more than one lesion: 'benign (4)_mask.png' and 'benign (4)_mask_1.png'."""
     found = {}
     for number in range(COUNT):

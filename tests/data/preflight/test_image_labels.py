@@ -1,5 +1,6 @@
 """The preflight of images in class folders: every fault is named with its file, and a sound folder has none."""
 
+import io
 import shutil
 import tarfile
 import zipfile
@@ -62,7 +63,7 @@ def test_a_sound_folder_has_no_finding(config: Path) -> None:
         ("train", [3, 3, 3], 9),
         ("val", [3, 3, 3], 9),
     ]
-    console = Console(record=True, width=100, file=open("printed", "w"))  # noqa: SIM115
+    console = Console(record=True, width=100, file=io.StringIO())
     print_report(report, console)
     said = console.export_text()
     assert "train: 9 images" in said

@@ -7,8 +7,8 @@ these classes, which is ignored. The names and colours of the classes are those 
 import re
 from pathlib import PurePosixPath
 
-from ..export import IGNORED, Annotated, ClassLabel, Export, SourceError, Split
-from ..mask_files import MaskFile, values_to_classes
+from ..export import IGNORED, ClassLabel, Export, SourceError, Split
+from ..mask_files import with_ids
 from ..source import Source
 from ..splitting import split_in
 
@@ -44,16 +44,7 @@ def read(source: Source) -> Export:
     for stem, file in _files(source, ".jpg", masks=False).items():
         mask = masks.get(stem)
         without += mask is None
-        path = source.path(mask) if mask else None
-        annotated.append(
-            Annotated(
-                source.path(file),
-                PurePosixPath(file).with_suffix("").as_posix(),
-                MaskFile(path, values_to_classes(places, path)) if path else None,
-                _split(file),
-                source=mask or file,
-            )
-        )
+        annotated.append(with_ids(source, file, mask, places, _split(file)))
     if not annotated:
         raise SourceError(f"{source.root} has masks of ADE20K and no picture ADE_*.jpg. Name the folder that has both.")
     notes = ["Pixels of id 0, which are of none of the 150 classes, are ignored."]

@@ -7,8 +7,8 @@ As https://doc.bdd100k.com/format.html has it: the ids are those that Cityscapes
 from itertools import pairwise
 from pathlib import PurePosixPath
 
-from ..export import IGNORED, Annotated, ClassLabel, Export, SourceError
-from ..mask_files import MaskFile, values_to_classes
+from ..export import IGNORED, ClassLabel, Export, SourceError
+from ..mask_files import with_ids
 from ..picture_index import is_picture
 from ..source import Source
 from ..splitting import split_in
@@ -42,16 +42,7 @@ def read(source: Source) -> Export:
     for name, file in _pictures(source).items():
         mask = masks.get(name)
         without += mask is None
-        path = source.path(mask) if mask else None
-        annotated.append(
-            Annotated(
-                source.path(file),
-                PurePosixPath(file).with_suffix("").as_posix(),
-                MaskFile(path, values_to_classes(places, path)) if path else None,
-                split_in(PurePosixPath(file).parts[:-1]),
-                source=mask or file,
-            )
-        )
+        annotated.append(with_ids(source, file, mask, places, split_in(PurePosixPath(file).parts[:-1])))
     if not annotated:
         raise SourceError(
             f"{source.root} has BDD100K's masks and no pictures in images/10k. Unpack 10k_images_trainval.zip into it."

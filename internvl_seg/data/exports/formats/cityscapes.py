@@ -2,8 +2,8 @@
 
 from pathlib import PurePosixPath
 
-from ..export import IGNORED, Annotated, ClassLabel, Export, SourceError
-from ..mask_files import MaskFile, values_to_classes
+from ..export import IGNORED, ClassLabel, Export, SourceError
+from ..mask_files import with_ids
 from ..source import Source
 from ..splitting import split_in
 
@@ -71,17 +71,7 @@ def read(source: Source) -> Export:
         if split == "test" or mask is None:  # The masks of the test set are dummies without a class.
             without += 1
             mask = None
-        path = source.path(mask) if mask else None
-        annotated.append(
-            Annotated(
-                source.path(file),
-                PurePosixPath(file).with_suffix("").as_posix(),
-                MaskFile(path, values_to_classes(places, path)) if path else None,
-                split,
-                scene.partition("_")[0],
-                mask or file,
-            )
-        )
+        annotated.append(with_ids(source, file, mask, places, split, scene.partition("_")[0]))
     notes = ["Only *_labelIds.png are read: of the three masks of a picture the one that holds ids."]
     if trained:
         notes = ["There are no *_labelIds.png: the ids of training are read, *_labelTrainIds.png."]

@@ -5,9 +5,9 @@ from pathlib import PurePosixPath
 
 from ...class_files import read_lines
 from ...folder_errors import FolderError
-from ..export import Annotated, ClassLabel, Export, SourceError
+from ..export import ClassLabel, Export, SourceError
 from ..fields import is_count
-from ..mask_files import MaskFile, values_to_classes
+from ..mask_files import with_ids
 from ..picture_index import is_picture
 from ..source import Source
 from ..splitting import split_in
@@ -46,17 +46,8 @@ def read(source: Source) -> Export:
     masks = {name[: -len(_END)]: name for name in source.files if name.endswith(_END)}
     annotated = []
     for name, file in pictures.items():
-        mask = source.path(masks[name]) if name in masks else None
-        annotated.append(
-            Annotated(
-                source.path(file),
-                name,
-                MaskFile(mask, values_to_classes(places, mask)) if mask else None,
-                split_in(PurePosixPath(name.lower()).parts[:-1]),
-                _original(name),
-                masks.get(name, file),
-            )
-        )
+        split = split_in(PurePosixPath(name.lower()).parts[:-1])
+        annotated.append(with_ids(source, file, masks.get(name), places, split, _original(name)))
     notes = []
     if alone := [mask for name, mask in masks.items() if name not in pictures]:
         notes.append(f"{len(alone)} masks have no picture, the first is {alone[0]}.")

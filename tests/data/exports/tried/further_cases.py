@@ -1,13 +1,11 @@
 """Exports of further versions and kinds of the tools, and of further data sets."""
 
-import json
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from affine import Affine
-from rasterio.warp import transform_geom
 
 from ..formats import (
     test_cvat_colours,
@@ -17,13 +15,12 @@ from ..formats import (
     test_label_studio_bitmasks,
     test_labelme_xml,
     test_supervisely,
-    test_vectors,
     test_via_others,
 )
 from ..making import GOLDEN, written
 from ..prepared import random_ids, save
 from .case import GOLDEN_SIZE, Answer, Case, Ids, answers_in_pairs, coco_polygons, coco_runs, layers, noise
-from .raster_cases import AS_STORED, burnt, place_at
+from .raster_cases import AS_STORED, degrees_over_rasters
 from .shape_cases import PYCOCOTOOLS
 
 CATS = ["background", "cat", "dog"]
@@ -158,13 +155,7 @@ def _shapefile(root: Path) -> Answer:
     (root / "in").mkdir()
     for suffix in (".shp", ".dbf", ".prj", ".cpg"):
         shutil.copy(GOLDEN / "shapes" / f"areas{suffix}", root / f"in/areas{suffix}")
-    outlines = [
-        {"type": "MultiPolygon", "coordinates": parts} for parts in json.loads((GOLDEN / "layers.json").read_text())
-    ]
-    back = transform_geom("EPSG:4326", test_vectors.UTM, outlines)
-    wide = Affine(60, 0, test_vectors.CORNER[0] - 60, 0, -60, test_vectors.CORNER[1] + 1500)
-    places = [place_at(wide, -90 * i, 40 * i) for i in range(5)]
-    return Answer(burnt(root, places, [(back[0], 1), (back[1], 2)]), ["background", "house", "road"])
+    return degrees_over_rasters(root)
 
 
 def _bdd100k(root: Path) -> Answer:
@@ -206,7 +197,7 @@ CASES = (
     Case("label_studio", "bitmasks", "BitmaskRegion.jsx", STORED, _bitmasks),
     Case("supervisely", "alpha masks", "the SDK's geometry/alpha_mask.py", STORED, _alpha_masks),
     *(
-        Case("cvat_colours", layout, DATUMARO, AS_STORED, lambda root, layout=layout: _cvat(root, layout))  # type: ignore[misc]
+        Case("cvat_colours", layout, DATUMARO, AS_STORED, partial(_cvat, layout=layout))
         for layout in test_cvat_colours.LAYOUTS
     ),
     Case("labelme_xml", "polygons and masks", f"LabelMe 3.0, {DATUMARO}", PYCOCOTOOLS, _labelme_xml),

@@ -136,9 +136,8 @@ def _moved(geometry: Any, metres: float) -> Any:
     return {**geometry, "coordinates": moved(geometry["coordinates"])}
 
 
-def _geopackage(root: Path) -> Answer:
-    (root / "in").mkdir()
-    (root / "in/layers.gpkg").write_bytes(gzip.decompress((GOLDEN / "layers.gpkg.gz").read_bytes()))
+def degrees_over_rasters(root: Path) -> Answer:
+    """Rasters in metres, and what the golden polygons in degrees are on them."""
     outlines = [
         {"type": "MultiPolygon", "coordinates": parts} for parts in json.loads((GOLDEN / "layers.json").read_text())
     ]
@@ -146,6 +145,12 @@ def _geopackage(root: Path) -> Answer:
     wide = Affine(60, 0, test_vectors.CORNER[0] - 60, 0, -60, test_vectors.CORNER[1] + 1500)
     places = [place_at(wide, -90 * i, 40 * i) for i in range(5)]
     return Answer(burnt(root, places, [(back[0], 1), (back[1], 2)]), ["background", "house", "road"])
+
+
+def _geopackage(root: Path) -> Answer:
+    (root / "in").mkdir()
+    (root / "in/layers.gpkg").write_bytes(gzip.decompress((GOLDEN / "layers.gpkg.gz").read_bytes()))
+    return degrees_over_rasters(root)
 
 
 def burnt(root: Path, places: list[Affine], pairs: list[tuple[Any, int]]) -> dict[str, Ids]:
